@@ -1,0 +1,196 @@
+"""Checkpoints: save, find the latest, restore, and say what does not fit.
+
+They are written under the original's variable names in TensorFlow 1's format, so that
+the original's `Saver` reads ours and we read the original's. Deciding when is not here.
+"""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from pix2pix_tf import networks
+from pix2pix_tf.config import UsageError
+
+PREFIX = "model-"  # then the global step
+EMA_NAMES = {
+    "discriminator_loss": "discriminator_loss/Mean/ExponentialMovingAverage",
+    "generator_loss_GAN": "generator_loss/Mean/ExponentialMovingAverage",
+    "generator_loss_L1": "generator_loss/Mean_1/ExponentialMovingAverage",
+}
+POSITION_NAME = "position"  # the one entry that the original's checkpoints lack
+MAX_LISTED = 3  # variables, in a message
+
+
+def find_latest(checkpoint_dir):
+    """Returns the path prefix of a folder's newest checkpoint.
+
+    Raises:
+        UsageError: the folder has none.
+    """
+    prefix = tf.train.latest_checkpoint(str(checkpoint_dir))
+    if prefix is None:
+        raise UsageError(
+            f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
+            f"`checkpoint` and {PREFIX}<step>.index that training writes"
+        )
+    return prefix
+
+
+def save(state, output_dir, keep):
+    """Writes `model-<step>` and deletes all but the newest `keep` checkpoints.
+
+    The files get their names only when they are whole, and the `checkpoint` file names
+    them only then.
+
+    Args:
+        state: TrainState.
+        output_dir: folder path.
+        keep: int, at least 1.
+    """
+    output_dir = Path(output_dir)
+    new = output_dir / f"{PREFIX}{int(state.global_step)}"
+    _write(_tensors(state), new)
+    known = tf.train.get_checkpoint_state(str(output_dir))
+    old = [Path(path) for path in known.all_model_checkpoint_paths] if known else []
+    old = [path for path in old if path.name != new.name]
+    kept = [*old[max(0, len(old) - keep + 1) :], new] if keep > 1 else [new]
+    _write_state(output_dir / "checkpoint", [path.name for path in kept])
+    for path in set(old) - set(kept):
+        for file in output_dir.glob(f"{path.name}.*"):
+            file.unlink(missing_ok=True)
+
+
+def restore(state, prefix):
+    """Sets all of a TrainState from a checkpoint, ours or the original's.
+
+    Args:
+        state: TrainState.
+        prefix: path prefix, as `find_latest` gives it.
+
+    Raises:
+        UsageError: a variable is missing, unknown or of another shape, or the files are
+            damaged. Nothing has been set then.
+    """
+    wanted = _variables(state)
+    reader, shapes = _open(prefix)
+    if POSITION_NAME not in shapes:
+        del wanted[POSITION_NAME]
+    _assign(wanted, reader, shapes, prefix)
+    for optimizer in (state.g_optimizer, state.d_optimizer):
+        optimizer.iterations.assign(state.global_step)
+    if POSITION_NAME not in shapes:
+        state.position.assign(state.global_step)
+
+
+def restore_generator(generator, prefix):
+    """Sets the generator only; Args, Raises: as `restore`."""
+    reader, shapes = _open(prefix)
+    _assign(networks.variables_by_name(generator), reader, shapes, prefix)
+
+
+def _variables(state):
+    """Returns {name in the checkpoint: variable} of all that is restored."""
+    variables = {}
+    for network, optimizer in (
+        (state.generator, state.g_optimizer),
+        (state.discriminator, state.d_optimizer),
+    ):
+        named = networks.variables_by_name(network)
+        names = {id(variable): name for name, variable in named.items()}
+        trained = zip(network.trainable_variables, optimizer.slots, strict=True)
+        for variable, (momentum, velocity) in trained:
+            named[names[id(variable)] + "/Adam"] = momentum
+            named[names[id(variable)] + "/Adam_1"] = velocity
+        variables |= named
+    for name, average in state.ema.items():
+        variables[EMA_NAMES[name]] = average
+    return variables | {"global_step": state.global_step, POSITION_NAME: state.position}
+
+
+def _tensors(state):
+    """Returns {name: tensor} to save: the variables, and Adam's powers for TF 1."""
+    tensors = {
+        name: tf.convert_to_tensor(variable)
+        for name, variable in _variables(state).items()
+    }
+    for scope, optimizer in (
+        ("generator_train", state.g_optimizer),
+        ("discriminator_train", state.d_optimizer),
+    ):
+        # TensorFlow 1 keeps the powers for the next update.
+        updates = tf.cast(optimizer.iterations + 1, tf.float32)
+        tensors[f"{scope}/beta1_power"] = tf.pow(optimizer.beta_1, updates)
+        tensors[f"{scope}/beta2_power"] = tf.pow(optimizer.beta_2, updates)
+    return tensors
+
+
+def _write(tensors, path):
+    """Writes tensors to `path`.index and .data: under another name, then renamed."""
+    partial = path.with_name(f".{path.name}.partial")
+    tf.raw_ops.SaveV2(
+        prefix=str(partial),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+    for suffix in (".data-00000-of-00001", ".index"):
+        Path(f"{partial}{suffix}").replace(f"{path}{suffix}")
+
+
+def _write_state(path, names):
+    """Writes the text proto CheckpointState, oldest name first, as TF 1's Saver does."""
+    lines = [f'model_checkpoint_path: "{names[-1]}"']
+    lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+    partial = path.with_name(".checkpoint.partial")
+    partial.write_text("\n".join(lines) + "\n")
+    partial.replace(path)
+
+
+def _open(prefix):
+    """Returns a checkpoint's reader and {name: shape}."""
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return reader, reader.get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+
+
+def _assign(variables, reader, shapes, prefix):
+    """Reads all of `variables` from the checkpoint, and only then sets them."""
+    missing = sorted(set(variables) - set(shapes))
+    scopes = {name.split("/")[0] for name in variables} & {"generator", "discriminator"}
+    extra = sorted(
+        name
+        for name in set(shapes) - set(variables)
+        if name.split("/")[0] in scopes and not name.endswith(("/Adam", "/Adam_1"))
+    )
+    misshapen = [
+        f"{name} is {shapes[name]}, wanted {list(variable.shape)}"
+        for name, variable in variables.items()
+        if name in shapes and shapes[name] != list(variable.shape)
+    ]
+    problems = [
+        f"{len(names)} {what} ({', '.join(names[:MAX_LISTED])}"
+        f"{', ...' if len(names) > MAX_LISTED else ''})"
+        for what, names in (
+            ("missing", missing),
+            ("unknown", extra),
+            ("of another shape", misshapen),
+        )
+        if names
+    ]
+    if problems:
+        raise UsageError(
+            f"{prefix} does not fit the networks of its options.json: variables "
+            + "; ".join(problems)
+        )
+    try:
+        values = {name: reader.get_tensor(name) for name in variables}
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _first_line(error):
+    return str(error).splitlines()[0]

@@ -1,0 +1,378 @@
+"""Flags and options: the command line, `options.json`, and the checks between them.
+
+Each field below is one flag: its name, default, bounds and help stand in one place.
+No TensorFlow here, so that `--help` and wrong usage answer at once.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import random
+import time
+from pathlib import Path
+
+CROP_SIZE = 256  # pixels; eight stride-2 layers take 256 to 1
+OPTIONS_NAME = "options.json"
+# What a checkpoint decides: the shapes of the networks and of the examples.
+RESTORED_NAMES = (
+    "lab_colorization",
+    "ndf",
+    "ngf",
+    "separable_conv",
+    "which_direction",
+)
+
+
+class UsageError(ValueError):
+    """A wrong flag or an unusable input: the command prints it and exits with 2."""
+
+
+def _flag(kind, default, help, *, minimum=None, above=None, below=None, choices=None):
+    """A dataclass field that is also a flag: `kind` is its type, then its bounds."""
+    bounds = {"minimum": minimum, "above": above, "below": below, "choices": choices}
+    return dataclasses.field(
+        default=default, metadata={"kind": kind, "help": help, **bounds}
+    )
+
+
+class _Checked:
+    """Checks every field's type and bounds when a config is made."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+
+@dataclasses.dataclass(frozen=True)
+class PairConfig(_Checked):
+    """How one RGB image becomes inputs and targets."""
+
+    lab_colorization: bool = _flag(
+        bool, False, "split each image into lightness (A) and colour (B)"
+    )
+    which_direction: str = _flag(
+        str,
+        "AtoB",
+        "which side is the input: A is left, or the lightness",
+        choices=("AtoB", "BtoA"),
+    )
+
+    @property
+    def channels(self):
+        """(input channels, target channels): 3 and 3, or for Lab 1 and 2."""
+        sides = (1, 2) if self.lab_colorization else (3, 3)
+        return sides if self.which_direction == "AtoB" else sides[::-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Checked):
+    """How image files become batches."""
+
+    input_dir: str | None = _flag(
+        str, None, "folder of images (default: the embedded sample data)"
+    )
+    batch_size: int = _flag(int, 1, "examples in a batch", minimum=1)
+    scale_size: int = _flag(
+        int,
+        286,
+        f"train: scale images to this many pixels before the {CROP_SIZE} pixel crop",
+        minimum=CROP_SIZE,
+    )
+    flip: bool = _flag(bool, True, "train: flip images at random (default)")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(_Checked):
+    """The sizes of the two networks."""
+
+    ngf: int = _flag(int, 64, "filters in the generator's first layer", minimum=1)
+    ndf: int = _flag(int, 64, "filters in the discriminator's first layer", minimum=1)
+    separable_conv: bool = _flag(bool, False, "separable convolutions in the generator")
+    no_dropout: bool = _flag(
+        bool,
+        False,
+        "test, export: leave dropout out, so that one input has always one output",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig(_Checked):
+    """Weights of the generator's loss terms, and the optimizers' settings."""
+
+    l1_weight: float = _flag(
+        float, 100.0, "weight on the generator's L1 term", minimum=0
+    )
+    gan_weight: float = _flag(
+        float, 1.0, "weight on the generator's GAN term", minimum=0
+    )
+    lr: float = _flag(float, 0.0002, "Adam's initial learning rate", above=0)
+    beta1: float = _flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(_Checked):
+    """What the command does, where it writes, and when."""
+
+    mode: str = _flag(str, "train", "required", choices=("train", "test", "export"))
+    output_dir: str | None = _flag(
+        str, None, "where to write (default: a fresh runs/<mode>-<time>)"
+    )
+    checkpoint: str | None = _flag(
+        str, None, "folder with a checkpoint to test, to export or to train further"
+    )
+    seed: int | None = _flag(
+        int,
+        None,
+        "of all random draws (default: a random one)",
+        minimum=0,
+        below=2**31,
+    )
+    max_steps: int | None = _flag(
+        int,
+        None,
+        "stop after so many steps, or test batches (0: no bound)",
+        minimum=0,
+    )
+    max_epochs: int | None = _flag(
+        int, None, "stop after this many epochs (0: no bound)", minimum=0
+    )
+    summary_freq: int = _flag(
+        int, 100, "steps between TensorBoard summaries (0: none)", minimum=0
+    )
+    progress_freq: int = _flag(
+        int, 50, "steps between lines of progress (0: none)", minimum=0
+    )
+    trace_freq: int = _flag(
+        int, 0, "steps between profiles of one step (0: none)", minimum=0
+    )
+    display_freq: int = _flag(
+        int, 0, "steps between pictures of the current batch (0: none)", minimum=0
+    )
+    save_freq: int = _flag(int, 5000, "steps between checkpoints (0: none)", minimum=0)
+    keep_checkpoints: int = _flag(
+        int, 1, "how many of the newest checkpoints to keep", minimum=1
+    )
+    aspect_ratio: float = _flag(
+        float, 1.0, "width / height of the pictures written", above=0, below=CROP_SIZE
+    )
+    output_filetype: str = _flag(
+        str, "png", "what the exported model returns", choices=("png", "jpeg")
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Everything one command was told, in the parts that its stages take."""
+
+    run: RunConfig
+    data: DataConfig
+    pair: PairConfig
+    model: ModelConfig
+    loss: LossConfig
+
+
+_PARTS = {
+    field.name: field.type for field in dataclasses.fields(Options)
+}  # {"run": RunConfig, ...}
+_FLAGS = {
+    flag.name: flag for part in _PARTS.values() for flag in dataclasses.fields(part)
+}
+
+
+def parse(argv=None):
+    """Returns the Options of a command line, completed from its checkpoint.
+
+    Args:
+        argv: list of str, or None for the process's own.
+
+    Raises:
+        SystemExit: status 2 for a wrong flag (argparse), 0 after `--help`.
+        UsageError: for values or files that cannot be used.
+    """
+    given = vars(_parser().parse_args(argv))
+    run = given["mode"]
+    if run != "train" and given.get("checkpoint") is None:
+        raise UsageError(
+            f"--mode {run} needs --checkpoint, a folder with a trained model"
+        )
+    values = {name: flag.default for name, flag in _FLAGS.items()} | given
+    if values["checkpoint"] is not None:
+        values |= _restored(Path(values["checkpoint"]), given)
+    if values["seed"] is None:
+        values["seed"] = random.SystemRandom().randrange(2**31)
+    if values["output_dir"] is None:
+        values["output_dir"] = _fresh_dir(values["mode"])
+    return _from_dict(values)
+
+
+def to_dict(options):
+    """Returns {flag name: value} of all options, as `options.json` holds them."""
+    parts = (getattr(options, part) for part in _PARTS)
+    return {name: value for part in parts for name, value in vars(part).items()}
+
+
+def write_options(options):
+    """Makes the output folder and writes all options to its `options.json`.
+
+    Raises:
+        UsageError: the folder cannot be made or written.
+    """
+    output_dir = Path(options.run.output_dir)
+    text = json.dumps(to_dict(options), sort_keys=True, indent=4)
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        (output_dir / OPTIONS_NAME).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--output_dir {output_dir} cannot be written: {error.strerror}"
+        ) from None
+
+
+def read_options(path):
+    """Returns the {flag name: value} of an `options.json`.
+
+    Raises:
+        UsageError: the file is missing, damaged, or a value does not fit its flag.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} is missing: give --checkpoint a folder that training wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    for name in RESTORED_NAMES:
+        if name in values:
+            _check(_FLAGS[name], values[name], where=f"{path}: {name}")
+    return values
+
+
+def check_output_dir(run):
+    """Refuses an output folder that cannot be written or that holds other work.
+
+    Writes nothing itself.
+
+    Raises:
+        UsageError: it says what is there, and what to do.
+    """
+    output_dir = Path(run.output_dir).absolute()
+    nearest = next(path for path in (output_dir, *output_dir.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"--output_dir {output_dir} cannot be: {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"--output_dir {output_dir} cannot be written: no permission")
+    options_path = output_dir / OPTIONS_NAME
+    if not options_path.exists():
+        return
+    mode = read_options(options_path).get("mode")
+    if mode != run.mode:
+        raise UsageError(
+            f"--output_dir {output_dir} holds a {mode} run: name another folder for "
+            f"--mode {run.mode}"
+        )
+    is_resumed = run.checkpoint is not None and output_dir.samefile(run.checkpoint)
+    if mode == "train" and not is_resumed and (output_dir / "checkpoint").exists():
+        raise UsageError(
+            f"--output_dir {output_dir} holds a trained model: go on with it by "
+            f"--checkpoint {run.output_dir}, or name another folder"
+        )
+
+
+def _parser():
+    """Builds the argument parser; only flags that were given appear in its result."""
+    parser = argparse.ArgumentParser(
+        prog="pix2pix-tf",
+        description="pix2pix on image pairs or for colorization: train, test, export",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for name, flag in _FLAGS.items():
+        kind, text = flag.metadata["kind"], flag.metadata["help"]
+        if kind is bool:
+            parser.add_argument(f"--{name}", action="store_true", help=text)
+        else:
+            parser.add_argument(
+                f"--{name}",
+                type=kind,
+                choices=flag.metadata["choices"],
+                metavar=None if flag.metadata["choices"] else kind.__name__.upper(),
+                required=name == "mode",
+                help=text if flag.default is None else f"{text}; {flag.default}",
+            )
+    parser.add_argument(
+        "--no_flip", dest="flip", action="store_false", help="train: do not flip"
+    )
+    return parser
+
+
+def _check(flag, value, where=None):
+    """Raises UsageError unless `value` has the flag's type and lies in its bounds."""
+    where = where or f"--{flag.name}"
+    kind, rules = flag.metadata["kind"], flag.metadata
+    if value is None and flag.default is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = number and math.isfinite(value) if kind is float else type(value) is kind
+    wanted = (
+        []
+        if fits
+        else [
+            {int: "a whole number", float: "a finite number"}.get(
+                kind, f"a {kind.__name__}"
+            )
+        ]
+    )
+    if fits and rules["choices"] is not None and value not in rules["choices"]:
+        wanted.append("one of " + ", ".join(rules["choices"]))
+    if fits and rules["minimum"] is not None and value < rules["minimum"]:
+        wanted.append(f"at least {rules['minimum']}")
+    if fits and rules["above"] is not None and value <= rules["above"]:
+        wanted.append(f"above {rules['above']}")
+    if fits and rules["below"] is not None and value >= rules["below"]:
+        wanted.append(f"below {rules['below']}")
+    if wanted:
+        raise UsageError(f"{where} must be {' and '.join(wanted)}, got {value!r}")
+
+
+def _from_dict(values):
+    """Builds Options from {flag name: value}."""
+    parts = {
+        part: part_class(
+            **{
+                field.name: values[field.name]
+                for field in dataclasses.fields(part_class)
+            }
+        )
+        for part, part_class in _PARTS.items()
+    }
+    return Options(**parts)
+
+
+def _restored(checkpoint, given):
+    """Returns what the checkpoint's options decide; refuses flags that contradict."""
+    if not checkpoint.is_dir():
+        raise UsageError(f"--checkpoint {checkpoint} is not a folder")
+    stored = read_options(checkpoint / OPTIONS_NAME)
+    restored = {name: stored[name] for name in RESTORED_NAMES if name in stored}
+    for name, value in restored.items():
+        if name in given and given[name] != value:
+            raise UsageError(
+                f"--{name} {given[name]} contradicts the checkpoint, which was trained "
+                f"with {value}: leave the flag out, or train anew"
+            )
+    return restored
+
+
+def _fresh_dir(mode):
+    """Returns runs/<mode>-<time>, numbered where one of that second exists."""
+    first = Path("runs", f"{mode}-{time.strftime('%Y%m%d-%H%M%S')}")
+    path, number = first, 1
+    while path.exists():
+        number += 1
+        path = Path(f"{first}-{number}")
+    return str(path)

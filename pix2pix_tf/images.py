@@ -1,0 +1,81 @@
+"""Image bytes and pixels: decode, encode, resize, and the two value ranges.
+
+In: bytes or tensors. Not in: paths, flags, colour science.
+"""
+
+import tensorflow as tf
+
+JPEG_QUALITY = 80  # as the original's export
+
+
+def decode(contents):
+    """Decodes one JPEG or PNG (BMP and the first frame of a GIF too).
+
+    Gray is repeated to three channels, alpha is dropped, 16 bits are cut to 8.
+
+    Args:
+        contents: scalar string tensor, the file's bytes.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no whole image.
+    """
+    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def encode(image, filetype):
+    """Encodes uint8 [height, width, 3] as "png" or "jpeg": a scalar string."""
+    if filetype == "jpeg":
+        return tf.io.encode_jpeg(image, quality=JPEG_QUALITY)
+    return tf.io.encode_png(image)
+
+
+def to_float(image):
+    """Maps uint8 in [0, 255] to float32 in [0, 1]; any shape."""
+    return tf.image.convert_image_dtype(image, tf.float32)
+
+
+def to_uint8(image):
+    """Maps float32 in [0, 1] to uint8 in [0, 255], saturating; any shape."""
+    return tf.image.convert_image_dtype(image, tf.uint8, saturate=True)
+
+
+def preprocess(image):
+    """Maps [0, 1] to the networks' [-1, 1]; any float shape."""
+    return image * 2 - 1
+
+
+def deprocess(image):
+    """Maps the networks' [-1, 1] to [0, 1]; any float shape."""
+    return (image + 1) / 2
+
+
+def resize_area(image, size):
+    """Resizes float32 [height, width, channels] to [size, size, channels] by area."""
+    return tf.image.resize(image, [size, size], method="area")
+
+
+def stretch(image, aspect_ratio):
+    """Widens pictures made square to `aspect_ratio`, as the original's test mode does.
+
+    TensorFlow 1's bicubic (no half-pixel centres), which TensorFlow 2 keeps under
+    `compat.v1` only.
+
+    Args:
+        image: float32 [batch, height, width, channels].
+        aspect_ratio: float, width / height of the result.
+
+    Returns:
+        float32 [batch, height, round(height * aspect_ratio), channels].
+    """
+    if aspect_ratio == 1:
+        return image
+    height = image.shape[1]
+    return tf.compat.v1.image.resize(
+        image,
+        [height, round(height * aspect_ratio)],
+        method=tf.compat.v1.image.ResizeMethod.BICUBIC,
+    )

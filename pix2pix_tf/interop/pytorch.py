@@ -1,0 +1,255 @@
+"""Weights of pytorch-CycleGAN-and-pix2pix, in: `latest_net_G.pth`, `latest_net_D.pth`.
+
+Reads the `unet_256` generator and the `basic` (three-layer PatchGAN) discriminator,
+with batch or instance norm, into the original's variable names and layouts. As here,
+images there are RGB in [-1, 1]. What differs from the original's networks:
+
+- no norm after the innermost encoder, so encoder_8 has no gamma and beta;
+- no bias where a batch norm is used, but in the last layer and the discriminator's
+  first: zeros are given here;
+- a skip connection comes first in a decoder's input there, last in the original: the
+  halves of the kernels are swapped here.
+
+Source: models/networks.py of junyanz/pytorch-CycleGAN-and-pix2pix, for the key names.
+"""
+
+import dataclasses
+import os
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+ENCODER_WIDTHS = (1, 2, 4, 8, 8, 8, 8, 8)  # times ngf; 256 px -> 1 px
+NUM_LEVELS = len(ENCODER_WIDTHS)
+NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
+# DistributedDataParallel and torch.compile put their own names in front.
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorWeights:
+    """A U-Net's variables by the original's names, and what they are built for."""
+
+    variables: dict[str, np.ndarray]
+    norm: str  # "batch" or "instance"
+    innermost_norm: str  # after encoder_8: always "none" in that project
+    ngf: int
+    input_channels: int
+    output_channels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorWeights:
+    """A PatchGAN's variables by the original's names, and what they are built for."""
+
+    variables: dict[str, np.ndarray]
+    norm: str  # "batch" or "instance"
+    ndf: int
+    pair_channels: int  # inputs and targets together
+
+
+class _Layer(NamedTuple):
+    """A convolution and the norm after it."""
+
+    name: str  # here: generator/encoder_2/conv2d
+    key: str  # there, without .weight
+    shape: tuple[int, ...]  # of the weight there
+    norm_key: str | None = None
+    keeps_bias: bool = False  # has one with a batch norm too
+    has_skip: bool = False  # its input is (skip connection, previous decoder)
+
+    @property
+    def filters(self):
+        return self.shape[1 if self.name.endswith("transpose") else 0]
+
+    @property
+    def norm_name(self):
+        return self.name.rpartition("/")[0] + "/batch_normalization"
+
+
+def read_generator(path):
+    """Returns the `GeneratorWeights` of a `unet_256` file, `.pth` or `.safetensors`.
+
+    No code from the file is run. With batch norm the running statistics come along as
+    moving_mean and moving_variance; the original normalises by the batch instead.
+
+    Raises:
+        ValueError: damaged, with code in it, or no unet_256; one line.
+        ImportError: PyTorch (or safetensors) is not installed; one line.
+    """
+    state = _load(path)
+    depth = 0
+    while f"{_block(depth + 1)}{min(depth, 1)}.weight" in state:
+        depth += 1
+    if depth != NUM_LEVELS:
+        got = f"unet_{2**depth} ({depth} levels)" if depth else "no U-Net"
+        raise ValueError(f"{path}: got {got}, wanted unet_256 ({NUM_LEVELS} levels)")
+    ngf, input_channels = _sizes(path, state, "model.model.0.weight")
+    _, output_channels = _sizes(path, state, "model.model.3.weight")
+    layers = _generator_layers(ngf, input_channels, output_channels)
+    variables, norm = _convert(path, state, layers)
+    return GeneratorWeights(
+        variables, norm, "none", ngf, input_channels, output_channels
+    )
+
+
+def read_discriminator(path):
+    """Returns the `DiscriminatorWeights` of a `basic` file, `.pth` or `.safetensors`.
+
+    It sees inputs and targets concatenated in that order, and its output is
+    [batch, 30, 30, 1] for 256x256, as in the original; but it gives logits, for which
+    the original has a sigmoid after the last layer. (Trained with `--gan_mode lsgan`
+    it gives a score that wants no sigmoid.)
+
+    Raises: as `read_generator`.
+    """
+    state = _load(path)
+    num_convs = sum(array.ndim == 4 for array in state.values())
+    if num_convs != 5:
+        raise ValueError(
+            f"{path}: got {num_convs} convolutions, wanted the 5 of the basic "
+            "discriminator (n_layers 3)"
+        )
+    ndf, pair_channels = _sizes(path, state, "model.0.weight")
+    variables, norm = _convert(path, state, _discriminator_layers(ndf, pair_channels))
+    return DiscriminatorWeights(variables, norm, ndf, pair_channels)
+
+
+def _load(path):
+    """Returns {key: float32 array} of the tensors in a file, and runs no code of it."""
+    with open(path, "rb"):
+        pass  # a path that cannot be opened fails here, as such
+    package = "safetensors" if os.fspath(path).endswith(".safetensors") else "torch"
+    try:
+        if package == "safetensors":
+            from safetensors.numpy import load_file
+
+            state = load_file(path)
+        else:
+            import torch
+
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            state = {key: tensor.detach().float() for key, tensor in state.items()}
+        state = {
+            WRAPPERS.sub("", key): np.asarray(tensor, np.float32)
+            for key, tensor in state.items()
+        }
+    except ImportError as error:
+        message = f"{path}: reading it needs {package}: pip install {package}"
+        raise ImportError(message) from error
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise ValueError(
+            f"{path}: got a damaged file, or one with code or other objects in it, "
+            "wanted the tensors of a state_dict alone"
+        ) from error
+    return {key: state[key] for key in state if "num_batches_tracked" not in key}
+
+
+def _sizes(path, state, key):
+    """Returns the first two of the four sizes of a kernel."""
+    shape = state[key].shape if key in state else ()
+    if len(shape) != 4:
+        raise ValueError(f"{path}: got shape {list(shape)} for {key}, wanted 4 sizes")
+    return shape[:2]
+
+
+def _block(level):
+    """Returns what the keys of U-Net level 1 to 8 start with; each holds the next."""
+    inner = "1.model." + "3.model." * (level - 2)
+    return "model.model." + (inner if level > 1 else "")
+
+
+def _generator_layers(ngf, input_channels, output_channels):
+    layers = []
+    from_channels, to_channels = input_channels, output_channels
+    for level, times in enumerate(ENCODER_WIDTHS, start=1):
+        width, block = ngf * times, _block(level)
+        first, last = level == 1, level == NUM_LEVELS
+        encoder = _Layer(
+            f"generator/encoder_{level}/conv2d",
+            block + ("0" if first else "1"),
+            (width, from_channels, 4, 4),
+            norm_key=None if first or last else block + "2",
+        )
+        decoder = _Layer(
+            f"generator/decoder_{level}/conv2d_transpose",
+            block + ("3" if first or last else "5"),
+            (width if last else 2 * width, to_channels, 4, 4),
+            norm_key=None if first else block + ("4" if last else "6"),
+            keeps_bias=first,
+            has_skip=not last,
+        )
+        layers += [encoder, decoder]
+        from_channels = to_channels = width
+    return layers
+
+
+def _discriminator_layers(ndf, pair_channels):
+    widths = (pair_channels, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 1)
+    return [
+        _Layer(
+            f"discriminator/layer_{number}/conv2d",
+            f"model.{index}",
+            (widths[number], widths[number - 1], 4, 4),
+            norm_key=None if number in (1, 5) else f"model.{index + 1}",
+            keeps_bias=number in (1, 5),
+        )
+        for number, index in enumerate((0, 2, 5, 8, 11), start=1)
+    ]
+
+
+def _convert(path, state, layers):
+    """Returns the variables of `layers` by the original's names, and the norm."""
+    has_gamma = any(key.endswith(".weight") and state[key].ndim == 1 for key in state)
+    norm = "batch" if has_gamma else "instance"
+    if norm == "instance":  # files from before PyTorch 0.4 have unused statistics
+        state = {key: state[key] for key in state if ".running_" not in key}
+    has_bias = norm == "instance" or any(  # early files: with a batch norm too
+        f"{layer.key}.bias" in state for layer in layers if not layer.keeps_bias
+    )
+
+    wanted = {}  # key there: (name here, shape there)
+    for layer in layers:
+        wanted[f"{layer.key}.weight"] = (f"{layer.name}/kernel", layer.shape)
+        if has_bias or layer.keeps_bias:
+            wanted[f"{layer.key}.bias"] = (f"{layer.name}/bias", (layer.filters,))
+        if norm == "batch" and layer.norm_key:
+            for there, here in NORM_NAMES.items():
+                name = f"{layer.norm_name}/{here}"
+                wanted[f"{layer.norm_key}.{there}"] = (name, (layer.filters,))
+    _check(path, state, {key: shape for key, (_, shape) in wanted.items()})
+
+    variables = {name: state[key] for key, (name, _) in wanted.items()}
+    for layer in layers:
+        kernel = variables[f"{layer.name}/kernel"]
+        if layer.has_skip:  # (skip, previous) -> (previous, skip)
+            kernel = np.concatenate(np.split(kernel, 2)[::-1])
+        # conv2d: [out, in, h, w] -> [h, w, in, out];
+        # conv2d_transpose: [in, out, h, w] -> [h, w, out, in]
+        variables[f"{layer.name}/kernel"] = kernel.transpose(2, 3, 1, 0)
+        absent = {f"{layer.name}/bias": 0}
+        if layer.norm_key:
+            absent |= {f"{layer.norm_name}/gamma": 1, f"{layer.norm_name}/beta": 0}
+        for name, value in absent.items():
+            variables.setdefault(name, np.full(layer.filters, value, np.float32))
+    return variables, norm
+
+
+def _check(path, state, shapes):
+    """Raises ValueError unless `state` has the keys and shapes of `shapes`."""
+    problems = [f"{key} is missing" for key in shapes if key not in state]
+    problems += [f"{key!r} is unknown" for key in state if key not in shapes]
+    problems += [
+        f"{key} has shape {list(state[key].shape)}, wanted {list(shape)}"
+        for key, shape in shapes.items()
+        if key in state and state[key].shape != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ValueError(f"{path}: {'; '.join(problems[:5])}{more}")

@@ -1,0 +1,75 @@
+"""TensorBoard: scalars, images, histograms and the graph, under the original's tags.
+
+Deciding when is not here.
+"""
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+
+from pix2pix_tf import images, networks
+
+NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
+MAX_IMAGES = 3  # of a batch, as the original
+
+
+def write(writer, state, result, pictures):
+    """Writes one step's summaries at `state.global_step`.
+
+    Args:
+        writer: tf.summary.SummaryWriter.
+        state: TrainState, after the step.
+        result: Forward, of the step.
+        pictures: {"inputs", "targets", "outputs": uint8 [batch, height, width, 3]}.
+    """
+    with writer.as_default(int(state.global_step)):
+        for name, picture in pictures.items():
+            _write_image(name, picture)
+        _write_image("predict_real", images.to_uint8(result.predict_real))
+        _write_image("predict_fake", images.to_uint8(result.predict_fake))
+        for name, average in state.ema.items():
+            tf.summary.scalar(name, average)
+        for network, gradients in (
+            (state.generator, result.g_gradients),
+            (state.discriminator, result.d_gradients),
+        ):
+            _write_histograms(network, gradients)
+    writer.flush()
+
+
+def write_graph(writer, train_step, inputs, targets):
+    """Writes the compiled step's graph."""
+    with writer.as_default(0):
+        tf.summary.graph(train_step.get_concrete_function(inputs, targets).graph)
+    writer.flush()
+
+
+def _write_image(name, image):
+    tf.summary.image(f"{name}_summary/{name}", image, max_outputs=MAX_IMAGES)
+
+
+def _write_histograms(network, gradients):
+    names = {
+        id(variable): name
+        for name, variable in networks.variables_by_name(network).items()
+    }
+    for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
+        name = names[id(variable)]
+        _write_histogram(f"{name}/values", np.asarray(variable))
+        _write_histogram(f"{name}/gradients", gradient.numpy())
+
+
+def _write_histogram(tag, values):
+    """Writes what `tf.summary.histogram` would, counted by NumPy.
+
+    TensorBoard's own counting makes 30 float64 of every value: for 8 million values it
+    took 3.9 s, NumPy 0.1 s. Values that are not finite are left out.
+    """
+    if not np.isfinite(np.dot(values.ravel(), values.ravel())):
+        values = values[np.isfinite(values)]
+    counts, edges = np.histogram(values, bins=NUM_BUCKETS)
+    tf.summary.write(
+        tag,
+        np.stack([edges[:-1], edges[1:], counts], axis=-1).astype(np.float64),
+        metadata=histogram_metadata.create_summary_metadata(None, None),
+    )

@@ -1,0 +1,92 @@
+"""The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
+
+import contextlib
+import os
+import sys
+
+from pix2pix_tf import config
+
+
+def main(argv=None):
+    """Runs one command line.
+
+    Args:
+        argv: list of str, or None for the process's own.
+
+    Returns:
+        int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
+        stderr), 128 + n stopped by signal n after saving.
+    """
+    try:
+        options = config.parse(argv)
+        config.check_output_dir(options.run)
+        return _run(options)
+    except config.UsageError as error:
+        print(f"pix2pix-tf: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options):
+    """Does what `--mode` says; TensorFlow is loaded only here."""
+    run = options.run
+    if options.data.input_dir is None and run.mode != "export":
+        print("no --input_dir: using the embedded sample data", flush=True)
+    with _quiet_stderr():
+        import keras
+
+        from pix2pix_tf import evaluate, export, loop
+
+    for name, value in sorted(config.to_dict(options).items()):
+        print(f"{name} = {value}")
+    keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's
+    if run.mode == "export":
+        export.export(options)
+        return 0
+    paths = _find_images(options)
+    if run.mode == "test":
+        evaluate.evaluate(options, paths)
+        return 0
+    stopped_by = loop.train(options, paths)
+    return 128 + stopped_by if stopped_by else 0
+
+
+def _find_images(options):
+    """Returns the paths of the run's images, all checked."""
+    from pix2pix_tf import data, samples
+
+    input_dir = options.data.input_dir
+    if input_dir is None:
+        split = "train" if options.run.mode == "train" else "test"
+        input_dir = samples.sample_dir(options.pair.lab_colorization, split)
+    paths = data.find_images(input_dir)
+    data.check_images(paths, options.pair)
+    return paths
+
+
+@contextlib.contextmanager
+def _quiet_stderr():
+    """Hides what TensorFlow's native code says while it loads (no GPU found ...).
+
+    It writes to the process's stderr before any log level is in force. Set
+    TF_CPP_MIN_LOG_LEVEL to see it.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs, and says so, here
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
