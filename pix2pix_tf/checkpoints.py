@@ -19,6 +19,8 @@ EMA_NAMES = {
 }
 POSITION_NAME = "position"  # the one entry that the original's checkpoints lack
 MAX_LISTED = 3  # variables, in a message
+# What TensorFlow raises for files that are cut or overwritten.
+_READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 def find_latest(checkpoint_dir):
@@ -138,7 +140,7 @@ def _write(tensors, path):
 
 
 def _write_state(path, names):
-    """Writes the text proto CheckpointState, oldest name first, as TF 1's Saver does."""
+    """Writes the text proto CheckpointState as TensorFlow 1 does, oldest first."""
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     partial = path.with_name(".checkpoint.partial")
@@ -151,7 +153,7 @@ def _open(prefix):
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         return reader, reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except _READ_ERRORS as error:
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
 
 
@@ -186,7 +188,7 @@ def _assign(variables, reader, shapes, prefix):
         )
     try:
         values = {name: reader.get_tensor(name) for name in variables}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except _READ_ERRORS as error:
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
     for name, variable in variables.items():
         variable.assign(values[name])

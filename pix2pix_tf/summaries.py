@@ -55,7 +55,7 @@ def _write_histograms(network, gradients):
     }
     for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
         name = names[id(variable)]
-        _write_histogram(f"{name}/values", np.asarray(variable))
+        _write_histogram(f"{name}/values", variable.numpy())
         _write_histogram(f"{name}/gradients", gradient.numpy())
 
 

@@ -1,0 +1,110 @@
+"""Tiny images, and one tiny trained model that the tests of the commands share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_tf import config, networks, step, train
+
+GOLDEN_DIR = Path(__file__).parent / "golden"
+TINY = ["--ngf", "2", "--ndf", "2"]
+
+
+def write_image(path, height, width, seed=0, channels=3):
+    """Writes a random image of smooth colours, as the file's ending says."""
+    rng = np.random.default_rng(seed)
+    small = rng.random([4, 4, channels], np.float32)
+    image = tf.image.resize(small, [height, width], method="bicubic")
+    image = tf.image.convert_image_dtype(image, tf.uint8, saturate=True)
+    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    encoded = tf.io.encode_jpeg(image) if is_jpeg else tf.io.encode_png(image)
+    path.write_bytes(encoded.numpy())
+    return path
+
+
+def read_image(path):
+    """Returns uint8 [height, width, channels] of a PNG or JPEG file."""
+    return tf.io.decode_image(path.read_bytes(), expand_animations=False).numpy()
+
+
+@pytest.fixture(scope="session")
+def pair_dir(tmp_path_factory):
+    """A folder of five side-by-side pairs, two kinds of file."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for number, suffix in enumerate([".jpg", ".png", ".JPG", ".jpeg", ".png"], 1):
+        write_image(folder / f"{number}{suffix}", 64, 128, seed=number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_dir(tmp_path_factory):
+    """A folder of two photographs, landscape and portrait."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_image(folder / "a.png", 60, 90, seed=1)
+    write_image(folder / "b.jpg", 91, 61, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_dir(tmp_path_factory, pair_dir):
+    """The output folder of a run of three steps, with everything on."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    arguments = ["--mode", "train", "--input_dir", str(pair_dir), *TINY]
+    arguments += ["--output_dir", str(folder), "--max_steps", "3", "--seed", "5"]
+    arguments += ["--which_direction", "BtoA", "--progress_freq", "2"]
+    arguments += ["--summary_freq", "2", "--display_freq", "2", "--trace_freq", "3"]
+    assert train.main(arguments) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab_trained_dirs(tmp_path_factory, photo_dir):
+    """{direction: output folder} of colorization runs of one step."""
+    folders = {}
+    for direction in ("AtoB", "BtoA"):
+        folders[direction] = tmp_path_factory.mktemp("lab") / direction
+        arguments = ["--mode", "train", "--lab_colorization", *TINY, "--seed", "5"]
+        arguments += ["--input_dir", str(photo_dir), "--max_steps", "1"]
+        arguments += ["--which_direction", direction, "--summary_freq", "0"]
+        assert train.main([*arguments, "--output_dir", str(folders[direction])]) == 0
+    return folders
+
+
+class Golden:
+    """One recorded file of the original, and our networks with its variables."""
+
+    def __init__(self, name):
+        self.arrays = np.load(GOLDEN_DIR / f"{name}.npz")
+        meta = json.loads(str(self.arrays["meta"]))
+        pair = config.PairConfig(meta["lab_colorization"], meta["which_direction"])
+        model = config.ModelConfig(meta["ngf"], meta["ndf"], no_dropout=True)
+        self.loss = config.LossConfig()
+        self.state = step.make_state(pair.channels, model, self.loss)
+        size = [meta["batch_size"], 256, 256, pair.channels[0]]
+        inputs = np.random.RandomState(meta["seed"]).uniform(-1, 1, size)
+        self.inputs = tf.constant(inputs, tf.float32)
+        self.targets = tf.constant(self.arrays["targets"])
+        self.variables = networks.variables_by_name(self.state.generator)
+        self.variables |= networks.variables_by_name(self.state.discriminator)
+        for name, variable in self.variables.items():
+            if variable.trainable:
+                variable.assign(self.arrays[f"var/{name}"])
+
+    def sample(self, kind, name, values):
+        """Returns (the values that were kept, the recorded ones) of an array."""
+        recorded = self.arrays[f"{kind}/{name}"]
+        values = np.asarray(values).ravel()
+        return values[:: -(-values.size // 256)], recorded
+
+
+@pytest.fixture(scope="module", params=["pairs", "lab"])
+def golden(request):
+    """Pairs at batch 1, then colorization at batch 2."""
+    return Golden(request.param)

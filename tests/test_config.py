@@ -1,0 +1,166 @@
+import json
+
+import pytest
+
+from pix2pix_tf import config
+from pix2pix_tf.config import UsageError
+
+ORIGINAL_DEFAULTS = {
+    "input_dir": None,
+    "checkpoint": None,
+    "max_steps": None,
+    "max_epochs": None,
+    "summary_freq": 100,
+    "progress_freq": 50,
+    "trace_freq": 0,
+    "display_freq": 0,
+    "save_freq": 5000,
+    "separable_conv": False,
+    "aspect_ratio": 1.0,
+    "lab_colorization": False,
+    "batch_size": 1,
+    "which_direction": "AtoB",
+    "ngf": 64,
+    "ndf": 64,
+    "scale_size": 286,
+    "flip": True,
+    "lr": 0.0002,
+    "beta1": 0.5,
+    "l1_weight": 100.0,
+    "gan_weight": 1.0,
+    "output_filetype": "png",
+}
+
+
+@pytest.fixture
+def checkpoint_dir(tmp_path):
+    stored = {"ngf": 8, "which_direction": "BtoA", "lab_colorization": False, "lr": 0.1}
+    (tmp_path / "options.json").write_text(json.dumps(stored))
+    return tmp_path
+
+
+def test_defaults_are_the_originals():
+    options = config.to_dict(config.parse(["--mode", "train"]))
+    assert {name: options[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    seeds = {config.parse(["--mode", "train"]).run.seed for _ in range(3)}
+    assert len(seeds) == 3 and all(isinstance(seed, int) for seed in seeds)
+
+
+def test_no_flip_turns_flip_off():
+    assert not config.parse(["--mode", "train", "--no_flip"]).data.flip
+
+
+@pytest.mark.parametrize(
+    "lab, direction, channels",
+    [
+        (False, "AtoB", (3, 3)),
+        (False, "BtoA", (3, 3)),
+        (True, "AtoB", (1, 2)),
+        (True, "BtoA", (2, 1)),
+    ],
+)
+def test_channels_follow_colour_and_direction(lab, direction, channels):
+    assert config.PairConfig(lab, direction).channels == channels
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--scale_size", "200"], ["--scale_size", "256", "200"]),
+        (["--batch_size", "0"], ["--batch_size", "at least 1", "0"]),
+        (["--lr", "nan"], ["--lr", "finite"]),
+        (["--lr", "0"], ["--lr", "above 0"]),
+        (["--beta1", "1"], ["--beta1", "below 1"]),
+        (["--max_steps", "-1"], ["--max_steps", "at least 0"]),
+        (["--checkpoint", "/nowhere/at/all"], ["--checkpoint", "/nowhere/at/all"]),
+    ],
+)
+def test_a_bad_value_is_refused_with_flag_bound_and_value(arguments, words):
+    with pytest.raises(UsageError) as error:
+        config.parse(["--mode", "train", *arguments])
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--mode", "drive"], ["--mode", "train", "--ngf", "x"]]
+)
+def test_argparse_errors_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        config.parse(arguments)
+    assert exit_info.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["test", "export"])
+def test_test_and_export_need_a_checkpoint(mode):
+    with pytest.raises(UsageError, match="--checkpoint"):
+        config.parse(["--mode", mode])
+
+
+def test_the_checkpoint_decides_what_shapes_networks_and_examples(checkpoint_dir):
+    arguments = ["--mode", "test", "--checkpoint", str(checkpoint_dir)]
+    options = config.parse(arguments)
+    assert options.model.ngf == 8
+    assert options.pair.which_direction == "BtoA"
+    assert options.loss.lr == 0.0002  # not restored
+
+
+def test_a_flag_that_contradicts_the_checkpoint_is_named(checkpoint_dir):
+    arguments = ["--mode", "test", "--checkpoint", str(checkpoint_dir), "--ngf"]
+    assert config.parse([*arguments, "8"]).model.ngf == 8
+    with pytest.raises(UsageError, match="--ngf 9 contradicts.*8"):
+        config.parse([*arguments, "9"])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("{", "damaged"),
+        ("[1]", "JSON object"),
+        ('{"ngf": "8"}', "ngf must be a whole number"),
+        ('{"ngf": true}', "ngf must be a whole number"),
+        ('{"which_direction": "up"}', "AtoB, BtoA"),
+    ],
+)
+def test_damaged_options_are_refused_by_path(tmp_path, text, words):
+    (tmp_path / "options.json").write_text(text)
+    with pytest.raises(UsageError, match=words) as error:
+        config.parse(["--mode", "test", "--checkpoint", str(tmp_path)])
+    assert "options.json" in str(error.value)
+
+
+def test_options_json_is_sorted_and_holds_every_flag(tmp_path):
+    options = config.parse(["--mode", "train", "--output_dir", str(tmp_path / "new")])
+    config.write_options(options)
+    text = (tmp_path / "new" / "options.json").read_text()
+    stored = json.loads(text)
+    assert stored == config.to_dict(options)
+    assert text == json.dumps(stored, sort_keys=True, indent=4) + "\n"
+
+
+def _run_config(mode, output_dir, checkpoint=None):
+    return config.RunConfig(mode, str(output_dir), checkpoint and str(checkpoint))
+
+
+def test_a_folder_of_another_mode_is_refused(tmp_path):
+    (tmp_path / "options.json").write_text('{"mode": "train"}')
+    config.check_output_dir(_run_config("train", tmp_path))
+    with pytest.raises(UsageError, match="holds a train run"):
+        config.check_output_dir(_run_config("test", tmp_path))
+
+
+def test_a_trained_model_is_not_overwritten_unless_it_goes_on(tmp_path):
+    (tmp_path / "options.json").write_text('{"mode": "train"}')
+    (tmp_path / "checkpoint").write_text("")
+    config.check_output_dir(_run_config("train", tmp_path, tmp_path))
+    with pytest.raises(UsageError, match="holds a trained model"):
+        config.check_output_dir(_run_config("train", tmp_path))
+
+
+def test_an_output_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        config.check_output_dir(_run_config("train", tmp_path / "file" / "run"))

@@ -1,0 +1,75 @@
+import html.parser
+from pathlib import Path
+
+import numpy as np
+
+from pix2pix_tf import gallery
+from tests.conftest import read_image
+
+PICTURES = {kind: np.full([4, 6, 3], 7, np.uint8) for kind in gallery.KINDS}
+
+
+class _Page(html.parser.HTMLParser):
+    """Collects cells and image sources, and checks that tags nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.sources, self.open_tags = [], [], []
+        self.feed(text)
+        assert self.open_tags == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.sources.append(dict(attributes)["src"])
+        elif tag != "meta":
+            self.open_tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, text):
+        if self.open_tags and self.open_tags[-1] in ("th", "td"):
+            self.cells.append(text)
+
+
+def test_pictures_are_written_under_the_originals_names(tmp_path):
+    gallery.write_pictures(tmp_path, gallery.Row("a", 12), PICTURES)
+    gallery.write_pictures(tmp_path, gallery.Row("a"), PICTURES)
+    for stem in ("a", "00000012-a"):
+        for kind in ("inputs", "outputs", "targets"):
+            image = read_image(tmp_path / "images" / f"{stem}-{kind}.png")
+            np.testing.assert_array_equal(image, PICTURES[kind])
+
+
+def test_the_index_is_valid_and_links_to_every_picture(tmp_path):
+    rows = [gallery.Row("1"), gallery.Row("a b#c%d")]
+    for row in rows:
+        gallery.write_pictures(tmp_path, row, PICTURES)
+    page = _Page(gallery.write_index(tmp_path, rows).read_text())
+    assert page.cells == ["name", "input", "output", "target", "1", "a b#c%d"]
+    assert len(page.sources) == 6
+    from urllib.parse import unquote
+
+    assert all((tmp_path / unquote(source)).is_file() for source in page.sources)
+
+
+def test_names_are_escaped(tmp_path):
+    name = '<script>alert("x")</script>&\'"'
+    text = gallery.write_index(tmp_path, [gallery.Row(name)]).read_text()
+    assert "<script>" not in text
+    assert name in _Page(text).cells
+
+
+def test_training_rows_come_back_from_the_files_in_order(tmp_path):
+    rows = [gallery.Row("b-c", 2), gallery.Row("a", 10)]
+    for row in reversed(rows):
+        gallery.write_pictures(tmp_path, row, PICTURES)
+    assert gallery.training_rows(tmp_path) == rows
+    page = _Page(gallery.write_index(tmp_path, rows).read_text())
+    assert page.cells[:5] == ["step", "name", "input", "output", "target"]
+    assert page.cells[5:] == ["2", "b-c", "10", "a"]
+
+
+def test_files_that_share_a_stem_keep_their_whole_names():
+    paths = [Path("x/1.jpg"), Path("x/2.png"), Path("x/1.png"), Path("x/2a.png")]
+    assert gallery.unique_names(paths) == ["1.jpg", "2", "1.png", "2a"]

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_tf import images
+from tests.conftest import GOLDEN_DIR
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return np.load(GOLDEN_DIR / "color_resize.npz")
+
+
+def eagerly_and_in_a_dataset(function, *tensors):
+    """Returns the result of both ways of running it: they may differ."""
+    dataset = tf.data.Dataset.from_tensors(tensors).map(function)
+    return [function(*tensors), next(iter(dataset))]
+
+
+@pytest.mark.parametrize("size", [286, 256])
+def test_area_resize_equals_the_originals(recorded, size):
+    photo = images.to_float(tf.constant(recorded["photo"]))
+    for got in eagerly_and_in_a_dataset(lambda x: images.resize_area(x, size), photo):
+        assert got.shape == (size, size, 3)
+        np.testing.assert_allclose(got[::6, ::6], recorded[f"area_{size}"], atol=1e-6)
+
+
+def test_stretch_equals_the_originals_bicubic(recorded):
+    image = tf.constant(recorded["bicubic_in"])[tf.newaxis]
+    got = images.to_uint8(images.stretch(image, 1.5))[0]
+    np.testing.assert_array_equal(got, recorded["bicubic_64x96_uint8"])
+
+
+def test_stretch_by_one_changes_nothing():
+    image = tf.random.stateless_uniform([1, 8, 8, 3], [0, 0])
+    assert images.stretch(image, 1.0) is image
+
+
+def test_uint8_to_float_and_back_is_exact():
+    levels = tf.range(256, dtype=tf.int32)
+    levels = tf.cast(levels, tf.uint8)
+    np.testing.assert_array_equal(images.to_uint8(images.to_float(levels)), levels)
+
+
+def test_to_uint8_saturates():
+    got = images.to_uint8(tf.constant([-0.1, 0.0, 1.0, 1.1]))
+    np.testing.assert_array_equal(got, [0, 0, 255, 255])
+
+
+def test_deprocess_undoes_preprocess():
+    levels = tf.linspace(0.0, 1.0, 11)
+    np.testing.assert_allclose(images.preprocess(levels)[::10], [-1, 1])
+    got = images.deprocess(images.preprocess(levels))
+    np.testing.assert_allclose(got, levels, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_gray_and_alpha_decode_to_three_channels(channels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, [5, 7, channels]).astype(np.uint8)
+    got = images.decode(tf.io.encode_png(image))
+    colour = image[..., :3] if channels > 2 else np.repeat(image[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(got, colour)
+
+
+def test_16_bits_are_cut_to_8():
+    image = (np.arange(64).reshape(8, 8, 1) * 1000).astype(np.uint16)
+    got = images.decode(tf.io.encode_png(image))
+    np.testing.assert_array_equal(got[..., 0], (image >> 8)[..., 0])
+
+
+@pytest.mark.parametrize("contents", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut"])
+def test_bytes_that_are_no_image_are_refused(contents):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        images.decode(tf.constant(contents))
+
+
+def test_png_keeps_every_pixel_and_jpeg_nearly():
+    image = tf.image.resize(tf.random.stateless_uniform([3, 3, 3], [1, 2]), [32, 32])
+    image = images.to_uint8(image)
+    png = images.decode(images.encode(image, "png"))
+    np.testing.assert_array_equal(png, image)
+    contents = images.encode(image, "jpeg")
+    assert contents.numpy().startswith(b"\xff\xd8")
+    jpeg = images.decode(contents)
+    assert np.mean(np.abs(np.int32(jpeg) - np.int32(image))) < 4

@@ -1,0 +1,222 @@
+"""Whole training commands on tiny images."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pix2pix_tf import checkpoints, train
+from tests.conftest import TINY, read_image, write_image
+
+
+@pytest.fixture(scope="module")
+def events(trained_dir):
+    """What TensorBoard reads from the run: all of every kind."""
+    sizes = {"tensors": 0, "graph": 1}
+    accumulator = EventAccumulator(str(trained_dir), size_guidance=sizes)
+    return accumulator.Reload()
+
+
+def test_help_answers_without_tensorflow():
+    code = (
+        "import sys; from pix2pix_tf import train\n"
+        "try: train.main(['--help'])\n"
+        "except SystemExit as error: assert error.code == 0\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "--which_direction {AtoB,BtoA}" in shown.stdout
+
+
+def test_training_leaves_options_checkpoint_and_pictures(trained_dir):
+    options = json.loads((trained_dir / "options.json").read_text())
+    assert options["which_direction"] == "BtoA" and options["seed"] == 5
+    assert checkpoints.find_latest(trained_dir) == str(trained_dir / "model-3")
+    pictures = sorted(path.name for path in (trained_dir / "images").iterdir())
+    assert len(pictures) == 6  # at step 2, and at step 3, the last
+    assert pictures[0].startswith("00000002-") and pictures[3].startswith("00000003-")
+    for name in pictures:
+        assert read_image(trained_dir / "images" / name).shape == (256, 256, 3)
+        assert name in (trained_dir / "index.html").read_text()
+
+
+def test_summaries_have_the_originals_tags(events):
+    tags = set(events.Tags()["tensors"])
+    images = {"inputs", "targets", "outputs", "predict_real", "predict_fake"}
+    assert {f"{name}_summary/{name}" for name in images} <= tags
+    scalars = {"discriminator_loss", "generator_loss_GAN", "generator_loss_L1"}
+    assert scalars <= tags
+    variable = "generator/encoder_2/batch_normalization/gamma"
+    assert {f"{variable}/values", f"{variable}/gradients"} <= tags
+    assert sum(tag.endswith("/gradients") for tag in tags) == 60 + 16
+    assert events.Tags()["graph"]
+    steps = [event.step for event in events.Tensors("discriminator_loss")]
+    assert steps == [2, 3]
+
+
+def test_a_histogram_counts_every_value(events):
+    event = events.Tensors("generator/encoder_3/conv2d/kernel/values")[-1]
+    buckets = tf.make_ndarray(event.tensor_proto)
+    assert buckets.shape == (30, 3)
+    assert buckets[:, 2].sum() == 4 * 4 * 4 * 8
+    assert np.all(buckets[:, 0] < buckets[:, 1])
+
+
+def test_the_profiler_leaves_its_trace(trained_dir):
+    assert list(trained_dir.glob("plugins/profile/*/*.xplane.pb"))
+
+
+def _train(capsys, folder, *arguments):
+    status = train.main(
+        ["--mode", "train", *TINY, "--output_dir", str(folder), "--summary_freq", "0"]
+        + [str(argument) for argument in arguments]
+    )
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_progress_has_the_originals_figures(capsys, tmp_path, pair_dir):
+    status, out, _ = _train(
+        capsys, tmp_path / "run", "--input_dir", pair_dir, "--batch_size", 2,
+        "--max_epochs", 1, "--progress_freq", 3, "--ndf", 3,
+    )  # fmt: skip
+    assert status == 0
+    lines = out.splitlines()
+    assert "batch_size = 2" in lines and "examples count = 5" in lines
+    [progress] = [line for line in lines if line.startswith("progress ")]
+    assert progress.startswith("progress  epoch 1  step 3  image/sec ")
+    assert progress.endswith("  remaining 0m")
+    losses = lines[lines.index(progress) + 1 :][:3]
+    names = ["discrim_loss", "gen_loss_GAN", "gen_loss_L1"]
+    assert [line.split()[0] for line in losses] == names
+    assert all(float(line.split()[1]) > 0 for line in losses)
+    assert lines[-1] == "saving model"
+
+
+def test_going_on_keeps_the_true_step_and_counts_new_steps(
+    capsys, trained_dir, tmp_path, pair_dir
+):
+    folder = tmp_path / "more"
+    status, out, _ = _train(
+        capsys, folder, "--input_dir", pair_dir, "--max_steps", 2,
+        "--checkpoint", trained_dir,
+    )  # fmt: skip
+    assert status == 0 and "loading model from checkpoint" in out
+    reader = tf.train.load_checkpoint(checkpoints.find_latest(folder))
+    assert reader.get_tensor("global_step") == 5
+    assert reader.get_tensor("position") == 5
+    options = json.loads((folder / "options.json").read_text())
+    assert options["which_direction"] == "BtoA"
+
+
+def test_the_same_seed_trains_to_the_same_weights(capsys, tmp_path, pair_dir):
+    generators = []
+    for name in ("first", "second"):
+        arguments = ["--input_dir", pair_dir, "--max_steps", 2, "--seed", 8]
+        assert _train(capsys, tmp_path / name, *arguments)[0] == 0
+        reader = tf.train.load_checkpoint(str(tmp_path / name))
+        generators.append(
+            reader.get_tensor("generator/decoder_1/conv2d_transpose/kernel")
+        )
+    np.testing.assert_allclose(*generators, atol=1e-5)
+
+
+def test_without_folders_the_sample_data_and_a_fresh_folder_are_used(
+    capsys, tmp_path, monkeypatch, photo_dir
+):
+    monkeypatch.chdir(tmp_path)
+    from pix2pix_tf import samples
+
+    monkeypatch.setattr(samples, "sample_dir", lambda lab, split: photo_dir)
+    arguments = ["--mode", "train", "--lab_colorization", *TINY, "--max_steps", "1"]
+    assert train.main([*arguments, "--summary_freq", "0"]) == 0
+    assert "sample data" in capsys.readouterr().out.splitlines()[0]
+    [folder] = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("train-") and (folder / "checkpoint").exists()
+
+
+def test_a_file_damaged_in_training_saves_first(
+    capsys, tmp_path, monkeypatch, pair_dir
+):
+    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
+    (folder / "3.JPG").write_bytes(b"hello")
+    from pix2pix_tf import data
+
+    monkeypatch.setattr(data, "MAX_CHECKED", 2)
+    status, out, err = _train(
+        capsys, tmp_path / "run", "--input_dir", folder, "--max_steps", 9,
+        "--seed", _seed_that_starts_well(folder),
+    )  # fmt: skip
+    assert status == 2 and "3.JPG" in err
+    step = int(checkpoints.find_latest(tmp_path / "run").rsplit("-")[-1])
+    assert 1 <= step < 9
+
+
+def _seed_that_starts_well(folder):
+    """Returns a seed whose first epoch ends with the third file."""
+    for seed in range(1000):
+        order = [
+            int(
+                tf.random.experimental.index_shuffle(
+                    rank, tf.random.fold_in([seed, 0], tf.constant(0, tf.int64)), 4
+                )
+            )
+            for rank in range(5)
+        ]
+        if order[-1] == 2:
+            return seed
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_saves_before_it_ends_the_run(tmp_path, pair_dir, number, status):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "pix2pix_tf.train", "--mode", "train", *TINY]
+    command += ["--input_dir", str(pair_dir), "--output_dir", str(folder)]
+    command += ["--summary_freq", "0", "--progress_freq", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("progress "):
+                process.send_signal(number)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == status
+    assert "saving model" in rest
+    step = int(checkpoints.find_latest(folder).rsplit("-")[-1])
+    assert step >= 1
+
+
+def test_untouched_by_a_bad_checkpoint(capsys, tmp_path, pair_dir, trained_dir):
+    """Nothing is written where the checkpoint does not fit its options."""
+    wrong = shutil.copytree(trained_dir, tmp_path / "wrong")
+    options = json.loads((wrong / "options.json").read_text())
+    (wrong / "options.json").write_text(json.dumps(options | {"ngf": 5}))
+    status = train.main(
+        ["--mode", "train", "--input_dir", str(pair_dir), "--checkpoint", str(wrong)]
+        + ["--output_dir", str(tmp_path / "run")]
+    )
+    error = capsys.readouterr().err
+    assert status == 2 and "does not fit" in error and "encoder_1" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_line_of_error_without_a_traceback(tmp_path):
+    write_image(tmp_path / "odd.png", 8, 33)
+    command = [sys.executable, "-m", "pix2pix_tf.train", "--mode", "train"]
+    command += ["--input_dir", str(tmp_path), "--output_dir", str(tmp_path / "run")]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("pix2pix-tf: error: ") and "odd.png" in line
+    assert not (tmp_path / "run").exists()
