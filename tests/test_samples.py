@@ -156,7 +156,7 @@ def test_without_xdg_cache_home_the_cache_is_in_the_home_folder(cache, monkeypat
 
 def test_a_second_call_writes_nothing(cache, monkeypatch):
     folder = samples.sample_dir(False, "train")
-    monkeypatch.delattr(samples, "draw_pair")
+    monkeypatch.delattr(facades, "draw_pair")
     assert samples.sample_dir(False, "train") == folder
     assert len(_read(folder)) == 2
 
