@@ -73,7 +73,7 @@ def _quiet_stderr():
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors come as exceptions too
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "w") as null:

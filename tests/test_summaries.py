@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pix2pix_tf import summaries
+
+RAMP = np.linspace(-1, 1, 3001, dtype=np.float32)
+
+
+def _written(folder, values):
+    """Returns the buckets, float64 [30, 3], that TensorBoard reads back."""
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(7):
+        summaries._write_histogram("values", values)
+    writer.close()
+    [event] = EventAccumulator(str(folder)).Reload().Tensors("values")
+    assert event.step == 7
+    return tf.make_ndarray(event.tensor_proto)
+
+
+def test_a_histogram_equals_tensorboards_own(tmp_path):
+    from tensorboard.plugins.histogram.summary_v2 import histogram
+
+    writer = tf.summary.create_file_writer(str(tmp_path / "theirs"))
+    with writer.as_default(7):
+        histogram("values", RAMP)
+    writer.close()
+    [event] = EventAccumulator(str(tmp_path / "theirs")).Reload().Tensors("values")
+    theirs = tf.make_ndarray(event.tensor_proto)
+    ours = _written(tmp_path / "ours", RAMP)
+    np.testing.assert_allclose(ours[:, :2], theirs[:, :2], atol=1e-6)
+    # A value on an edge may count on either side of it.
+    np.testing.assert_allclose(ours[:, 2], theirs[:, 2], atol=1)
+
+
+@pytest.mark.parametrize(
+    "values, count",
+    [
+        (np.append(RAMP, [np.nan, np.inf, -np.inf]), 3001),
+        (np.full([5], np.nan, np.float32), 0),
+        (np.zeros([5], np.float32), 5),
+        (np.array([1.0, 1.0000001], np.float32), 2),
+        (np.array([0.0, 1e-45], np.float32), 2),
+        (np.array([-3e38, 3e38], np.float32), 2),
+    ],
+)
+def test_no_values_stop_a_run(tmp_path, values, count):
+    buckets = _written(tmp_path, values)
+    assert buckets.shape == (30, 3) and np.all(np.isfinite(buckets))
+    assert buckets[:, 2].sum() == count
