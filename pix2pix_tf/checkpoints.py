@@ -26,32 +26,54 @@ _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 def find_latest(checkpoint_dir):
     """Returns the path prefix of a folder's newest checkpoint.
 
+    That is what its `checkpoint` file names; or, where that file is lost or names
+    another folder (the original writes absolute paths, and folders are moved), the
+    `model-<step>` of the highest step.
+
     Raises:
         UsageError: the folder has none.
     """
-    prefix = tf.train.latest_checkpoint(str(checkpoint_dir))
-    if prefix is None:
+    checkpoint_dir = Path(checkpoint_dir)
+    named = tf.train.latest_checkpoint(str(checkpoint_dir))
+    if named is not None:
+        return named
+    steps = [
+        int(path.stem.removeprefix(PREFIX))
+        for path in checkpoint_dir.glob(f"{PREFIX}*.index")
+        if path.stem.removeprefix(PREFIX).isdecimal()
+    ]
+    if not steps:
         raise UsageError(
             f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
             f"`checkpoint` and {PREFIX}<step>.index that training writes"
         )
-    return prefix
+    return str(checkpoint_dir / f"{PREFIX}{max(steps)}")
 
 
 def save(state, output_dir, keep):
     """Writes `model-<step>` and deletes all but the newest `keep` checkpoints.
-
-    The files get their names only when they are whole, and the `checkpoint` file names
-    them only then.
 
     Args:
         state: TrainState.
         output_dir: folder path.
         keep: int, at least 1.
     """
+    write(tensors(state), output_dir, int(state.global_step), keep)
+
+
+def write(tensors, output_dir, step, keep=1):
+    """Writes tensors as a folder's newest checkpoint, and keeps `keep` of them.
+
+    The files get their names only when they are whole, and the `checkpoint` file names
+    them only then.
+
+    Args:
+        tensors: {name: tensor or array}.
+        output_dir, step, keep: as in `save`.
+    """
     output_dir = Path(output_dir)
-    new = output_dir / f"{PREFIX}{int(state.global_step)}"
-    _write(_tensors(state), new)
+    new = output_dir / f"{PREFIX}{step}"
+    _write_files(tensors, new)
     known = tf.train.get_checkpoint_state(str(output_dir))
     old = [Path(path) for path in known.all_model_checkpoint_paths] if known else []
     old = [path for path in old if path.name != new.name]
@@ -74,7 +96,12 @@ def restore(state, prefix):
             damaged. Nothing has been set then.
     """
     wanted = _variables(state)
-    reader, shapes = _open(prefix)
+    reader, shapes = open_reader(prefix)
+    if is_generator_only(shapes):
+        raise UsageError(
+            f"{prefix} holds a generator only, for --mode test and export: training on "
+            "wants the discriminator, the Adam slots and global_step too"
+        )
     if POSITION_NAME not in shapes:
         del wanted[POSITION_NAME]
     _assign(wanted, reader, shapes, prefix)
@@ -86,8 +113,91 @@ def restore(state, prefix):
 
 def restore_generator(generator, prefix):
     """Sets the generator only; Args, Raises: as `restore`."""
-    reader, shapes = _open(prefix)
+    reader, shapes = open_reader(prefix)
     _assign(networks.variables_by_name(generator), reader, shapes, prefix)
+
+
+def is_generator_only(names):
+    """Says whether a checkpoint with these names serves test and export only."""
+    return not any(name.startswith("discriminator/") for name in names)
+
+
+def tensors(state):
+    """Returns {name: tensor} of all that is saved: Adam's powers too, for TF 1."""
+    saved = {
+        name: tf.convert_to_tensor(variable)
+        for name, variable in _variables(state).items()
+    }
+    for scope, optimizer in (
+        ("generator_train", state.g_optimizer),
+        ("discriminator_train", state.d_optimizer),
+    ):
+        # TensorFlow 1 keeps the powers for the next update.
+        updates = tf.cast(optimizer.iterations + 1, tf.float32)
+        saved[f"{scope}/beta1_power"] = tf.pow(optimizer.beta_1, updates)
+        saved[f"{scope}/beta2_power"] = tf.pow(optimizer.beta_2, updates)
+    return saved
+
+
+def open_reader(prefix):
+    """Returns a checkpoint's reader and {name: shape}.
+
+    Raises:
+        UsageError: the files are missing or damaged.
+    """
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return reader, reader.get_variable_to_shape_map()
+    except _READ_ERRORS as error:
+        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+
+
+def read(reader, names, prefix):
+    """Returns {name: array} of these names.
+
+    Raises:
+        UsageError: the files are damaged.
+    """
+    try:
+        return {name: reader.get_tensor(name) for name in names}
+    except _READ_ERRORS as error:
+        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+
+
+def check_fit(wanted, got, message):
+    """Names what is missing, unknown (within the wanted networks) or misshapen.
+
+    Args:
+        wanted, got: {variable name: shape as a list}.
+        message: str, what the error starts with.
+
+    Raises:
+        UsageError: in one line.
+    """
+    scopes = {name.split("/")[0] for name in wanted} & {"generator", "discriminator"}
+    missing = sorted(set(wanted) - set(got))
+    unknown = sorted(
+        name
+        for name in set(got) - set(wanted)
+        if name.split("/")[0] in scopes and not name.endswith(("/Adam", "/Adam_1"))
+    )
+    misshapen = [
+        f"{name} is {got[name]}, wanted {shape}"
+        for name, shape in wanted.items()
+        if name in got and got[name] != shape
+    ]
+    problems = [
+        f"{len(names)} {what} ({', '.join(names[:MAX_LISTED])}"
+        f"{', ...' if len(names) > MAX_LISTED else ''})"
+        for what, names in (
+            ("missing", missing),
+            ("unknown", unknown),
+            ("of another shape", misshapen),
+        )
+        if names
+    ]
+    if problems:
+        raise UsageError(f"{message}: variables {'; '.join(problems)}")
 
 
 def _variables(state):
@@ -109,25 +219,8 @@ def _variables(state):
     return variables | {"global_step": state.global_step, POSITION_NAME: state.position}
 
 
-def _tensors(state):
-    """Returns {name: tensor} to save: the variables, and Adam's powers for TF 1."""
-    tensors = {
-        name: tf.convert_to_tensor(variable)
-        for name, variable in _variables(state).items()
-    }
-    for scope, optimizer in (
-        ("generator_train", state.g_optimizer),
-        ("discriminator_train", state.d_optimizer),
-    ):
-        # TensorFlow 1 keeps the powers for the next update.
-        updates = tf.cast(optimizer.iterations + 1, tf.float32)
-        tensors[f"{scope}/beta1_power"] = tf.pow(optimizer.beta_1, updates)
-        tensors[f"{scope}/beta2_power"] = tf.pow(optimizer.beta_2, updates)
-    return tensors
-
-
-def _write(tensors, path):
-    """Writes tensors to `path`.index and .data: under another name, then renamed."""
+def _write_files(tensors, path):
+    """Writes `path`.index and .data: under another name, then renamed."""
     partial = path.with_name(f".{path.name}.partial")
     tf.raw_ops.SaveV2(
         prefix=str(partial),
@@ -148,48 +241,11 @@ def _write_state(path, names):
     partial.replace(path)
 
 
-def _open(prefix):
-    """Returns a checkpoint's reader and {name: shape}."""
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        return reader, reader.get_variable_to_shape_map()
-    except _READ_ERRORS as error:
-        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
-
-
 def _assign(variables, reader, shapes, prefix):
     """Reads all of `variables` from the checkpoint, and only then sets them."""
-    missing = sorted(set(variables) - set(shapes))
-    scopes = {name.split("/")[0] for name in variables} & {"generator", "discriminator"}
-    extra = sorted(
-        name
-        for name in set(shapes) - set(variables)
-        if name.split("/")[0] in scopes and not name.endswith(("/Adam", "/Adam_1"))
-    )
-    misshapen = [
-        f"{name} is {shapes[name]}, wanted {list(variable.shape)}"
-        for name, variable in variables.items()
-        if name in shapes and shapes[name] != list(variable.shape)
-    ]
-    problems = [
-        f"{len(names)} {what} ({', '.join(names[:MAX_LISTED])}"
-        f"{', ...' if len(names) > MAX_LISTED else ''})"
-        for what, names in (
-            ("missing", missing),
-            ("unknown", extra),
-            ("of another shape", misshapen),
-        )
-        if names
-    ]
-    if problems:
-        raise UsageError(
-            f"{prefix} does not fit the networks of its options.json: variables "
-            + "; ".join(problems)
-        )
-    try:
-        values = {name: reader.get_tensor(name) for name in variables}
-    except _READ_ERRORS as error:
-        raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+    wanted = {name: list(variable.shape) for name, variable in variables.items()}
+    check_fit(wanted, shapes, f"{prefix} does not fit the networks of its options.json")
+    values = read(reader, variables, prefix)
     for name, variable in variables.items():
         variable.assign(values[name])
 

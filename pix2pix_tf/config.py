@@ -17,12 +17,16 @@ CROP_SIZE = 256  # pixels; eight stride-2 layers take 256 to 1
 OPTIONS_NAME = "options.json"
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
+    "innermost_norm",
     "lab_colorization",
     "ndf",
     "ngf",
+    "norm",
     "separable_conv",
     "which_direction",
 )
+# Of these, what the original has no flag for: where absent, the default was used.
+ADDED_NAMES = ("innermost_norm", "norm")
 
 
 class UsageError(ValueError):
@@ -85,7 +89,7 @@ class DataConfig(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(_Checked):
-    """The sizes of the two networks."""
+    """The sizes and the layers of the two networks."""
 
     ngf: int = _flag(int, 64, "filters in the generator's first layer", minimum=1)
     ndf: int = _flag(int, 64, "filters in the discriminator's first layer", minimum=1)
@@ -94,6 +98,19 @@ class ModelConfig(_Checked):
         bool,
         False,
         "test, export: leave dropout out, so that one input has always one output",
+    )
+    norm: str = _flag(
+        str,
+        "batch",
+        "normalise over the batch, or over each image by itself",
+        choices=("batch", "instance"),
+    )
+    innermost_norm: str = _flag(
+        str,
+        "batch",
+        "batch: encoder_8 has a norm like the other layers, as in the original; none: "
+        "it has none (the paper's erratum)",
+        choices=("batch", "none"),
     )
 
 
@@ -204,13 +221,37 @@ def parse(argv=None):
         values["seed"] = random.SystemRandom().randrange(2**31)
     if values["output_dir"] is None:
         values["output_dir"] = _fresh_dir(values["mode"])
-    return _from_dict(values)
+    return from_dict(values)
+
+
+def from_dict(values):
+    """Returns the Options of {flag name: value}; what is absent has its default.
+
+    Raises:
+        UsageError: a value does not fit its flag.
+    """
+    values = {name: flag.default for name, flag in _FLAGS.items()} | values
+    parts = {
+        part: part_class(
+            **{
+                field.name: values[field.name]
+                for field in dataclasses.fields(part_class)
+            }
+        )
+        for part, part_class in _PARTS.items()
+    }
+    return Options(**parts)
 
 
 def to_dict(options):
     """Returns {flag name: value} of all options, as `options.json` holds them."""
     parts = (getattr(options, part) for part in _PARTS)
     return {name: value for part in parts for name, value in vars(part).items()}
+
+
+def to_json(options):
+    """Returns the text of an `options.json`: all options, sorted."""
+    return json.dumps(to_dict(options), sort_keys=True, indent=4) + "\n"
 
 
 def write_options(options):
@@ -220,10 +261,9 @@ def write_options(options):
         UsageError: the folder cannot be made or written.
     """
     output_dir = Path(options.run.output_dir)
-    text = json.dumps(to_dict(options), sort_keys=True, indent=4)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        (output_dir / OPTIONS_NAME).write_text(text + "\n", encoding="utf-8")
+        (output_dir / OPTIONS_NAME).write_text(to_json(options), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"--output_dir {output_dir} cannot be written: {error.strerror}"
@@ -242,7 +282,7 @@ def read_options(path):
         raise UsageError(
             f"{path} is missing: give --checkpoint a folder that training wrote"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
@@ -339,25 +379,12 @@ def _check(flag, value, where=None):
         raise UsageError(f"{where} must be {' and '.join(wanted)}, got {value!r}")
 
 
-def _from_dict(values):
-    """Builds Options from {flag name: value}."""
-    parts = {
-        part: part_class(
-            **{
-                field.name: values[field.name]
-                for field in dataclasses.fields(part_class)
-            }
-        )
-        for part, part_class in _PARTS.items()
-    }
-    return Options(**parts)
-
-
 def _restored(checkpoint, given):
     """Returns what the checkpoint's options decide; refuses flags that contradict."""
     if not checkpoint.is_dir():
         raise UsageError(f"--checkpoint {checkpoint} is not a folder")
-    stored = read_options(checkpoint / OPTIONS_NAME)
+    stored = {name: _FLAGS[name].default for name in ADDED_NAMES}
+    stored |= read_options(checkpoint / OPTIONS_NAME)
     restored = {name: stored[name] for name in RESTORED_NAMES if name in stored}
     for name, value in restored.items():
         if name in given and given[name] != value:

@@ -20,8 +20,6 @@ DROPOUT_RATE = 0.5
 PATCH_WIDTHS = (1, 2, 4, 8)  # layer_1..4
 PATCH_STRIDES = (2, 2, 2, 1)
 
-NORM_SUFFIX = "_batch_normalization"
-
 
 class BatchNorm(layers.BatchNormalization):
     """Batch norm by the batch's own statistics in every mode, as in the original.
@@ -37,11 +35,49 @@ class BatchNorm(layers.BatchNormalization):
         )[0]
 
 
+class InstanceNorm(layers.Layer):
+    """Instance norm: each channel of each image by its own mean and variance.
+
+    Source: Ulyanov et al. 2016, "Instance Normalization", with learned gamma and beta.
+    """
+
+    def __init__(self, epsilon, gamma_initializer, name):
+        super().__init__(name=name)
+        self.epsilon = epsilon
+        self.gamma_initializer = gamma_initializer
+
+    def build(self, input_shape):
+        # Without autocast: float32 under mixed precision too, like batch norm's.
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(
+            shape, self.gamma_initializer, name="gamma", autocast=False
+        )
+        self.beta = self.add_weight(shape, "zeros", name="beta", autocast=False)
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)
+        x = tf.nn.batch_normalization(
+            x, mean, variance, self.beta, self.gamma, self.epsilon
+        )
+        return tf.cast(x, inputs.dtype)
+
+
 class Dropout(layers.Dropout):
     """Dropout in every mode, as in the original."""
 
     def call(self, inputs):
         return super().call(inputs, training=True)
+
+
+# Where the original keeps a layer's variables; its networks have no instance norm.
+SCOPES = {
+    layers.Conv2D: "conv2d",
+    layers.Conv2DTranspose: "conv2d_transpose",
+    layers.SeparableConv2D: "separable_conv2d",
+    BatchNorm: "batch_normalization",
+    InstanceNorm: "instance_normalization",
+}
 
 
 def build_generator(channels, model):
@@ -60,7 +96,7 @@ def build_generator(channels, model):
     x = skips.pop()
     for level, width in zip(range(8, 1, -1), DECODER_WIDTHS, strict=True):
         x = _upsample(x, level, model.ngf * width, model)
-        x = _norm(x, f"decoder_{level}")
+        x = _norm(x, f"decoder_{level}", model.norm)
         if level in DROPOUT_LEVELS and not model.no_dropout:
             x = Dropout(DROPOUT_RATE, name=f"decoder_{level}_dropout")(x)
         x = layers.Concatenate(name=f"skip_{level - 1}")([x, skips.pop()])
@@ -91,7 +127,7 @@ def build_discriminator(channels, model):
         name = f"layer_{level}"
         x = _pad_conv(x, model.ndf * width, strides, name)
         if level > 1:
-            x = _norm(x, name)
+            x = _norm(x, name, model.norm)
         x = layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
     x = _pad_conv(x, 1, 1, "layer_5")
     outputs = layers.Activation("sigmoid", dtype="float32", name="outputs")(x)
@@ -119,18 +155,12 @@ def variables_by_name(network):
     Such as `generator/encoder_2/conv2d/kernel` or
     `discriminator/layer_3/batch_normalization/gamma`.
     """
-    kinds = {
-        layers.Conv2D: "conv2d",
-        layers.Conv2DTranspose: "conv2d_transpose",
-        layers.SeparableConv2D: "separable_conv2d",
-        BatchNorm: "batch_normalization",
-    }
     return {
-        f"{network.name}/{layer.name.removesuffix(NORM_SUFFIX)}"
-        f"/{kinds[type(layer)]}/{variable.name}": variable
+        f"{network.name}/{layer.name.removesuffix(f'_{SCOPES[type(layer)]}')}"
+        f"/{SCOPES[type(layer)]}/{variable.name}": variable
         for layer in network.layers
         for variable in layer.weights
-        if type(layer) in kinds
+        if type(layer) in SCOPES
     }
 
 
@@ -151,8 +181,9 @@ def _encode(x, model):
         if level > 1:
             x = layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
         x = _downsample(x, model.ngf * width, name, model)
-        if level > 1:
-            x = _norm(x, name)
+        innermost = level == len(ENCODER_WIDTHS)
+        if level > 1 and not (innermost and model.innermost_norm == "none"):
+            x = _norm(x, name, model.norm)
         skips.append(x)
     return skips
 
@@ -198,9 +229,11 @@ def _pad_conv(x, filters, strides, name):
     )(x)
 
 
-def _norm(x, name):
+def _norm(x, name, norm):
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return BatchNorm(epsilon=1e-5, gamma_initializer=gamma, name=name + NORM_SUFFIX)(x)
+    layer = {"batch": BatchNorm, "instance": InstanceNorm}[norm]
+    name = f"{name}_{SCOPES[layer]}"
+    return layer(epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
 
 
 def _normal():
