@@ -31,7 +31,7 @@ def _run(options):
     run = options.run
     if options.data.input_dir is None and run.mode != "export":
         print("no --input_dir: using the embedded sample data", flush=True)
-    with _quiet_stderr():
+    with quiet_stderr():
         import keras
 
         from pix2pix_tf import evaluate, export, loop
@@ -64,7 +64,7 @@ def _find_images(options):
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
+def quiet_stderr():
     """Hides what TensorFlow's native code says while it loads (no GPU found ...).
 
     It writes to the process's stderr before any log level is in force. Set
