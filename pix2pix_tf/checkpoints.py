@@ -12,7 +12,7 @@ from pix2pix_tf import networks
 from pix2pix_tf.config import UsageError
 
 PREFIX = "model-"  # then the global step
-EMA_NAMES = {
+EMA_NAMES = {  # of the losses that the original has
     "discriminator_loss": "discriminator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_GAN": "generator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_L1": "generator_loss/Mean_1/ExponentialMovingAverage",
@@ -105,7 +105,7 @@ def restore(state, prefix):
     if POSITION_NAME not in shapes:
         del wanted[POSITION_NAME]
     _assign(wanted, reader, shapes, prefix)
-    for optimizer in (state.g_optimizer, state.d_optimizer):
+    for _, optimizer in state.trained:
         optimizer.iterations.assign(state.global_step)
     if POSITION_NAME not in shapes:
         state.position.assign(state.global_step)
@@ -119,7 +119,7 @@ def restore_generator(generator, prefix):
 
 def is_generator_only(names):
     """Says whether a checkpoint with these names serves test and export only."""
-    return not any(name.startswith("discriminator/") for name in names)
+    return not any(name.endswith("/Adam") for name in names)
 
 
 def tensors(state):
@@ -128,10 +128,8 @@ def tensors(state):
         name: tf.convert_to_tensor(variable)
         for name, variable in _variables(state).items()
     }
-    for scope, optimizer in (
-        ("generator_train", state.g_optimizer),
-        ("discriminator_train", state.d_optimizer),
-    ):
+    for network, optimizer in state.trained:
+        scope = f"{network.name}_train"
         # TensorFlow 1 keeps the powers for the next update.
         updates = tf.cast(optimizer.iterations + 1, tf.float32)
         saved[f"{scope}/beta1_power"] = tf.pow(optimizer.beta_1, updates)
@@ -203,10 +201,7 @@ def check_fit(wanted, got, message):
 def _variables(state):
     """Returns {name in the checkpoint: variable} of all that is restored."""
     variables = {}
-    for network, optimizer in (
-        (state.generator, state.g_optimizer),
-        (state.discriminator, state.d_optimizer),
-    ):
+    for network, optimizer in state.trained:
         named = networks.variables_by_name(network)
         names = {id(variable): name for name, variable in named.items()}
         trained = zip(network.trainable_variables, optimizer.slots, strict=True)
@@ -215,7 +210,7 @@ def _variables(state):
             named[names[id(variable)] + "/Adam_1"] = velocity
         variables |= named
     for name, average in state.ema.items():
-        variables[EMA_NAMES[name]] = average
+        variables[EMA_NAMES.get(name, f"{name}/ExponentialMovingAverage")] = average
     return variables | {"global_step": state.global_step, POSITION_NAME: state.position}
 
 

@@ -17,16 +17,33 @@ CROP_SIZE = 256  # pixels; eight stride-2 layers take 256 to 1
 OPTIONS_NAME = "options.json"
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
+    "discriminator",
+    "dropout",
+    "gan_mode",
+    "generator",
+    "init",
     "innermost_norm",
     "lab_colorization",
+    "n_layers",
     "ndf",
     "ngf",
     "norm",
+    "num_blocks",
+    "num_discriminators",
+    "num_downs",
+    "separable_conv",
+    "unconditional",
+    "upsample",
+    "which_direction",
+)
+# Those that the original has too; where another is absent, its default holds.
+ORIGINAL_NAMES = (
+    "lab_colorization",
+    "ndf",
+    "ngf",
     "separable_conv",
     "which_direction",
 )
-# Of these, what the original has no flag for: where absent, the default was used.
-ADDED_NAMES = ("innermost_norm", "norm")
 
 
 class UsageError(ValueError):
@@ -39,6 +56,11 @@ def _flag(kind, default, help, *, minimum=None, above=None, below=None, choices=
     return dataclasses.field(
         default=default, metadata={"kind": kind, "help": help, **bounds}
     )
+
+
+def _refuse(is_used, flag, other):
+    if is_used:
+        raise UsageError(f"{flag} does not go with {other}: leave one of them out")
 
 
 class _Checked:
@@ -89,11 +111,29 @@ class DataConfig(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(_Checked):
-    """The sizes and the layers of the two networks."""
+    """The kinds, sizes and layers of the two networks."""
 
+    generator: str = _flag(
+        str,
+        "unet",
+        "kind of generator",
+        choices=("unet", "encoder_decoder", "resnet"),
+    )
     ngf: int = _flag(int, 64, "filters in the generator's first layer", minimum=1)
-    ndf: int = _flag(int, 64, "filters in the discriminator's first layer", minimum=1)
+    num_downs: int = _flag(
+        int, 8, "unet, encoder_decoder: halvings of the image", minimum=5, below=11
+    )
+    num_blocks: int = _flag(int, 9, "resnet: residual blocks", choices=(6, 9))
     separable_conv: bool = _flag(bool, False, "separable convolutions in the generator")
+    upsample: str = _flag(
+        str,
+        "deconv",
+        "how the generator doubles the size",
+        choices=("deconv", "resize", "subpixel"),
+    )
+    dropout: float = _flag(
+        float, 0.5, "share that the generator's dropout drops", minimum=0, below=1
+    )
     no_dropout: bool = _flag(
         bool,
         False,
@@ -102,30 +142,153 @@ class ModelConfig(_Checked):
     norm: str = _flag(
         str,
         "batch",
-        "normalise over the batch, or over each image by itself",
-        choices=("batch", "instance"),
+        "normalise over the batch, or over each image by itself, or not",
+        choices=("batch", "instance", "none"),
     )
     innermost_norm: str = _flag(
         str,
         "batch",
-        "batch: encoder_8 has a norm like the other layers, as in the original; none: "
-        "it has none (the paper's erratum)",
+        "batch: the innermost encoder has a norm like the other layers, as in the "
+        "original; none: it has none (the paper's erratum)",
         choices=("batch", "none"),
     )
+    init: str = _flag(
+        str,
+        "normal",
+        "what kernels start from",
+        choices=("normal", "xavier", "kaiming", "orthogonal"),
+    )
+    discriminator: str = _flag(
+        str,
+        "patch",
+        "what the discriminator judges: patches, single pixels, or the image",
+        choices=("patch", "pixel", "image"),
+    )
+    ndf: int = _flag(int, 64, "filters in the discriminator's first layer", minimum=1)
+    n_layers: int = _flag(
+        int, 3, "patch: halvings; 3 sees 70x70 pixels", minimum=1, below=7
+    )
+    unconditional: bool = _flag(
+        bool, False, "the discriminator sees no inputs, only targets or outputs"
+    )
+    num_discriminators: int = _flag(
+        int,
+        1,
+        "patch, pixel: discriminators, each at half the size",
+        minimum=1,
+        below=5,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_generator()
+        self._check_discriminator()
+
+    def _check_generator(self):
+        """Refuses kinds and flags that do not go together."""
+        if self.generator == "resnet":
+            _refuse(self.separable_conv, "--separable_conv", "--generator resnet")
+            _refuse(self.num_downs != 8, "--num_downs", "--generator resnet")
+            _refuse(self.innermost_norm != "batch", "--innermost_norm", "resnet")
+        else:
+            _refuse(
+                self.num_blocks != 9, "--num_blocks", f"--generator {self.generator}"
+            )
+        _refuse(
+            self.separable_conv and self.upsample != "deconv",
+            f"--upsample {self.upsample}",
+            "--separable_conv, which resizes",
+        )
+        if self.generator != "resnet" and CROP_SIZE % 2**self.num_downs:
+            raise UsageError(
+                f"--num_downs {self.num_downs} needs images of {2**self.num_downs} "
+                f"pixels, and they are {CROP_SIZE}: give 5 to 8"
+            )
+
+    def _check_discriminator(self):
+        """Refuses kinds, flags and sizes that do not go together."""
+        kind = f"--discriminator {self.discriminator}"
+        _refuse(
+            self.discriminator != "patch" and self.n_layers != 3, "--n_layers", kind
+        )
+        _refuse(
+            self.discriminator == "image" and self.num_discriminators > 1,
+            "--num_discriminators",
+            kind,
+        )
+        # n halvings and two layers that take one pixel each leave size / 2**n - 2.
+        smallest = CROP_SIZE // 2 ** (self.num_discriminators - 1)
+        if self.discriminator == "patch" and smallest < 3 * 2**self.n_layers:
+            raise UsageError(
+                f"--n_layers {self.n_layers} leaves nothing of the {smallest} pixels "
+                f"that --num_discriminators {self.num_discriminators} ends with: give "
+                "fewer of either"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig(_Checked):
-    """Weights of the generator's loss terms, and the optimizers' settings."""
+    """The losses, their weights, and the optimizers' settings."""
 
+    gan_mode: str = _flag(
+        str,
+        "vanilla",
+        "the adversarial loss",
+        choices=("vanilla", "lsgan", "hinge", "wgangp"),
+    )
+    label_smoothing: float = _flag(
+        float,
+        0.0,
+        "vanilla, lsgan: take this off real pairs' label",
+        minimum=0,
+        below=1,
+    )
+    gan_weight: float = _flag(
+        float,
+        1.0,
+        "weight on the generator's GAN term (0: no discriminator is built)",
+        minimum=0,
+    )
     l1_weight: float = _flag(
         float, 100.0, "weight on the generator's L1 term", minimum=0
     )
-    gan_weight: float = _flag(
-        float, 1.0, "weight on the generator's GAN term", minimum=0
+    l2_weight: float = _flag(
+        float, 0.0, "weight on the generator's squared difference", minimum=0
+    )
+    tv_weight: float = _flag(
+        float, 0.0, "weight on the generator's total variation", minimum=0
+    )
+    feature_weight: float = _flag(
+        float, 0.0, "weight on matching the discriminator's activations", minimum=0
+    )
+    perceptual_weight: float = _flag(
+        float, 0.0, "weight on the VGG19 distance (image pairs only)", minimum=0
+    )
+    vgg_weights: str = _flag(
+        str, "imagenet", "VGG19's weights: a file, or imagenet to download them"
     )
     lr: float = _flag(float, 0.0002, "Adam's initial learning rate", above=0)
     beta1: float = _flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        mode = f"--gan_mode {self.gan_mode}"
+        _refuse(
+            self.label_smoothing > 0 and self.gan_mode in ("hinge", "wgangp"),
+            "--label_smoothing",
+            mode,
+        )
+        is_alone, without = self.gan_weight == 0, "--gan_weight 0"
+        _refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
+        _refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
+            raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
+        weights = (self.gan_weight, self.l1_weight, self.l2_weight)
+        if not any((*weights, self.feature_weight, self.perceptual_weight)):
+            raise UsageError(
+                "--gan_weight, --l1_weight, --l2_weight, --feature_weight and "
+                "--perceptual_weight are all 0: the generator has nothing to learn from"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,6 +380,13 @@ def parse(argv=None):
     values = {name: flag.default for name, flag in _FLAGS.items()} | given
     if values["checkpoint"] is not None:
         values |= _restored(Path(values["checkpoint"]), given)
+    if values["perceptual_weight"] and values["lab_colorization"]:
+        raise UsageError("--perceptual_weight needs RGB targets: leave it out for Lab")
+    if values["gan_mode"] == "wgangp" and values["norm"] == "batch":
+        raise UsageError(
+            "--gan_mode wgangp needs each image judged by itself, and batch norm mixes "
+            "them: give --norm instance or none"
+        )
     if values["seed"] is None:
         values["seed"] = random.SystemRandom().randrange(2**31)
     if values["output_dir"] is None:
@@ -383,7 +553,11 @@ def _restored(checkpoint, given):
     """Returns what the checkpoint's options decide; refuses flags that contradict."""
     if not checkpoint.is_dir():
         raise UsageError(f"--checkpoint {checkpoint} is not a folder")
-    stored = {name: _FLAGS[name].default for name in ADDED_NAMES}
+    stored = {
+        name: _FLAGS[name].default
+        for name in RESTORED_NAMES
+        if name not in ORIGINAL_NAMES
+    }
     stored |= read_options(checkpoint / OPTIONS_NAME)
     restored = {name: stored[name] for name in RESTORED_NAMES if name in stored}
     for name, value in restored.items():

@@ -42,7 +42,7 @@ def train(options, paths):
         checkpoints.restore(state, checkpoints.find_latest(run.checkpoint))
     config.write_options(options)
     print(f"examples count = {len(paths)}")
-    parameters = networks.count_parameters(state.generator, state.discriminator)
+    parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
     with _catch_signals() as caught:
         _train_steps(options, paths, state, caught)
@@ -144,12 +144,9 @@ def _report(options, state, steps_per_epoch, rate, steps_left):
         minutes = steps_left * options.data.batch_size / rate / 60
         line += f"  remaining {int(minutes)}m"
     tqdm.tqdm.write(line)
-    for label, name in (
-        ("discrim_loss", "discriminator_loss"),
-        ("gen_loss_GAN", "generator_loss_GAN"),
-        ("gen_loss_L1", "generator_loss_L1"),
-    ):
-        tqdm.tqdm.write(f"{label} {float(state.ema[name]):.6g}")
+    for name, average in state.ema.items():
+        label = name.replace("discriminator", "discrim").replace("generator", "gen")
+        tqdm.tqdm.write(f"{label} {float(average):.6g}")
     sys.stdout.flush()
 
 

@@ -49,21 +49,31 @@ class TrainState:
     """All that training changes, and so all that a checkpoint holds."""
 
     generator: keras.Model
-    discriminator: keras.Model
+    discriminator: keras.Model | None  # None with --gan_weight 0
     g_optimizer: Adam
-    d_optimizer: Adam
-    ema: dict  # {LOSS_NAMES: float32 scalar variable}, decay 0.99, from zero
+    d_optimizer: Adam | None
+    ema: dict  # {name of a loss: float32 scalar variable}, decay 0.99, from zero
     global_step: tf.Variable  # int64, steps done
     position: tf.Variable  # int64, examples seen
+
+    @property
+    def trained(self):
+        """[(network, its optimizer), ...], the generator first."""
+        pairs = [
+            (self.generator, self.g_optimizer),
+            (self.discriminator, self.d_optimizer),
+        ]
+        return [(network, optimizer) for network, optimizer in pairs if network]
 
 
 class Forward(NamedTuple):
     """What one forward pass gives, and the gradients of each network's own loss."""
 
     outputs: tf.Tensor  # float32 [batch, height, width, channels], in [-1, 1]
-    predict_real: tf.Tensor  # float32 [batch, 30, 30, 1], in [0, 1]
-    predict_fake: tf.Tensor  # the same
-    losses: dict  # {LOSS_NAMES: float32 scalar}, without weights
+    # float32 [batch, 30, 30, 1], in [0, 1]; of the finest discriminator; None without
+    predict_real: tf.Tensor | None
+    predict_fake: tf.Tensor | None
+    losses: dict  # {name: float32 scalar}, without weights
     g_gradients: list  # in the order of generator.trainable_variables
     d_gradients: list  # in the order of discriminator.trainable_variables
 
@@ -80,46 +90,163 @@ def make_state(channels, model, loss):
         TrainState.
     """
     generator = networks.build_generator(channels, model)
-    discriminator = networks.build_discriminator(channels, model)
-    g_optimizer = Adam(loss.lr, loss.beta1)
-    d_optimizer = Adam(loss.lr, loss.beta1)
-    g_optimizer.build(generator.trainable_variables)
-    d_optimizer.build(discriminator.trainable_variables)
-    ema = {name: tf.Variable(0.0, name=name) for name in LOSS_NAMES}
+    discriminator = d_optimizer = None
+    if loss.gan_weight:
+        discriminator = networks.build_discriminator(channels, model, loss.gan_mode)
+        d_optimizer = _make_optimizer(discriminator, loss)
+    ema = {name: tf.Variable(0.0, name=name) for name in loss_names(loss)}
     counts = [tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen")]
+    g_optimizer = _make_optimizer(generator, loss)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
 
-def forward(generator, discriminator, inputs, targets, loss):
+def _make_optimizer(network, loss):
+    optimizer = Adam(loss.lr, loss.beta1)
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def loss_names(loss):
+    """Returns the names of the losses that a LossConfig asks for, in order."""
+    names = list(LOSS_NAMES) if loss.gan_weight else [LOSS_NAMES[-1]]
+    for name, weight in (
+        ("generator_loss_L2", loss.l2_weight),
+        ("generator_loss_TV", loss.tv_weight),
+        ("generator_loss_feature", loss.feature_weight),
+        ("generator_loss_perceptual", loss.perceptual_weight),
+    ):
+        if weight:
+            names.append(name)
+    return names
+
+
+def forward(
+    generator, discriminator, inputs, targets, loss, perceptual=None, seed=(0, 0)
+):
     """One forward pass and both gradients, all at the same weights.
 
     The generator's gradient sees the discriminator from before this step's update, and
     each call of the discriminator has its own batch statistics, as in the original.
 
     Args:
-        generator, discriminator: keras.Model.
+        generator, discriminator: keras.Model; no discriminator is None.
         inputs, targets: float32 [batch, height, width, channels], in [-1, 1].
         loss: LossConfig.
+        perceptual: function from (targets, outputs) to the VGG19 distance, or None.
+        seed: int [2], of wgangp's draw.
 
     Returns:
         Forward.
     """
     with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
         outputs = generator(inputs)
-        predict_real = discriminator([inputs, targets])
-        predict_fake = discriminator([inputs, outputs])
-        d_loss = losses.discriminator_loss(predict_real, predict_fake)
-        gan = losses.gan_loss(predict_fake)
-        l1 = losses.l1_loss(targets, outputs)
-        g_loss = loss.gan_weight * gan + loss.l1_weight * l1
+        terms = _image_terms(targets, outputs, loss, perceptual)
+        real = fake = None
+        if discriminator is not None:
+            judge = _make_judge(discriminator, inputs, loss)
+            real, fake = judge(targets), judge(outputs)
+            terms |= _adversarial_terms(real, fake, loss)
+            d_loss = _mean(
+                losses.discriminator_loss(*pair, loss.gan_mode, loss.label_smoothing)
+                for pair in zip(real.predictions, fake.predictions, strict=True)
+            )
+            if loss.gan_mode == "wgangp":
+                d_loss += _penalty(judge, targets, outputs, seed)
+        g_loss = _weighted_sum(terms, loss)
+    g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    if discriminator is None:
+        return Forward(outputs, None, None, terms, g_gradients, [])
+    d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
+    terms = {LOSS_NAMES[0]: d_loss} | terms
     return Forward(
         outputs,
-        predict_real,
-        predict_fake,
-        dict(zip(LOSS_NAMES, (d_loss, gan, l1), strict=True)),
-        g_tape.gradient(g_loss, generator.trainable_variables),
-        d_tape.gradient(d_loss, discriminator.trainable_variables),
+        real.predictions[0],
+        fake.predictions[0],
+        {name: terms[name] for name in loss_names(loss)},
+        g_gradients,
+        d_gradients,
     )
+
+
+class Verdict(NamedTuple):
+    """What the discriminator makes of one batch of pictures."""
+
+    predictions: list  # of each scale, the finest first
+    features: list  # activations of all layers, where they are asked for
+
+
+def _make_judge(discriminator, inputs, loss):
+    """Returns a function from images like `targets` to their Verdict."""
+    network = discriminator
+    if loss.feature_weight:
+        network = networks.with_features(discriminator)
+
+    def judge(images):
+        results = network([inputs, images])
+        predictions, features = results if loss.feature_weight else (results, [])
+        is_many = isinstance(predictions, (list, tuple))
+        return Verdict(list(predictions) if is_many else [predictions], features)
+
+    return judge
+
+
+def _image_terms(targets, outputs, loss, perceptual):
+    """Returns the generator's loss terms that compare pictures, {name: scalar}."""
+    terms = {"generator_loss_L1": losses.l1_loss(targets, outputs)}
+    if loss.l2_weight:
+        terms["generator_loss_L2"] = losses.l2_loss(targets, outputs)
+    if loss.tv_weight:
+        terms["generator_loss_TV"] = losses.total_variation_loss(outputs)
+    if loss.perceptual_weight:
+        terms["generator_loss_perceptual"] = perceptual(targets, outputs)
+    return terms
+
+
+def _adversarial_terms(real, fake, loss):
+    """Returns the generator's loss terms that ask the discriminator, {name: scalar}."""
+    terms = {
+        "generator_loss_GAN": _mean(
+            losses.gan_loss(predictions, loss.gan_mode)
+            for predictions in fake.predictions
+        )
+    }
+    if loss.feature_weight:
+        terms["generator_loss_feature"] = losses.feature_loss(
+            real.features, fake.features
+        )
+    return terms
+
+
+def _weighted_sum(terms, loss):
+    """Returns what the generator minimises."""
+    weights = {
+        "generator_loss_GAN": loss.gan_weight,
+        "generator_loss_L1": loss.l1_weight,
+        "generator_loss_L2": loss.l2_weight,
+        "generator_loss_TV": loss.tv_weight,
+        "generator_loss_feature": loss.feature_weight,
+        "generator_loss_perceptual": loss.perceptual_weight,
+    }
+    return sum(weight * terms[name] for name, weight in weights.items() if weight)
+
+
+def _penalty(judge, targets, outputs, seed):
+    """Returns the weighted gradient penalty, over all scales."""
+    draw = tf.random.stateless_uniform([targets.shape[0], 1, 1, 1], seed)
+    return losses.PENALTY_WEIGHT * losses.gradient_penalty(
+        lambda mix: tf.add_n(
+            [tf.reduce_mean(p, axis=[1, 2, 3]) for p in judge(mix).predictions]
+        ),
+        targets,
+        tf.stop_gradient(outputs),
+        draw,
+    )
+
+
+def _mean(values):
+    """Returns the mean of some scalars; one is returned as it is."""
+    values = list(values)
+    return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
 
 
 def make_train_step(state, loss, seed):
@@ -132,16 +259,28 @@ def make_train_step(state, loss, seed):
     Args:
         state: TrainState.
         loss: LossConfig.
-        seed: int, of dropout.
+        seed: int, of dropout and of wgangp's draw.
     """
+    perceptual = None
+    if loss.perceptual_weight:
+        perceptual = losses.make_perceptual_loss(loss.vgg_weights)
 
     @tf.function
     def train_step(inputs, targets):
         networks.key_dropout(state.generator, seed, state.global_step)
-        result = forward(state.generator, state.discriminator, inputs, targets, loss)
-        d_variables = state.discriminator.trainable_variables
+        result = forward(
+            state.generator,
+            state.discriminator,
+            inputs,
+            targets,
+            loss,
+            perceptual,
+            tf.random.fold_in([seed, 1000], tf.cast(state.global_step, tf.int32)),
+        )
+        if state.discriminator is not None:
+            d_variables = state.discriminator.trainable_variables
+            state.d_optimizer.apply(result.d_gradients, d_variables)
         g_variables = state.generator.trainable_variables
-        state.d_optimizer.apply(result.d_gradients, d_variables)
         state.g_optimizer.apply(result.g_gradients, g_variables)
         for name, average in state.ema.items():
             average.assign_sub((1 - EMA_DECAY) * (average - result.losses[name]))

@@ -25,15 +25,14 @@ def write(writer, state, result, pictures):
     with writer.as_default(int(state.global_step)):
         for name, picture in pictures.items():
             _write_image(name, picture)
-        _write_image("predict_real", images.to_uint8(result.predict_real))
-        _write_image("predict_fake", images.to_uint8(result.predict_fake))
+        if result.predict_real is not None:
+            _write_image("predict_real", images.to_uint8(result.predict_real))
+            _write_image("predict_fake", images.to_uint8(result.predict_fake))
         for name, average in state.ema.items():
             tf.summary.scalar(name, average)
-        for network, gradients in (
-            (state.generator, result.g_gradients),
-            (state.discriminator, result.d_gradients),
-        ):
-            _write_histograms(network, gradients)
+        gradients = (result.g_gradients, result.d_gradients)
+        for (network, _), own in zip(state.trained, gradients, strict=False):
+            _write_histograms(network, own)
     writer.flush()
 
 

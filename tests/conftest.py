@@ -84,7 +84,7 @@ class Golden:
         self.arrays = np.load(GOLDEN_DIR / f"{name}.npz")
         meta = json.loads(str(self.arrays["meta"]))
         pair = config.PairConfig(meta["lab_colorization"], meta["which_direction"])
-        model = config.ModelConfig(meta["ngf"], meta["ndf"], no_dropout=True)
+        model = config.ModelConfig(ngf=meta["ngf"], ndf=meta["ndf"], no_dropout=True)
         self.loss = config.LossConfig()
         self.state = step.make_state(pair.channels, model, self.loss)
         size = [meta["batch_size"], 256, 256, pair.channels[0]]

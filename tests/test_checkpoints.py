@@ -104,7 +104,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     [
         (ModelConfig(ngf=2, ndf=1), ["of another shape", "encoder_1/conv2d/bias"]),
         (
-            ModelConfig(1, 1, separable_conv=True),
+            ModelConfig(ngf=1, ndf=1, separable_conv=True),
             ["missing", "unknown", "separable_conv2d"],
         ),
     ],

@@ -174,7 +174,9 @@ def test_variables_have_the_originals_names(generator):
         "generator/decoder_8/conv2d_transpose/bias",
     } < names
     assert len(names) == 16 * 2 + 14 * 4
-    separable = networks.build_generator((3, 3), ModelConfig(2, 2, True))
+    separable = networks.build_generator(
+        (3, 3), ModelConfig(ngf=2, ndf=2, separable_conv=True)
+    )
     names = set(networks.variables_by_name(separable))
     assert "generator/encoder_2/separable_conv2d/depthwise_kernel" in names
 

@@ -1,0 +1,61 @@
+"""The networks: generators, discriminators, and the names of their variables.
+
+In: builders of Keras functional models, their layers, and the names that the original
+gives to their variables. Not in: losses, optimizers, checkpoints.
+"""
+
+import math
+
+import tensorflow as tf
+
+from pix2pix_tf.networks import parts
+from pix2pix_tf.networks.discriminators import build_discriminator, with_features
+from pix2pix_tf.networks.generators import build_generator
+
+__all__ = [
+    "build_discriminator",
+    "build_generator",
+    "count_parameters",
+    "key_dropout",
+    "variables_by_name",
+    "with_features",
+]
+
+
+def key_dropout(generator, seed, position):
+    """Makes the generator's next dropout masks depend on `seed` and `position` only.
+
+    Args:
+        generator: keras.Model.
+        seed: int, in [0, 2**31).
+        position: integer scalar tensor, such as the step.
+    """
+    dropouts = [layer for layer in generator.layers if isinstance(layer, parts.Dropout)]
+    for number, layer in enumerate(dropouts):
+        state = layer.seed_generator.state
+        key = tf.random.fold_in([seed, number], tf.cast(position, tf.int32))
+        state.assign(tf.cast(key, state.dtype))
+
+
+def variables_by_name(network):
+    """Returns {the original's variable name: variable} of a network's weights.
+
+    Such as `generator/encoder_2/conv2d/kernel` or
+    `discriminator/layer_3/batch_normalization/gamma`.
+    """
+    return {
+        f"{network.name}/{layer.name.removesuffix(f'_{parts.SCOPES[type(layer)]}')}"
+        f"/{parts.SCOPES[type(layer)]}/{variable.name}": variable
+        for layer in network.layers
+        for variable in layer.weights
+        if type(layer) in parts.SCOPES
+    }
+
+
+def count_parameters(*networks):
+    """Returns how many trainable numbers the networks hold."""
+    return sum(
+        math.prod(variable.shape)
+        for network in networks
+        for variable in network.trainable_variables
+    )

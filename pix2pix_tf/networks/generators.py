@@ -1,0 +1,113 @@
+"""The generators: U-Net, encoder-decoder, ResNet."""
+
+import keras
+from keras import layers
+
+from pix2pix_tf.config import CROP_SIZE
+from pix2pix_tf.networks import parts
+
+MAX_WIDTH = 8  # times ngf
+NUM_DROPOUTS = 3  # innermost levels of the decoder
+
+
+def build_generator(channels, model):
+    """Builds the generator that `model` describes.
+
+    Args:
+        channels: (input channels, output channels).
+        model: ModelConfig.
+
+    Returns:
+        keras.Model "generator" from float32 [batch, 256, 256, input channels] to
+        float32 [batch, 256, 256, output channels], both in [-1, 1].
+    """
+    inputs = keras.Input((CROP_SIZE, CROP_SIZE, channels[0]), name="inputs")
+    if model.generator == "resnet":
+        x = _resnet(inputs, channels[1], model)
+    else:
+        x = _unet(inputs, channels[1], model)
+    outputs = layers.Activation("tanh", dtype="float32", name="outputs")(x)
+    return keras.Model(inputs, outputs, name="generator")
+
+
+def _unet(inputs, num_outputs, model):
+    """U-Net (Isola et al. 2017, section 6.1.1), or the same without skips.
+
+    `encoder_1` to `encoder_n` halve the size, `decoder_n` to `decoder_1` double it.
+    """
+    skips = _encode(inputs, model)
+    x = skips.pop()
+    for level in range(model.num_downs, 1, -1):
+        name = f"decoder_{level}"
+        x = layers.ReLU(name=f"{name}_relu")(x)
+        x = parts.upsample(x, model.ngf * _width(level - 1), name, model)
+        x = parts.norm(x, name, model.norm)
+        if level > model.num_downs - NUM_DROPOUTS:
+            x = _dropout(x, name, model)
+        if model.generator == "unet":
+            x = layers.Concatenate(name=f"skip_{level - 1}")([x, skips.pop()])
+    x = layers.ReLU(name="decoder_1_relu")(x)
+    return parts.upsample(x, num_outputs, "decoder_1", model)
+
+
+def _encode(x, model):
+    """Returns each level's output, [batch, 128, 128, ngf] and smaller."""
+    skips = []
+    for level in range(1, model.num_downs + 1):
+        name, filters = f"encoder_{level}", model.ngf * _width(level)
+        if level > 1:
+            x = layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
+        if model.separable_conv:
+            x = parts.separable_conv(x, filters, 2, name, model.init)
+        else:
+            x = parts.conv(x, filters, 4, 2, "same", name, model.init)
+        is_innermost = level == model.num_downs
+        if level > 1 and not (is_innermost and model.innermost_norm == "none"):
+            x = parts.norm(x, name, model.norm)
+        skips.append(x)
+    return skips
+
+
+def _width(level):
+    """Filters at a level, times ngf: 1, 2, 4, 8, 8 ..."""
+    return min(2 ** (level - 1), MAX_WIDTH)
+
+
+def _resnet(x, num_outputs, model):
+    """ResNet (Johnson et al. 2016, in the form of Zhu et al. 2017, section 7.1).
+
+    7x7, two halvings, residual blocks at a quarter of the size, two doublings, 7x7.
+    """
+    x = parts.reflect_conv(x, model.ngf, 7, "encoder_1", model.init)
+    x = _norm_relu(x, "encoder_1", model)
+    for level in (2, 3):
+        name, filters = f"encoder_{level}", model.ngf * _width(level)
+        x = parts.conv(x, filters, 3, 2, "same", name, model.init)
+        x = _norm_relu(x, name, model)
+    for number in range(1, model.num_blocks + 1):
+        x = _residual_block(x, f"block_{number}", model)
+    for level in (3, 2):
+        name, filters = f"decoder_{level}", model.ngf * _width(level - 1)
+        x = parts.upsample(x, filters, name, model, deconv_size=3)
+        x = _norm_relu(x, name, model)
+    return parts.reflect_conv(x, num_outputs, 7, "decoder_1", model.init)
+
+
+def _residual_block(x, name, model):
+    """x + two 3x3 convolutions of x, with dropout between them; the shape is kept."""
+    filters = x.shape[-1]
+    y = parts.reflect_conv(x, filters, 3, f"{name}_1", model.init)
+    y = _dropout(_norm_relu(y, f"{name}_1", model), name, model)
+    y = parts.reflect_conv(y, filters, 3, f"{name}_2", model.init)
+    y = parts.norm(y, f"{name}_2", model.norm)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _norm_relu(x, name, model):
+    return layers.ReLU(name=f"{name}_relu")(parts.norm(x, name, model.norm))
+
+
+def _dropout(x, name, model):
+    if model.no_dropout or model.dropout == 0:
+        return x
+    return parts.Dropout(model.dropout, name=f"{name}_dropout")(x)

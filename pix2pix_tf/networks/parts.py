@@ -1,0 +1,176 @@
+"""The parts that networks are made of: layers of our own, and small blocks."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+class BatchNorm(layers.BatchNormalization):
+    """Batch norm by the batch's own statistics in every mode, as in the original.
+
+    It has no `training` argument on purpose: a Keras model overrides one fixed at the
+    layer's call. The moving statistics are never read nor changed; they are here
+    because the original's checkpoints hold them.
+    """
+
+    def call(self, inputs):
+        return tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )[0]
+
+
+class InstanceNorm(layers.Layer):
+    """Instance norm: each channel of each image by its own mean and variance.
+
+    Source: Ulyanov et al. 2016, "Instance Normalization", with learned gamma and beta.
+    """
+
+    def __init__(self, epsilon, gamma_initializer, name):
+        super().__init__(name=name)
+        self.epsilon = epsilon
+        self.gamma_initializer = gamma_initializer
+
+    def build(self, input_shape):
+        # Without autocast: float32 under mixed precision too, like batch norm's.
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(
+            shape, self.gamma_initializer, name="gamma", autocast=False
+        )
+        self.beta = self.add_weight(shape, "zeros", name="beta", autocast=False)
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)
+        x = tf.nn.batch_normalization(
+            x, mean, variance, self.beta, self.gamma, self.epsilon
+        )
+        return tf.cast(x, inputs.dtype)
+
+
+class Dropout(layers.Dropout):
+    """Dropout in every mode, as in the original."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
+class ReflectionPad(layers.Layer):
+    """[batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c], mirrored outside."""
+
+    def __init__(self, size, name):
+        super().__init__(name=name)
+        self.size = size
+
+    def call(self, inputs):
+        sides = [self.size, self.size]
+        return tf.pad(inputs, [[0, 0], sides, sides, [0, 0]], "REFLECT")
+
+
+class DepthToSpace(layers.Layer):
+    """[batch, h, w, 4 * c] -> [batch, 2 * h, 2 * w, c] (Shi et al. 2016, section 2)."""
+
+    def call(self, inputs):
+        return tf.nn.depth_to_space(inputs, 2)
+
+
+# Where the original keeps a layer's variables; its networks have no instance norm.
+SCOPES = {
+    layers.Conv2D: "conv2d",
+    layers.Conv2DTranspose: "conv2d_transpose",
+    layers.SeparableConv2D: "separable_conv2d",
+    BatchNorm: "batch_normalization",
+    InstanceNorm: "instance_normalization",
+}
+NORMS = {"batch": BatchNorm, "instance": InstanceNorm}
+
+
+def kernel_initializer(init):
+    """Returns what a kernel starts from; `init` as in `--init`.
+
+    A new one for each layer: one initializer gives the same numbers at every call.
+    Sources: normal, Isola et al. 2017, section 6.2; xavier, Glorot and Bengio 2010;
+    kaiming, He et al. 2015; orthogonal, Saxe et al. 2014.
+    """
+    if init == "xavier":
+        return keras.initializers.GlorotNormal()
+    if init == "kaiming":
+        return keras.initializers.HeNormal()
+    if init == "orthogonal":
+        return keras.initializers.Orthogonal()
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def conv(x, filters, size, strides, padding, name, init):
+    """A convolution: [batch, h, w, c] -> [batch, h / strides, w / strides, filters]."""
+    return layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding=padding,
+        kernel_initializer=kernel_initializer(init),
+        name=name,
+    )(x)
+
+
+def deconv(x, filters, size, name, init):
+    """A transposed convolution: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters]."""
+    return layers.Conv2DTranspose(
+        filters,
+        size,
+        strides=2,
+        padding="same",
+        kernel_initializer=kernel_initializer(init),
+        name=name,
+    )(x)
+
+
+def separable_conv(x, filters, strides, name, init):
+    """A 4x4 depthwise convolution, then a 1x1 one."""
+    return layers.SeparableConv2D(
+        filters,
+        4,
+        strides=strides,
+        padding="same",
+        depthwise_initializer=kernel_initializer(init),
+        pointwise_initializer=kernel_initializer(init),
+        name=name,
+    )(x)
+
+
+def pad_conv(x, filters, strides, name, init):
+    """One pixel of zeros all round, then a 4x4 convolution without padding."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return conv(x, filters, 4, strides, "valid", name, init)
+
+
+def reflect_conv(x, filters, size, name, init):
+    """A convolution that keeps height and width, the outside mirrored."""
+    x = ReflectionPad(size // 2, name=f"{name}_pad")(x)
+    return conv(x, filters, size, 1, "valid", name, init)
+
+
+def norm(x, name, kind):
+    """Normalises as `--norm` says; "none" leaves `x` as it is."""
+    if kind == "none":
+        return x
+    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
+    layer = NORMS[kind]
+    name = f"{name}_{SCOPES[layer]}"
+    return layer(epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
+
+
+def upsample(x, filters, name, model, deconv_size=4):
+    """[batch, h, w, c] -> [batch, 2 * h, 2 * w, filters], as `--upsample` says.
+
+    Sources: resize, Odena et al. 2016, "Deconvolution and checkerboard artifacts";
+    subpixel, Shi et al. 2016; with `--separable_conv`, the original's resize by 2.
+    """
+    if model.separable_conv or model.upsample == "resize":
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_resize")(x)
+        if model.separable_conv:
+            return separable_conv(x, filters, 1, name, model.init)
+        return conv(x, filters, 3, 1, "same", name, model.init)
+    if model.upsample == "subpixel":
+        x = conv(x, 4 * filters, 3, 1, "same", name, model.init)
+        return DepthToSpace(name=f"{name}_shuffle")(x)
+    return deconv(x, filters, deconv_size, name, model.init)
