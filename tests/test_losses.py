@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from pix2pix_tf import losses
@@ -29,3 +30,77 @@ def test_saturated_predictions_give_finite_losses():
 def test_a_perfect_discriminator_loses_nothing():
     zero, one = tf.zeros([1, 2, 2, 1]), tf.ones([1, 2, 2, 1])
     assert abs(float(losses.discriminator_loss(one, zero))) < 1e-6
+
+
+def test_least_squares_hinge_and_wasserstein_equal_their_formulas():
+    real, fake = 4 * _random(2) - 2, 4 * _random(3) - 2
+    expected = {
+        "lsgan": (np.mean((real - 1) ** 2 + fake**2), np.mean((fake - 1) ** 2)),
+        "hinge": (
+            np.mean(np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)),
+            -np.mean(fake),
+        ),
+        "wgangp": (np.mean(fake - real), -np.mean(fake)),
+    }
+    for mode, (for_discriminator, for_generator) in expected.items():
+        got = losses.discriminator_loss(tf.constant(real), tf.constant(fake), mode)
+        np.testing.assert_allclose(got, for_discriminator, rtol=1e-5)
+        np.testing.assert_allclose(
+            losses.gan_loss(fake, mode), for_generator, rtol=1e-5
+        )
+
+
+def test_label_smoothing_moves_the_best_prediction_for_real_pairs():
+    levels = tf.reshape(tf.linspace(0.01, 0.99, 99), [99, 1, 1, 1])
+    fake = tf.zeros([1, 1, 1, 1])
+    best = min(
+        levels,
+        key=lambda x: float(losses.discriminator_loss(x[None], fake, "vanilla", 0.1)),
+    )
+    np.testing.assert_allclose(best, [[[0.9]]], atol=1e-5)
+    one, low = tf.ones([1, 1, 1, 1]), tf.fill([1, 1, 1, 1], 0.9)
+    assert float(losses.discriminator_loss(low, fake, "lsgan", 0.1)) < 1e-6
+    assert float(losses.discriminator_loss(one, fake, "lsgan", 0.1)) > 1e-3
+
+
+def test_the_gradient_penalty_is_zero_at_slope_one():
+    images = tf.random.stateless_uniform([2, 4, 4, 3], [1, 2])
+    draw = tf.fill([2, 1, 1, 1], 0.3)
+    for slope, penalty in ((1.0, 0.0), (3.0, 4.0)):
+
+        def judge(mix, slope=slope):  # its gradient has norm `slope`: 48 equal entries
+            return slope * tf.reduce_sum(mix, axis=[1, 2, 3]) / np.sqrt(48)
+
+        got = losses.gradient_penalty(judge, images, images + 1, draw)
+        np.testing.assert_allclose(got, penalty, atol=1e-5)
+
+
+def test_l2_total_variation_and_feature_losses_equal_numpy():
+    first, second = _random(4), _random(5)
+    np.testing.assert_allclose(
+        losses.l2_loss(first, second), np.mean((first - second) ** 2), rtol=1e-5
+    )
+    variation = np.mean(np.abs(np.diff(first, axis=1)))
+    variation += np.mean(np.abs(np.diff(first, axis=2)))
+    np.testing.assert_allclose(losses.total_variation_loss(first), variation, 1e-5)
+    got = losses.feature_loss([first, second], [second, second])
+    np.testing.assert_allclose(got, np.mean(np.abs(first - second)) / 2, rtol=1e-5)
+
+
+# Keras reads H5 weights in a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_perceptual_loss_reads_weights_from_a_path(tmp_path):
+    import keras
+
+    vgg = keras.applications.VGG19(include_top=False, weights=None)
+    vgg.save_weights(tmp_path / "vgg.weights.h5")
+    perceptual_loss = losses.make_perceptual_loss(str(tmp_path / "vgg.weights.h5"))
+    images = tf.random.stateless_uniform([2, 1, 64, 64, 3], [1, 2], -1, 1)
+    assert float(perceptual_loss(images[0], images[0])) == 0
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        distance = perceptual_loss(images[0], images[1])
+    assert float(distance) > 0
+    gradient = tape.gradient(distance, images)
+    assert np.abs(gradient[1]).max() > 0
+    assert np.abs(gradient[0]).max() == 0  # targets are held fixed
