@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pix2pix_tf import networks
+from pix2pix_tf import files, networks
 from pix2pix_tf.config import UsageError
 
 PREFIX = "model-"  # then the global step
@@ -84,12 +84,13 @@ def write(tensors, output_dir, step, keep=1):
             file.unlink(missing_ok=True)
 
 
-def restore(state, prefix):
+def restore(state, prefix, batch_size=1):
     """Sets all of a TrainState from a checkpoint, ours or the original's.
 
     Args:
         state: TrainState.
         prefix: path prefix, as `find_latest` gives it.
+        batch_size: int; the original does not say how many examples it has seen.
 
     Raises:
         UsageError: a variable is missing, unknown or of another shape, or the files are
@@ -108,7 +109,7 @@ def restore(state, prefix):
     for _, optimizer in state.trained:
         optimizer.iterations.assign(state.global_step)
     if POSITION_NAME not in shapes:
-        state.position.assign(state.global_step)
+        state.position.assign(state.global_step * batch_size)
 
 
 def restore_generator(generator, prefix):
@@ -231,9 +232,7 @@ def _write_state(path, names):
     """Writes the text proto CheckpointState as TensorFlow 1 does, oldest first."""
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
-    partial = path.with_name(".checkpoint.partial")
-    partial.write_text("\n".join(lines) + "\n")
-    partial.replace(path)
+    files.write_whole(path, "\n".join(lines) + "\n")
 
 
 def _assign(variables, reader, shapes, prefix):

@@ -372,10 +372,10 @@ def parse(argv=None):
         UsageError: for values or files that cannot be used.
     """
     given = vars(_parser().parse_args(argv))
-    run = given["mode"]
-    if run != "train" and given.get("checkpoint") is None:
+    mode = given["mode"]
+    if mode != "train" and given.get("checkpoint") is None:
         raise UsageError(
-            f"--mode {run} needs --checkpoint, a folder with a trained model"
+            f"--mode {mode} needs --checkpoint, a folder with a trained model"
         )
     values = {name: flag.default for name, flag in _FLAGS.items()} | given
     if values["checkpoint"] is not None:
@@ -456,7 +456,7 @@ def read_options(path):
         raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
-    for name in RESTORED_NAMES:
+    for name in (*RESTORED_NAMES, "seed"):
         if name in values:
             _check(_FLAGS[name], values[name], where=f"{path}: {name}")
     return values
@@ -477,25 +477,30 @@ def check_output_dir(run):
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UsageError(f"--output_dir {output_dir} cannot be written: no permission")
     options_path = output_dir / OPTIONS_NAME
-    if not options_path.exists():
-        return
-    mode = read_options(options_path).get("mode")
+    mode = read_options(options_path).get("mode") if options_path.exists() else run.mode
     if mode != run.mode:
         raise UsageError(
             f"--output_dir {output_dir} holds a {mode} run: name another folder for "
             f"--mode {run.mode}"
         )
-    is_resumed = run.checkpoint is not None and output_dir.samefile(run.checkpoint)
-    if mode == "train" and not is_resumed and (output_dir / "checkpoint").exists():
+    is_resumed = run.checkpoint is not None and nearest.samefile(run.checkpoint)
+    if (output_dir / "checkpoint").exists() and not (mode == "train" and is_resumed):
         raise UsageError(
-            f"--output_dir {output_dir} holds a trained model: go on with it by "
-            f"--checkpoint {run.output_dir}, or name another folder"
+            f"--output_dir {output_dir} holds a trained model: name another folder, or "
+            f"train it further by --mode train --checkpoint {run.output_dir}"
         )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the list of flags."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
 
 
 def _parser():
     """Builds the argument parser; only flags that were given appear in its result."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pix2pix-tf",
         description="pix2pix on image pairs or for colorization: train, test, export",
         argument_default=argparse.SUPPRESS,
@@ -559,13 +564,18 @@ def _restored(checkpoint, given):
         if name not in ORIGINAL_NAMES
     }
     stored |= read_options(checkpoint / OPTIONS_NAME)
-    restored = {name: stored[name] for name in RESTORED_NAMES if name in stored}
+    missing = [name for name in ORIGINAL_NAMES if name not in stored]
+    if missing:
+        raise UsageError(f"{checkpoint / OPTIONS_NAME} lacks {', '.join(missing)}")
+    restored = {name: stored[name] for name in RESTORED_NAMES}
     for name, value in restored.items():
         if name in given and given[name] != value:
             raise UsageError(
                 f"--{name} {given[name]} contradicts the checkpoint, which was trained "
                 f"with {value}: leave the flag out, or train anew"
             )
+    if given["mode"] == "train":  # the data goes on in the order that it had
+        restored["seed"] = given.get("seed", stored.get("seed"))
     return restored
 
 

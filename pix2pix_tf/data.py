@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from pix2pix_tf import images, pairs
 from pix2pix_tf.config import CROP_SIZE, UsageError
+from pix2pix_tf.files import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_CHECKED = 5000  # files; above, a damaged one is named when it is reached
@@ -22,7 +23,7 @@ def find_images(input_dir):
     """Returns the images of a folder, sorted: by number where all stems are numbers.
 
     Args:
-        input_dir: folder path; its subfolders are not searched.
+        input_dir: folder path; its subfolders and hidden files are left out.
 
     Returns:
         list of Path.
@@ -36,7 +37,9 @@ def find_images(input_dir):
     paths = [
         path
         for path in input_dir.iterdir()
-        if path.suffix.lower() in SUFFIXES and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()  # a broken link stays, to be refused by name
     ]
     if not paths:
         raise UsageError(
@@ -66,13 +69,13 @@ def find_problem(path, pair):
     try:
         height, width, _ = images.decode(tf.io.read_file(os.fsencode(path))).shape
     except tf.errors.OpError as error:
-        return f"{path} cannot be decoded ({_reason(error)})"
+        return f"{printable(path)} cannot be decoded ({_reason(error)})"
     if pair.lab_colorization:
         return None
     if width < 2 or width % 2:
         return (
-            f"{path} is {width} pixels wide and {height} high: two pictures side by "
-            "side need an even width"
+            f"{printable(path)} is {width} pixels wide and {height} high: two pictures "
+            "side by side need an even width"
         )
     return None
 
@@ -95,9 +98,7 @@ def train_batches(paths, pair, data, seed, position):
     names = tf.constant([os.fsencode(path) for path in paths])
 
     def example_at(position):
-        epoch, rank = position // len(paths), position % len(paths)
-        epoch_seed = tf.random.fold_in([seed, 0], epoch)
-        index = tf.random.experimental.index_shuffle(rank, epoch_seed, len(paths) - 1)
+        index, epoch_seed = index_at(position, len(paths), seed)
         example_seed = tf.random.fold_in(epoch_seed, index)
         inputs, targets = _load(names[index], pair)
         inputs, targets = augment(inputs, targets, data, example_seed)
@@ -110,7 +111,23 @@ def train_batches(paths, pair, data, seed, position):
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def test_batches(paths, pair, data):
+def index_at(position, count, seed):
+    """Returns which of `count` examples stands at a position of the training order.
+
+    Args:
+        position: int64 scalar tensor, examples seen before it.
+        count: int.
+        seed: int, in [0, 2**31).
+
+    Returns:
+        (index, the epoch's seed): int64 scalar, and int [2].
+    """
+    epoch_seed = tf.random.fold_in([seed, 0], position // count)
+    rank = position % count
+    return tf.random.experimental.index_shuffle(rank, epoch_seed, count - 1), epoch_seed
+
+
+def ordered_batches(paths, pair, data):
     """Returns a tf.data.Dataset of every example once, in order, scaled to CROP_SIZE.
 
     Args, Returns: as `train_batches`; the last batch may be short.
@@ -164,7 +181,7 @@ def raise_damaged(error, paths, pair):
 
     Args:
         error: the tf.errors.OpError that the Dataset raised.
-        paths: list of Path, the files that it may have been reading.
+        paths: list of Path, the files of the batch that failed.
         pair: PairConfig.
 
     Raises:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf import images
+from pix2pix_tf import files, images
 
 KINDS = ("inputs", "outputs", "targets")  # the columns, in order
 INDEX_NAME = "index.html"
@@ -28,9 +28,12 @@ class Row(NamedTuple):
 def unique_names(paths):
     """Returns one name a file: its stem, or its whole name where stems are shared."""
     counts = Counter(path.stem.lower() for path in paths)
-    return [
+    names = [
         path.stem if counts[path.stem.lower()] == 1 else path.name for path in paths
     ]
+    if len(set(names)) < len(names):  # a.png and a.jpg beside a.png.jpg
+        return [path.name for path in paths]
+    return names
 
 
 def write_pictures(output_dir, row, pictures):
@@ -65,18 +68,17 @@ def write_index(output_dir, rows):
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = "\n".join(_table_row(row) for row in rows)
     path = Path(output_dir, INDEX_NAME)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_PAGE.format(head=head, body=body), encoding="utf-8")
-    os.replace(partial, path)
+    files.write_whole(path, _PAGE.format(head=head, body=body))
     return path
 
 
 def _table_row(row):
     cells = [] if row.step is None else [str(row.step)]
-    cells.append(html.escape(row.name))
+    name = html.escape(files.printable(row.name))
+    cells.append(name)
     for kind in KINDS:
-        source = urllib.parse.quote(f"images/{row.stem}-{kind}.png")
-        label = html.escape(f"{kind} of {row.name}")
+        source = urllib.parse.quote(os.fsencode(f"images/{row.stem}-{kind}.png"))
+        label = f"{kind} of {name}"
         cells.append(f'<img src="{source}" alt="{label}" loading="lazy">')
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 

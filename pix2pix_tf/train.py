@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 
 from pix2pix_tf import config
@@ -21,14 +22,17 @@ def main(argv=None):
         options = config.parse(argv)
         config.check_output_dir(options.run)
         return _run(options)
-    except config.UsageError as error:
+    except (config.UsageError, OSError) as error:  # str() of OSError names the file
         print(f"pix2pix-tf: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before or after the steps, or in another mode
+        return 128 + signal.SIGINT
 
 
 def _run(options):
     """Does what `--mode` says; TensorFlow is loaded only here."""
     run = options.run
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     if options.data.input_dir is None and run.mode != "export":
         print("no --input_dir: using the embedded sample data", flush=True)
     with quiet_stderr():
@@ -36,6 +40,10 @@ def _run(options):
 
         from pix2pix_tf import evaluate, export, loop
 
+    keras.config.set_image_data_format(
+        "channels_last"
+    )  # whatever the user's keras.json
+    keras.config.set_floatx("float32")
     for name, value in sorted(config.to_dict(options).items()):
         print(f"{name} = {value}")
     keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's

@@ -35,6 +35,7 @@ ORIGINAL_DEFAULTS = {
 @pytest.fixture
 def checkpoint_dir(tmp_path):
     stored = {"ngf": 8, "which_direction": "BtoA", "lab_colorization": False, "lr": 0.1}
+    stored |= {"ndf": 64, "separable_conv": False}
     (tmp_path / "options.json").write_text(json.dumps(stored))
     return tmp_path
 
@@ -122,6 +123,7 @@ def test_a_flag_that_contradicts_the_checkpoint_is_named(checkpoint_dir):
         ("[1]", "JSON object"),
         ('{"ngf": "8"}', "ngf must be a whole number"),
         ('{"ngf": true}', "ngf must be a whole number"),
+        ('{"ngf": 8}', "lacks lab_colorization, ndf"),
         ('{"which_direction": "up"}', "AtoB, BtoA"),
     ],
 )
@@ -164,3 +166,26 @@ def test_an_output_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is a file"):
         config.check_output_dir(_run_config("train", tmp_path / "file" / "run"))
+
+
+def test_a_wrong_flag_is_one_line(capsys):
+    with pytest.raises(SystemExit):
+        config.parse(["--mode", "train", "--ngf", "x"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--ngf" in line and "--help" in line
+
+
+def test_training_further_keeps_the_seed_unless_told_otherwise(checkpoint_dir):
+    path = checkpoint_dir / "options.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 77}))
+    arguments = ["--checkpoint", str(checkpoint_dir), "--mode"]
+    assert config.parse([*arguments, "train"]).run.seed == 77
+    assert config.parse([*arguments, "train", "--seed", "3"]).run.seed == 3
+    assert config.parse([*arguments, "test"]).run.seed != 77
+
+
+def test_a_model_without_its_options_is_not_overwritten_either(tmp_path):
+    (tmp_path / "checkpoint").write_text("")
+    for mode in ("train", "test", "export"):
+        with pytest.raises(UsageError, match="holds a trained model"):
+            config.check_output_dir(_run_config(mode, tmp_path))

@@ -19,6 +19,7 @@ def test_mixed_formats_in_any_case_are_found_and_sorted_by_number(tmp_path):
     for name in ["10.png", "9.JPG", "2.jpeg", "1.Png", "notes.txt"]:
         (tmp_path / name).touch()
     (tmp_path / "11.png").mkdir()
+    (tmp_path / "._1.png").touch()
     names = [path.name for path in data.find_images(tmp_path)]
     assert names == ["1.Png", "2.jpeg", "9.JPG", "10.png"]
 
@@ -50,6 +51,7 @@ def _truncated(path):
         ("text.png", lambda path: path.write_text("hello"), "Unknown image"),
         ("empty.jpg", lambda path: path.touch(), "empty"),
         ("odd.png", lambda path: write_image(path, 8, 33), "33 pixels wide"),
+        ("gone.png", lambda path: path.symlink_to("nowhere"), "cannot be decoded"),
         ("thin.png", lambda path: write_image(path, 8, 1), "1 pixels wide"),
     ],
 )
@@ -73,7 +75,7 @@ def test_a_file_damaged_later_is_named_when_it_is_reached(pair_dir, tmp_path):
     folder = shutil.copytree(pair_dir, tmp_path / "pairs")
     paths = data.find_images(folder)
     paths[3].write_bytes(paths[3].read_bytes()[:100])
-    batches = data.test_batches(paths, PAIR, DataConfig())
+    batches = data.ordered_batches(paths, PAIR, DataConfig())
     with pytest.raises(UsageError, match=paths[3].name):
         try:
             list(batches)
@@ -150,7 +152,7 @@ def test_no_flip_and_scale_256_leave_the_picture():
 
 def test_test_batches_have_each_example_once_in_order(pair_dir):
     paths = data.find_images(pair_dir)
-    batches = data.test_batches(paths, PAIR, DataConfig(batch_size=2))
+    batches = data.ordered_batches(paths, PAIR, DataConfig(batch_size=2))
     assert _indices(batches, 100) == [0, 1, 2, 3, 4]
     assert [len(batch[0]) for batch in batches] == [2, 2, 1]
 
@@ -158,7 +160,7 @@ def test_test_batches_have_each_example_once_in_order(pair_dir):
 def test_lab_is_split_before_resizing(photo_dir):
     paths = data.find_images(photo_dir)
     pair = PairConfig(lab_colorization=True)
-    _, inputs, targets = next(iter(data.test_batches(paths, pair, DataConfig())))
+    _, inputs, targets = next(iter(data.ordered_batches(paths, pair, DataConfig())))
     assert inputs.shape == (1, 256, 256, 1) and targets.shape == (1, 256, 256, 2)
     from pix2pix_tf import images, pairs
 

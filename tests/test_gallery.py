@@ -1,4 +1,5 @@
 import html.parser
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,20 @@ def test_training_rows_come_back_from_the_files_in_order(tmp_path):
     page = _Page(gallery.write_index(tmp_path, rows).read_text())
     assert page.cells[:5] == ["step", "name", "input", "output", "target"]
     assert page.cells[5:] == ["2", "b-c", "10", "a"]
+
+
+def test_names_that_are_not_utf8_are_shown_and_linked(tmp_path):
+    row = gallery.Row(os.fsdecode(b"caf\xe9"))
+    gallery.write_pictures(tmp_path, row, PICTURES)
+    page = _Page(gallery.write_index(tmp_path, [row]).read_text())
+    assert page.cells[4] == "caf\ufffd"
+    assert page.sources[0] == "images/caf%E9-inputs.png"
+    assert os.path.exists(tmp_path / os.fsdecode(b"images/caf\xe9-inputs.png"))
+
+
+def test_names_stay_unique_when_whole_names_clash_with_stems():
+    paths = [Path("a.png"), Path("a.jpg"), Path("a.png.jpg")]
+    assert gallery.unique_names(paths) == ["a.png", "a.jpg", "a.png.jpg"]
 
 
 def test_files_that_share_a_stem_keep_their_whole_names():
