@@ -50,7 +50,9 @@ class UsageError(ValueError):
     """A wrong flag or an unusable input: the command prints it and exits with 2."""
 
 
-def _flag(kind, default, help, *, minimum=None, above=None, below=None, choices=None):
+def make_flag(
+    kind, default, help, *, minimum=None, above=None, below=None, choices=None
+):
     """A dataclass field that is also a flag: `kind` is its type, then its bounds."""
     bounds = {"minimum": minimum, "above": above, "below": below, "choices": choices}
     return dataclasses.field(
@@ -63,7 +65,7 @@ def _refuse(is_used, flag, other):
         raise UsageError(f"{flag} does not go with {other}: leave one of them out")
 
 
-class _Checked:
+class Checked:
     """Checks every field's type and bounds when a config is made."""
 
     def __post_init__(self):
@@ -72,13 +74,13 @@ class _Checked:
 
 
 @dataclasses.dataclass(frozen=True)
-class PairConfig(_Checked):
+class PairConfig(Checked):
     """How one RGB image becomes inputs and targets."""
 
-    lab_colorization: bool = _flag(
+    lab_colorization: bool = make_flag(
         bool, False, "split each image into lightness (A) and colour (B)"
     )
-    which_direction: str = _flag(
+    which_direction: str = make_flag(
         str,
         "AtoB",
         "which side is the input: A is left, or the lightness",
@@ -93,85 +95,89 @@ class PairConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(_Checked):
+class DataConfig(Checked):
     """How image files become batches."""
 
-    input_dir: str | None = _flag(
+    input_dir: str | None = make_flag(
         str, None, "folder of images (default: the embedded sample data)"
     )
-    batch_size: int = _flag(int, 1, "examples in a batch", minimum=1)
-    scale_size: int = _flag(
+    batch_size: int = make_flag(int, 1, "examples in a batch", minimum=1)
+    scale_size: int = make_flag(
         int,
         286,
         f"train: scale images to this many pixels before the {CROP_SIZE} pixel crop",
         minimum=CROP_SIZE,
     )
-    flip: bool = _flag(bool, True, "train: flip images at random (default)")
+    flip: bool = make_flag(bool, True, "train: flip images at random (default)")
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(_Checked):
+class ModelConfig(Checked):
     """The kinds, sizes and layers of the two networks."""
 
-    generator: str = _flag(
+    generator: str = make_flag(
         str,
         "unet",
         "kind of generator",
         choices=("unet", "encoder_decoder", "resnet"),
     )
-    ngf: int = _flag(int, 64, "filters in the generator's first layer", minimum=1)
-    num_downs: int = _flag(
+    ngf: int = make_flag(int, 64, "filters in the generator's first layer", minimum=1)
+    num_downs: int = make_flag(
         int, 8, "unet, encoder_decoder: halvings of the image", minimum=5, below=11
     )
-    num_blocks: int = _flag(int, 9, "resnet: residual blocks", choices=(6, 9))
-    separable_conv: bool = _flag(bool, False, "separable convolutions in the generator")
-    upsample: str = _flag(
+    num_blocks: int = make_flag(int, 9, "resnet: residual blocks", choices=(6, 9))
+    separable_conv: bool = make_flag(
+        bool, False, "separable convolutions in the generator"
+    )
+    upsample: str = make_flag(
         str,
         "deconv",
         "how the generator doubles the size",
         choices=("deconv", "resize", "subpixel"),
     )
-    dropout: float = _flag(
+    dropout: float = make_flag(
         float, 0.5, "share that the generator's dropout drops", minimum=0, below=1
     )
-    no_dropout: bool = _flag(
+    no_dropout: bool = make_flag(
         bool,
         False,
         "test, export: leave dropout out, so that one input has always one output",
     )
-    norm: str = _flag(
+    norm: str = make_flag(
         str,
         "batch",
         "normalise over the batch, or over each image by itself, or not",
         choices=("batch", "instance", "none"),
     )
-    innermost_norm: str = _flag(
+    innermost_norm: str = make_flag(
         str,
         "batch",
         "batch: the innermost encoder has a norm like the other layers, as in the "
         "original; none: it has none (the paper's erratum)",
         choices=("batch", "none"),
     )
-    init: str = _flag(
+    init: str = make_flag(
         str,
         "normal",
         "what kernels start from",
         choices=("normal", "xavier", "kaiming", "orthogonal"),
     )
-    discriminator: str = _flag(
+    discriminator: str = make_flag(
         str,
         "patch",
         "what the discriminator judges: patches, single pixels, or the image",
         choices=("patch", "pixel", "image"),
     )
-    ndf: int = _flag(int, 64, "filters in the discriminator's first layer", minimum=1)
-    n_layers: int = _flag(
+    ndf: int = make_flag(
+        int, 64, "filters in the discriminator's first layer", minimum=1
+    )
+    n_layers: int = make_flag(
         int, 3, "patch: halvings; 3 sees 70x70 pixels", minimum=1, below=7
     )
-    unconditional: bool = _flag(
+    unconditional: bool = make_flag(
         bool, False, "the discriminator sees no inputs, only targets or outputs"
     )
-    num_discriminators: int = _flag(
+    num_discriminators: int = make_flag(
         int,
         1,
         "patch, pixel: discriminators, each at half the size",
@@ -227,48 +233,48 @@ class ModelConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(_Checked):
+class LossConfig(Checked):
     """The losses, their weights, and the optimizers' settings."""
 
-    gan_mode: str = _flag(
+    gan_mode: str = make_flag(
         str,
         "vanilla",
         "the adversarial loss",
         choices=("vanilla", "lsgan", "hinge", "wgangp"),
     )
-    label_smoothing: float = _flag(
+    label_smoothing: float = make_flag(
         float,
         0.0,
         "vanilla, lsgan: take this off real pairs' label",
         minimum=0,
         below=1,
     )
-    gan_weight: float = _flag(
+    gan_weight: float = make_flag(
         float,
         1.0,
         "weight on the generator's GAN term (0: no discriminator is built)",
         minimum=0,
     )
-    l1_weight: float = _flag(
+    l1_weight: float = make_flag(
         float, 100.0, "weight on the generator's L1 term", minimum=0
     )
-    l2_weight: float = _flag(
+    l2_weight: float = make_flag(
         float, 0.0, "weight on the generator's squared difference", minimum=0
     )
-    tv_weight: float = _flag(
+    tv_weight: float = make_flag(
         float, 0.0, "weight on the generator's total variation", minimum=0
     )
-    feature_weight: float = _flag(
+    feature_weight: float = make_flag(
         float, 0.0, "weight on matching the discriminator's activations", minimum=0
     )
-    perceptual_weight: float = _flag(
+    perceptual_weight: float = make_flag(
         float, 0.0, "weight on the VGG19 distance (image pairs only)", minimum=0
     )
-    vgg_weights: str = _flag(
+    vgg_weights: str = make_flag(
         str, "imagenet", "VGG19's weights: a file, or imagenet to download them"
     )
-    lr: float = _flag(float, 0.0002, "Adam's initial learning rate", above=0)
-    beta1: float = _flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
+    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -292,52 +298,60 @@ class LossConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(_Checked):
-    """What the command does, where it writes, and when."""
+class LoopConfig(Checked):
+    """What a run does and where it writes; in training also when."""
 
-    mode: str = _flag(str, "train", "required", choices=("train", "test", "export"))
-    output_dir: str | None = _flag(
+    mode: str = make_flag(str, "train", "required", choices=("train", "test", "export"))
+    output_dir: str | None = make_flag(
         str, None, "where to write (default: a fresh runs/<mode>-<time>)"
     )
-    checkpoint: str | None = _flag(
+    checkpoint: str | None = make_flag(
         str, None, "folder with a checkpoint to test, to export or to train further"
     )
-    seed: int | None = _flag(
+    seed: int | None = make_flag(
         int,
         None,
         "of all random draws (default: a random one)",
         minimum=0,
         below=2**31,
     )
-    max_steps: int | None = _flag(
+    max_steps: int | None = make_flag(
         int,
         None,
         "stop after so many steps, or test batches (0: no bound)",
         minimum=0,
     )
-    max_epochs: int | None = _flag(
+    max_epochs: int | None = make_flag(
         int, None, "stop after this many epochs (0: no bound)", minimum=0
     )
-    summary_freq: int = _flag(
+    summary_freq: int = make_flag(
         int, 100, "steps between TensorBoard summaries (0: none)", minimum=0
     )
-    progress_freq: int = _flag(
+    progress_freq: int = make_flag(
         int, 50, "steps between lines of progress (0: none)", minimum=0
     )
-    trace_freq: int = _flag(
+    trace_freq: int = make_flag(
         int, 0, "steps between profiles of one step (0: none)", minimum=0
     )
-    display_freq: int = _flag(
+    display_freq: int = make_flag(
         int, 0, "steps between pictures of the current batch (0: none)", minimum=0
     )
-    save_freq: int = _flag(int, 5000, "steps between checkpoints (0: none)", minimum=0)
-    keep_checkpoints: int = _flag(
+    save_freq: int = make_flag(
+        int, 5000, "steps between checkpoints (0: none)", minimum=0
+    )
+    keep_checkpoints: int = make_flag(
         int, 1, "how many of the newest checkpoints to keep", minimum=1
     )
-    aspect_ratio: float = _flag(
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(LoopConfig):
+    """LoopConfig, and the pictures that pix2pix writes."""
+
+    aspect_ratio: float = make_flag(
         float, 1.0, "width / height of the pictures written", above=0, below=CROP_SIZE
     )
-    output_filetype: str = _flag(
+    output_filetype: str = make_flag(
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )
 
@@ -353,12 +367,27 @@ class Options:
     loss: LossConfig
 
 
-_PARTS = {
-    field.name: field.type for field in dataclasses.fields(Options)
-}  # {"run": RunConfig, ...}
-_FLAGS = {
-    flag.name: flag for part in _PARTS.values() for flag in dataclasses.fields(part)
-}
+def flags_of(options_class):
+    """Returns {flag name: field} of an options class: all fields of all its parts."""
+    return {
+        flag.name: flag
+        for part in dataclasses.fields(options_class)
+        for flag in dataclasses.fields(part.type)
+    }
+
+
+_FLAGS = flags_of(Options)
+
+
+def reuse_flag(name, **changes):
+    """Returns the field of a flag of pix2pix, for another command's config.
+
+    Args:
+        name: str.
+        changes: what is another there: `default`, `help` or a bound of `make_flag`.
+    """
+    flag = _FLAGS[name]
+    return make_flag(**{"default": flag.default} | dict(flag.metadata) | changes)
 
 
 def parse(argv=None):
@@ -371,7 +400,8 @@ def parse(argv=None):
         SystemExit: status 2 for a wrong flag (argparse), 0 after `--help`.
         UsageError: for values or files that cannot be used.
     """
-    given = vars(_parser().parse_args(argv))
+    description = "pix2pix on image pairs or for colorization: train, test, export"
+    given = parse_flags(_FLAGS, argv, "pix2pix-tf", description)
     mode = given["mode"]
     if mode != "train" and given.get("checkpoint") is None:
         raise UsageError(
@@ -387,35 +417,41 @@ def parse(argv=None):
             "--gan_mode wgangp needs each image judged by itself, and batch norm mixes "
             "them: give --norm instance or none"
         )
+    return from_dict(complete(values))
+
+
+def complete(values):
+    """Returns {flag name: value} with a seed and an output folder in any case."""
+    values = dict(values)
     if values["seed"] is None:
         values["seed"] = random.SystemRandom().randrange(2**31)
     if values["output_dir"] is None:
         values["output_dir"] = _fresh_dir(values["mode"])
-    return from_dict(values)
+    return values
 
 
-def from_dict(values):
-    """Returns the Options of {flag name: value}; what is absent has its default.
+def from_dict(values, options_class=Options):
+    """Returns the options of {flag name: value}; what is absent has its default.
+
+    Args:
+        values: {flag name: value}.
+        options_class: Options, or another dataclass of such parts.
 
     Raises:
         UsageError: a value does not fit its flag.
     """
-    values = {name: flag.default for name, flag in _FLAGS.items()} | values
-    parts = {
-        part: part_class(
-            **{
-                field.name: values[field.name]
-                for field in dataclasses.fields(part_class)
-            }
+    parts = {}
+    for part in dataclasses.fields(options_class):
+        names = [field.name for field in dataclasses.fields(part.type)]
+        parts[part.name] = part.type(
+            **{name: values[name] for name in names if name in values}
         )
-        for part, part_class in _PARTS.items()
-    }
-    return Options(**parts)
+    return options_class(**parts)
 
 
 def to_dict(options):
     """Returns {flag name: value} of all options, as `options.json` holds them."""
-    parts = (getattr(options, part) for part in _PARTS)
+    parts = (getattr(options, part.name) for part in dataclasses.fields(options))
     return {name: value for part in parts for name, value in vars(part).items()}
 
 
@@ -484,7 +520,8 @@ def check_output_dir(run):
             f"--mode {run.mode}"
         )
     is_resumed = run.checkpoint is not None and nearest.samefile(run.checkpoint)
-    if (output_dir / "checkpoint").exists() and not (mode == "train" and is_resumed):
+    is_read_only = mode in ("test", "export")
+    if (output_dir / "checkpoint").exists() and (is_read_only or not is_resumed):
         raise UsageError(
             f"--output_dir {output_dir} holds a trained model: name another folder, or "
             f"train it further by --mode train --checkpoint {run.output_dir}"
@@ -498,15 +535,24 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
 
 
-def _parser():
-    """Builds the argument parser; only flags that were given appear in its result."""
+def parse_flags(flags, argv, prog, description):
+    """Returns {flag name: value} of the flags that a command line gives.
+
+    Args:
+        flags: {flag name: field}, as `flags_of` gives them.
+        argv: list of str, or None for the process's own.
+        prog, description: str, for usage and help.
+
+    Raises:
+        SystemExit: status 2 for a wrong flag, 0 after `--help`.
+    """
     parser = _Parser(
-        prog="pix2pix-tf",
-        description="pix2pix on image pairs or for colorization: train, test, export",
+        prog=prog,
+        description=description,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    for name, flag in _FLAGS.items():
+    for name, flag in flags.items():
         kind, text = flag.metadata["kind"], flag.metadata["help"]
         if kind is bool:
             parser.add_argument(f"--{name}", action="store_true", help=text)
@@ -522,7 +568,7 @@ def _parser():
     parser.add_argument(
         "--no_flip", dest="flip", action="store_false", help="train: do not flip"
     )
-    return parser
+    return vars(parser.parse_args(argv))
 
 
 def _check(flag, value, where=None):

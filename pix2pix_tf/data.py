@@ -97,16 +97,33 @@ def train_batches(paths, pair, data, seed, position):
     """
     names = tf.constant([os.fsencode(path) for path in paths])
 
-    def example_at(position):
-        index, epoch_seed = index_at(position, len(paths), seed)
-        example_seed = tf.random.fold_in(epoch_seed, index)
+    def load(index, example_seed):
         inputs, targets = _load(names[index], pair)
         inputs, targets = augment(inputs, targets, data, example_seed)
-        return index, *_set_shapes(inputs, targets, pair)
+        return _set_shapes(inputs, targets, pair)
+
+    return shuffled_batches(len(paths), load, data.batch_size, seed, position)
+
+
+def shuffled_batches(num_examples, load, batch_size, seed, position):
+    """Returns an endless tf.data.Dataset of batches, each epoch in an order of its own.
+
+    Args:
+        num_examples: int, in an epoch.
+        load: function from (index, seed of the example in this epoch) to its tensors.
+        batch_size, seed, position: int, as in `train_batches`.
+
+    Returns:
+        Dataset of (indices, *tensors), batched.
+    """
+
+    def example_at(position):
+        index, epoch_seed = index_at(position, num_examples, seed)
+        return index, *load(index, tf.random.fold_in(epoch_seed, index))
 
     positions = tf.data.Dataset.range(position, tf.int64.max)
     batches = positions.map(example_at, num_parallel_calls=tf.data.AUTOTUNE).batch(
-        data.batch_size, drop_remainder=True
+        batch_size, drop_remainder=True
     )
     return batches.prefetch(tf.data.AUTOTUNE)
 

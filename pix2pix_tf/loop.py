@@ -1,11 +1,16 @@
-"""Train mode: many steps, and when to print, summarise, show and save."""
+"""Training: many steps, and when to print, summarise, show and save.
+
+`train` is pix2pix's; `run` is the loop itself, for any Task.
+"""
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 import tqdm
@@ -19,15 +24,63 @@ from pix2pix_tf import (
     pairs,
     summaries,
 )
-from pix2pix_tf.step import make_state, make_train_step
+from pix2pix_tf.config import UsageError
+from pix2pix_tf.step import TrainState, make_state, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What the loop trains, and on what: all that it does not know itself."""
+
+    title: str  # of the index page
+    state: TrainState
+    num_examples: int  # in an epoch
+    batch_size: int
+    # () -> iterator of (indices, *tensors), from `state.position` on; it may raise
+    # UsageError for a damaged file.
+    batches: Callable
+    train_step: Callable  # (*tensors) -> Forward; compiled
+    # (Forward, *tensors) -> {kind: uint8 [count, height, width, 3]}
+    to_pictures: Callable
+    to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
 
 
 def train(options, paths):
-    """Trains, from nothing or from `--checkpoint`, until done or told to stop.
+    """Trains pix2pix, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
         options: Options.
         paths: list of Path, the images.
+
+    Returns, Raises: as `run`.
+    """
+    state = make_state(options.pair.channels, options.model, options.loss)
+    names = gallery.unique_names(paths)
+
+    def to_pictures(result, inputs, targets):
+        return pairs.to_pictures(
+            inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
+        )
+
+    task = Task(
+        title="pix2pix",
+        state=state,
+        num_examples=len(paths),
+        batch_size=options.data.batch_size,
+        batches=lambda: _batches(options, paths, int(state.position)),
+        train_step=make_train_step(state, options.loss, options.run.seed),
+        to_pictures=to_pictures,
+        to_names=lambda indices: [names[index] for index in indices.numpy()],
+    )
+    return run(options, task)
+
+
+def run(options, task):
+    """Does a Task's steps, from nothing or from `--checkpoint`, until done or stopped.
+
+    Args:
+        options: what holds a LoopConfig as `run`; it is saved with the work.
+        task: Task.
 
     Returns:
         int, the number of the signal that stopped it, or 0. It has saved either way.
@@ -35,55 +88,72 @@ def train(options, paths):
     Raises:
         UsageError: the checkpoint does not fit, or an image is damaged (after saving).
     """
-    run = options.run
-    state = make_state(options.pair.channels, options.model, options.loss)
-    if run.checkpoint is not None:
+    state = task.state
+    if options.run.checkpoint is not None:
         print("loading model from checkpoint")
-        checkpoints.restore(state, checkpoints.find_latest(run.checkpoint))
+        prefix = checkpoints.find_latest(options.run.checkpoint)
+        checkpoints.restore(state, prefix, task.batch_size)
     config.write_options(options)
-    print(f"examples count = {len(paths)}")
+    print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
     with _catch_signals() as caught:
-        _train_steps(options, paths, state, caught)
+        _train_steps(options.run, task, caught)
     return caught[0] if caught else 0
 
 
-def _train_steps(options, paths, state, caught):
+def _train_steps(run, task, caught):
     """Does the steps, and after each what is due."""
-    run = options.run
-    steps_per_epoch = math.ceil(len(paths) / options.data.batch_size)
+    steps_per_epoch = math.ceil(task.num_examples / task.batch_size)
     num_steps = _num_steps(run, steps_per_epoch)
-    train_step = make_train_step(state, options.loss, run.seed)
     writer = tf.summary.create_file_writer(run.output_dir) if run.summary_freq else None
-    names = gallery.unique_names(paths)
-    batches = _batches(options, paths, state)
+    batches = task.batches()
     started = time.perf_counter()
+    bar = _bar(num_steps, task.batch_size)
     steps = range(1, num_steps + 1) if num_steps else itertools.count(1)
-    for step in tqdm.tqdm(steps, total=num_steps, unit="step", disable=None):
+    for step in steps:
         is_last = step == num_steps
-        indices, inputs, targets = next(batches)
-        with _trace(run) if _is_due(run.trace_freq, step, is_last) else _UNTRACED:
-            result = train_step(inputs, targets)
+        indices, *tensors = _next_batch(batches, run, task.state)
+        with _trace(run, _is_due(run.trace_freq, step, is_last)):
+            result = task.train_step(*tensors)
+        bar.update(task.batch_size)
         if writer and step == 1:
-            summaries.write_graph(writer, train_step, inputs, targets)
-        if _is_due(run.summary_freq, step, is_last):
-            tqdm.tqdm.write("recording summary")
-            pictures = _pictures(options, result, inputs, targets)
-            summaries.write(writer, state, result, pictures)
-        if _is_due(run.display_freq, step, is_last):
-            tqdm.tqdm.write("saving display images")
-            pictures = _pictures(options, result, inputs, targets)
-            _show(run, state, [names[index] for index in indices.numpy()], pictures)
+            summaries.write_graph(writer, task.train_step, *tensors)
+        _record(run, task, writer, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
         if _is_due(run.progress_freq, step, is_last):
-            rate = step * options.data.batch_size / (time.perf_counter() - started)
+            rate = step * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
-            _report(options, state, steps_per_epoch, rate, steps_left)
-        if _is_due(run.save_freq, step, is_last) or caught:
-            _save(run, state)
-        if caught:
-            return
+            _report(task, steps_per_epoch, rate, steps_left)
+        is_stopping = bool(caught)
+        if is_stopping:
+            tqdm.tqdm.write(f"stopping on signal {caught[0]}")
+        if _is_due(run.save_freq, step, is_last) or is_stopping:
+            _save(run, task.state)
+        if is_stopping:
+            break
+    bar.close()
+
+
+def _bar(num_steps, batch_size):
+    """Returns a progress bar that counts images, on a terminal only."""
+    total = num_steps * batch_size if num_steps else None
+    return tqdm.tqdm(total=total, unit="image", disable=None)
+
+
+def _record(run, task, writer, step, is_last, indices, tensors, result):
+    """Writes the summaries and pictures that are due."""
+    is_summary_due = _is_due(run.summary_freq, step, is_last)
+    is_display_due = _is_due(run.display_freq, step, is_last)
+    if not (is_summary_due or is_display_due):
+        return
+    pictures = task.to_pictures(result, *tensors)
+    if is_summary_due:
+        tqdm.tqdm.write("recording summary")
+        summaries.write(writer, task.state, result, pictures)
+    if is_display_due:
+        tqdm.tqdm.write("saving display images")
+        _show(run, task, task.to_names(indices), pictures)
 
 
 def _num_steps(run, steps_per_epoch):
@@ -98,53 +168,56 @@ def _is_due(freq, step, is_last):
     return freq > 0 and (step % freq == 0 or is_last)
 
 
-def _batches(options, paths, state):
-    """Yields training batches; names a damaged file, after saving the work so far."""
-    position = int(state.position)
-    batches = iter(
-        data.train_batches(
-            paths, options.pair, options.data, options.run.seed, position
-        )
-    )
-    while True:
-        try:
-            batch = next(batches)
-        except tf.errors.OpError as error:
-            if int(state.global_step) > 0:
-                _save(options.run, state)
-            data.raise_damaged(error, paths, options.pair)
-        yield batch
+def _batches(options, paths, position):
+    """Yields pix2pix's training batches; a damaged file is named."""
+    seed, batch_size = options.run.seed, options.data.batch_size
+    try:
+        for batch in data.train_batches(
+            paths, options.pair, options.data, seed, position
+        ):
+            yield batch
+            position += batch_size
+    except tf.errors.OpError as error:
+        positions = tf.range(position, position + batch_size, dtype=tf.int64)
+        failed = [data.index_at(place, len(paths), seed)[0] for place in positions]
+        data.raise_damaged(error, [paths[int(index)] for index in failed], options.pair)
 
 
-def _pictures(options, result, inputs, targets):
-    return pairs.to_pictures(
-        inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
-    )
+def _next_batch(batches, run, state):
+    """Returns the next batch; where there is none to be had, saves the work so far."""
+    try:
+        return next(batches)
+    except (tf.errors.OpError, UsageError):
+        if int(state.global_step) > 0:
+            _save(run, state)
+        raise
 
 
-def _show(run, state, names, pictures):
+def _show(run, task, names, pictures):
     """Writes a batch's pictures and lists them in the index."""
     for number, name in enumerate(names):
-        row = gallery.Row(name, int(state.global_step))
+        row = gallery.Row(name, int(task.state.global_step))
         gallery.write_pictures(
             run.output_dir,
             row,
             {kind: batch[number] for kind, batch in pictures.items()},
         )
-    gallery.write_index(run.output_dir, gallery.training_rows(run.output_dir))
+    kinds = tuple(pictures)
+    rows = gallery.training_rows(run.output_dir, kinds)
+    gallery.write_index(run.output_dir, rows, kinds, task.title)
 
 
-def _report(options, state, steps_per_epoch, rate, steps_left):
+def _report(task, steps_per_epoch, rate, steps_left):
     """Prints the original's lines of progress; `rate` is in images a second."""
-    global_step = int(state.global_step)
+    global_step = int(task.state.global_step)
     epoch = math.ceil(global_step / steps_per_epoch)
     epoch_step = (global_step - 1) % steps_per_epoch + 1
     line = f"progress  epoch {epoch}  step {epoch_step}  image/sec {rate:.1f}"
     if steps_left is not None:
-        minutes = steps_left * options.data.batch_size / rate / 60
+        minutes = steps_left * task.batch_size / rate / 60
         line += f"  remaining {int(minutes)}m"
     tqdm.tqdm.write(line)
-    for name, average in state.ema.items():
+    for name, average in task.state.ema.items():
         label = name.replace("discriminator", "discrim").replace("generator", "gen")
         tqdm.tqdm.write(f"{label} {float(average):.6g}")
     sys.stdout.flush()
@@ -156,21 +229,22 @@ def _save(run, state):
 
 
 @contextlib.contextmanager
-def _trace(run):
-    """Profiles what happens inside, for TensorBoard's profile page."""
+def _trace(run, is_due):
+    """Profiles what happens inside, for TensorBoard's profile page, if it is due."""
+    if not is_due:
+        yield
+        return
     tqdm.tqdm.write("recording trace")
     with tf.profiler.experimental.Profile(run.output_dir):
         yield
-
-
-_UNTRACED = contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def _catch_signals():
     """Yields a list that receives the number of the first SIGINT or SIGTERM.
 
-    The second one has its usual effect at once.
+    The second one has its usual effect at once. The handler prints nothing: the signal
+    may have come in the middle of a print.
     """
     caught = []
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -179,7 +253,6 @@ def _catch_signals():
     def catch(number, _):
         caught.append(number)
         _restore_handlers(previous)
-        tqdm.tqdm.write("stopping: saving after this step (once more to quit at once)")
 
     for number in numbers:
         signal.signal(number, catch)

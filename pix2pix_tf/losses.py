@@ -59,6 +59,28 @@ def gan_loss(predict_fake, gan_mode="vanilla"):
     return tf.reduce_mean(-tf.math.log(predict_fake + EPS))
 
 
+def logit_discriminator_loss(real_logits, fake_logits, smoothing):
+    """Rewards telling real from generated, by cross-entropy on logits of any shape.
+
+    mean -((1 - s) log p(real) + s log(1 - p(real))) + mean -log(1 - p(fake)), where p
+    is the logit's sigmoid and s is `smoothing` (Salimans et al. 2016, section 3.4).
+    """
+    real = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.fill(tf.shape(real_logits), 1.0 - smoothing), real_logits
+    )
+    fake = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.zeros_like(fake_logits), fake_logits
+    )
+    return tf.reduce_mean(real) + tf.reduce_mean(fake)
+
+
+def logit_gan_loss(fake_logits):
+    """Rewards fooling the discriminator: mean -log p(fake), p the logit's sigmoid."""
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(fake_logits), fake_logits)
+    )
+
+
 def gradient_penalty(judge, targets, outputs, draw):
     """Keeps the discriminator's slope near 1: mean (|grad D(mix)| - 1)^2.
 

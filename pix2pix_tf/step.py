@@ -70,7 +70,8 @@ class Forward(NamedTuple):
     """What one forward pass gives, and the gradients of each network's own loss."""
 
     outputs: tf.Tensor  # float32 [batch, height, width, channels], in [-1, 1]
-    # float32 [batch, 30, 30, 1], in [0, 1]; of the finest discriminator; None without
+    # float32 [batch, 30, 30, 1], in [0, 1]; of the finest discriminator; None where
+    # there is none, or none that judges patches
     predict_real: tf.Tensor | None
     predict_fake: tf.Tensor | None
     losses: dict  # {name: float32 scalar}, without weights
@@ -90,12 +91,25 @@ def make_state(channels, model, loss):
         TrainState.
     """
     generator = networks.build_generator(channels, model)
-    discriminator = d_optimizer = None
+    discriminator = None
     if loss.gan_weight:
         discriminator = networks.build_discriminator(channels, model, loss.gan_mode)
-        d_optimizer = _make_optimizer(discriminator, loss)
-    ema = {name: tf.Variable(0.0, name=name) for name in loss_names(loss)}
+    return start_state(generator, discriminator, loss, loss_names(loss))
+
+
+def start_state(generator, discriminator, loss, names):
+    """Returns the TrainState of two networks at step 0.
+
+    Args:
+        generator, discriminator: keras.Model; no discriminator is None.
+        loss: what holds Adam's `lr` and `beta1`.
+        names: list of str, of the losses.
+    """
+    ema = {name: tf.Variable(0.0, name=name) for name in names}
     counts = [tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen")]
+    d_optimizer = None
+    if discriminator is not None:
+        d_optimizer = _make_optimizer(discriminator, loss)
     g_optimizer = _make_optimizer(generator, loss)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
@@ -277,15 +291,26 @@ def make_train_step(state, loss, seed):
             perceptual,
             tf.random.fold_in([seed, 1000], tf.cast(state.global_step, tf.int32)),
         )
-        if state.discriminator is not None:
-            d_variables = state.discriminator.trainable_variables
-            state.d_optimizer.apply(result.d_gradients, d_variables)
-        g_variables = state.generator.trainable_variables
-        state.g_optimizer.apply(result.g_gradients, g_variables)
-        for name, average in state.ema.items():
-            average.assign_sub((1 - EMA_DECAY) * (average - result.losses[name]))
-        state.global_step.assign_add(1)
-        state.position.assign_add(inputs.shape[0])
+        update(state, result, inputs.shape[0])
         return result
 
     return train_step
+
+
+def update(state, result, num_examples):
+    """Applies a Forward's gradients, the discriminator's first, and counts the step.
+
+    Args:
+        state: TrainState.
+        result: Forward.
+        num_examples: int, in the step's batch.
+    """
+    if state.discriminator is not None:
+        d_variables = state.discriminator.trainable_variables
+        state.d_optimizer.apply(result.d_gradients, d_variables)
+    g_variables = state.generator.trainable_variables
+    state.g_optimizer.apply(result.g_gradients, g_variables)
+    for name, average in state.ema.items():
+        average.assign_sub((1 - EMA_DECAY) * (average - result.losses[name]))
+    state.global_step.assign_add(1)
+    state.position.assign_add(num_examples)

@@ -20,7 +20,7 @@ def write(writer, state, result, pictures):
         writer: tf.summary.SummaryWriter.
         state: TrainState, after the step.
         result: Forward, of the step.
-        pictures: {"inputs", "targets", "outputs": uint8 [batch, height, width, 3]}.
+        pictures: {kind, such as "inputs": uint8 [batch, height, width, 3]}.
     """
     with writer.as_default(int(state.global_step)):
         for name, picture in pictures.items():
@@ -36,10 +36,10 @@ def write(writer, state, result, pictures):
     writer.flush()
 
 
-def write_graph(writer, train_step, inputs, targets):
-    """Writes the compiled step's graph."""
+def write_graph(writer, train_step, *tensors):
+    """Writes the graph of the step that was compiled for such tensors."""
     with writer.as_default(0):
-        tf.summary.graph(train_step.get_concrete_function(inputs, targets).graph)
+        tf.summary.graph(train_step.get_concrete_function(*tensors).graph)
     writer.flush()
 
 

@@ -73,13 +73,15 @@ class DepthToSpace(layers.Layer):
         return tf.nn.depth_to_space(inputs, 2)
 
 
-# Where the original keeps a layer's variables; its networks have no instance norm.
+# Where the original keeps a layer's variables; the last three are not in its networks.
 SCOPES = {
     layers.Conv2D: "conv2d",
     layers.Conv2DTranspose: "conv2d_transpose",
     layers.SeparableConv2D: "separable_conv2d",
     BatchNorm: "batch_normalization",
     InstanceNorm: "instance_normalization",
+    layers.BatchNormalization: "batch_normalization",
+    layers.Dense: "dense",
 }
 NORMS = {"batch": BatchNorm, "instance": InstanceNorm}
 

@@ -1,0 +1,177 @@
+"""Pictures without pairs: from a folder or a named data set to batches of crops.
+
+All pictures are held in memory, scaled: 12 KB each at 64x64.
+"""
+
+import concurrent.futures
+import os
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pix2pix_tf import data, images, samples
+from pix2pix_tf.config import PairConfig, UsageError
+from pix2pix_tf.dcgan.options import SIZE
+
+# As for colorization: one picture a file, of any width.
+ONE_PICTURE = PairConfig(lab_colorization=True)
+
+
+class Pictures(NamedTuple):
+    """Pictures of any sizes in one tensor."""
+
+    pixels: tf.Tensor  # uint8 [bytes of all], each picture [height, width, 3] flat
+    places: tf.Tensor  # int64 [count, 3]: first byte, height, width
+
+    def __len__(self):
+        return self.places.shape[0]
+
+    def picture(self, index):
+        """Returns one picture, uint8 [height, width, 3]."""
+        start, height, width = tf.unstack(self.places[index])
+        flat = self.pixels[start : start + height * width * 3]
+        return tf.reshape(flat, [height, width, 3])
+
+
+def read(config):
+    """Returns the Pictures of `--input_dir`, `--dataset`, or the sample facades.
+
+    Args:
+        config: DataConfig.
+
+    Raises:
+        UsageError: they cannot be found, got or decoded.
+    """
+    if config.dataset is not None:
+        return join(_dataset_pictures(config.dataset, config.scale_size))
+    is_sample = config.input_dir is None
+    folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
+    paths = data.find_images(folder)
+    data.check_images(paths, ONE_PICTURE)
+
+    def read_one(path):
+        try:
+            picture = images.decode(tf.io.read_file(os.fsencode(path)))
+        except tf.errors.OpError as error:
+            data.raise_damaged(error, [path], ONE_PICTURE)
+        if is_sample:  # the photograph, without the labels on its right
+            picture = picture[:, : picture.shape[1] // 2]
+        return scale(picture, config.scale_size)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return join(list(pool.map(read_one, paths)))
+
+
+def scale(picture, scale_size):
+    """Scales a picture by area, until its short side has at most `scale_size` pixels.
+
+    Smaller pictures stay as they are, or grow until a crop fits.
+
+    Args:
+        picture: uint8 [height, width, 1 or 3].
+        scale_size: int, pixels.
+
+    Returns:
+        numpy uint8 [new height, new width, 3].
+    """
+    height, width, channels = picture.shape
+    short = min(height, width)
+    new_short = max(SIZE, min(short, scale_size))
+    if new_short != short:
+        sides = [round(side * new_short / short) for side in (height, width)]
+        resized = tf.image.resize(images.to_float(picture), sides, method="area")
+        picture = images.to_uint8(resized)
+    return np.repeat(picture, 3 // channels, axis=-1)
+
+
+def join(pictures):
+    """Returns the Pictures of a list of uint8 [height, width, 3]."""
+    sizes = np.array([picture.shape[:2] for picture in pictures], np.int64)
+    lengths = 3 * sizes.prod(axis=1)
+    starts = np.cumsum(lengths) - lengths
+    return Pictures(
+        tf.constant(np.concatenate([picture.ravel() for picture in pictures])),
+        tf.constant(np.column_stack([starts, sizes])),
+    )
+
+
+def train_batches(pictures, config, seed, position):
+    """Returns an endless Dataset of (indices, crops), from `position` on.
+
+    Args:
+        pictures: Pictures.
+        config: DataConfig.
+        seed, position: int, as in `data.train_batches`.
+
+    Returns:
+        Dataset of int64 [batch], and float32 [batch, 32, 32, 3] in [-1, 1].
+    """
+
+    def load(index, example_seed):
+        crop = random_crop(pictures.picture(index), config.flip, example_seed)
+        return (images.preprocess(images.to_float(crop)),)
+
+    return data.shuffled_batches(len(pictures), load, config.batch_size, seed, position)
+
+
+def random_crop(picture, flip, seed):
+    """Cuts 32x32 pixels out of a picture; half of them are mirrored where `flip` is on.
+
+    Args:
+        picture: uint8 [height, width, 3].
+        flip: bool.
+        seed: int [2], as tf.random.stateless_* take it.
+
+    Returns:
+        uint8 [32, 32, 3].
+    """
+    ends = tf.shape(picture)[:2] - SIZE + 1
+    draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
+    y, x = tf.unstack(tf.cast(draws * tf.cast(ends, tf.float32), tf.int32))
+    crop = tf.ensure_shape(picture[y : y + SIZE, x : x + SIZE], [SIZE, SIZE, 3])
+    if not flip:
+        return crop
+    draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
+    return tf.cond(draw < 0.5, lambda: crop[:, ::-1], lambda: crop)
+
+
+def _dataset_pictures(name, scale_size):
+    """Returns the training images of a tensorflow_datasets data set, scaled.
+
+    It is looked for in ~/tensorflow_datasets, or where TFDS_DATA_DIR says, and
+    downloaded where it is not there.
+    """
+    try:
+        import tensorflow_datasets as tfds  # here: slow, and wanted by nobody else
+    except ImportError as error:
+        raise UsageError(
+            f"--dataset {name} needs tensorflow_datasets: pip install "
+            f"tensorflow-datasets ({error})"
+        ) from None
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.DatasetNotFoundError:
+        raise UsageError(
+            f"--dataset {name} is not known to tensorflow_datasets: wanted a name of "
+            "its catalog, such as svhn_cropped"
+        ) from None
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # network, checksum, disk, a package of its own missing
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"--dataset {name} is not prepared in {builder.data_dir} and cannot be "
+            f"downloaded ({reason}): give --input_dir a folder of images"
+        ) from None
+    image = builder.info.features.get("image")
+    if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
+        raise UsageError(
+            f"--dataset {name} has no RGB or gray images: its features are "
+            + ", ".join(builder.info.features)
+        )
+    examples = tfds.as_numpy(builder.as_dataset(split="train"))
+    return [scale(example["image"], scale_size) for example in examples]

@@ -1,0 +1,84 @@
+"""One step of DCGAN: both networks learn once from a batch of crops."""
+
+import tensorflow as tf
+
+from pix2pix_tf import losses
+from pix2pix_tf.networks import dcgan as networks
+from pix2pix_tf.step import LOSS_NAMES, Forward, start_state, update
+
+NAMES = LOSS_NAMES[:2]  # the discriminator's loss, the generator's GAN loss
+Z_KEY = 2000  # apart from the keys of pix2pix's draws
+
+
+def make_state(loss):
+    """Builds the networks and optimizers, at step 0; `loss` is a LossConfig."""
+    generator = networks.build_generator()
+    discriminator = networks.build_discriminator()
+    return start_state(generator, discriminator, loss, NAMES)
+
+
+def draw_z(count, seed):
+    """Returns float32 [count, 100], uniform in [-1, 1] as in Radford et al. 2016.
+
+    Args:
+        count: int.
+        seed: int [2], as tf.random.stateless_* take it.
+    """
+    return tf.random.stateless_uniform([count, networks.Z_SIZE], seed, -1, 1)
+
+
+def forward(generator, discriminator, images, z, smoothing):
+    """One forward pass and both gradients, all at the same weights.
+
+    Batch norm goes by the batch's statistics, of the real and of the drawn images
+    apart, and its moving statistics move. The generator's gradient sees the
+    discriminator from before this step's update.
+
+    Args:
+        generator, discriminator: keras.Model.
+        images: float32 [batch, 32, 32, 3], in [-1, 1].
+        z: float32 [batch, 100], in [-1, 1].
+        smoothing: float, what real images' label of 1 is lowered by.
+
+    Returns:
+        Forward; its predictions are None, as no patches are judged.
+    """
+    with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+        outputs = generator(z, training=True)
+        real_logits = discriminator(images, training=True)
+        fake_logits = discriminator(outputs, training=True)
+        d_loss = losses.logit_discriminator_loss(real_logits, fake_logits, smoothing)
+        g_loss = losses.logit_gan_loss(fake_logits)
+    return Forward(
+        outputs,
+        None,
+        None,
+        dict(zip(NAMES, (d_loss, g_loss), strict=True)),
+        g_tape.gradient(g_loss, generator.trainable_variables),
+        d_tape.gradient(d_loss, discriminator.trainable_variables),
+    )
+
+
+def make_train_step(state, loss, seed):
+    """Returns a compiled function that updates both networks once.
+
+    It maps images, float32 [batch, 32, 32, 3] in [-1, 1], to the step's Forward, from
+    before the update. z depends on `seed` and the step only.
+
+    Args:
+        state: TrainState.
+        loss: LossConfig.
+        seed: int.
+    """
+
+    @tf.function
+    def train_step(images):
+        key = tf.random.fold_in([seed, Z_KEY], tf.cast(state.global_step, tf.int32))
+        z = draw_z(images.shape[0], key)
+        result = forward(
+            state.generator, state.discriminator, images, z, loss.label_smoothing
+        )
+        update(state, result, images.shape[0])
+        return result
+
+    return train_step

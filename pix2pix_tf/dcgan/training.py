@@ -1,0 +1,118 @@
+"""Trains DCGAN on pix2pix's loop, and leaves its samples and its SavedModel."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pix2pix_tf import images, loop
+from pix2pix_tf.dcgan import crops, step
+from pix2pix_tf.networks.dcgan import Z_SIZE
+
+GRID_SIDE = 8  # samples
+# z of the grid: the same in every run, so that grids compare between runs too.
+GRID_SEED = (0, 0)
+NUM_STRIPS = 4
+STRIP_LENGTH = 10  # samples, both ends included
+
+
+def train(options, pictures):
+    """Trains until done or stopped, then writes what the generator has learned.
+
+    Args:
+        options: DcganOptions.
+        pictures: Pictures.
+
+    Returns, Raises: as `loop.run`.
+    """
+    state = step.make_state(options.loss)
+    seed = options.run.seed
+    sample = tf.function(lambda z: images_of(state.generator, z))
+
+    def batches():
+        position = int(state.position)
+        return iter(crops.train_batches(pictures, options.data, seed, position))
+
+    task = loop.Task(
+        title="DCGAN",
+        state=state,
+        num_examples=len(pictures),
+        batch_size=options.data.batch_size,
+        batches=batches,
+        train_step=step.make_train_step(state, options.loss, seed),
+        to_pictures=lambda *_: {"samples": tile(sample(grid_z()), GRID_SIDE)[None]},
+        to_names=lambda _: [""],  # one picture a step
+    )
+    stopped_by = loop.run(options, task)
+    output_dir = Path(options.run.output_dir)
+    strips = tile(sample(interpolation_z()), STRIP_LENGTH)
+    contents = images.encode(strips, "png").numpy()
+    (output_dir / "interpolation.png").write_bytes(contents)
+    save_model(state.generator, output_dir / "saved_model")
+    return stopped_by
+
+
+def images_of(generator, z):
+    """Returns uint8 [batch, 32, 32, 3]: the samples of z, by moving statistics."""
+    return images.to_uint8(images.deprocess(generator(z, training=False)))
+
+
+def grid_z():
+    """Returns the grid's z, float32 [64, 100]."""
+    return step.draw_z(GRID_SIDE**2, GRID_SEED)
+
+
+def interpolation_z():
+    """Returns z along straight lines between the grid's first z, two by two.
+
+    Straight, as z is uniform in a cube, which has all of such a line.
+
+    Returns:
+        float32 [40, 100]: four lines of ten, ends included.
+    """
+    first, last = grid_z()[0 : 2 * NUM_STRIPS : 2], grid_z()[1 : 2 * NUM_STRIPS : 2]
+    shares = tf.linspace(0.0, 1.0, STRIP_LENGTH)[:, tf.newaxis]
+    lines = first[:, tf.newaxis] * (1 - shares) + last[:, tf.newaxis] * shares
+    return tf.reshape(lines, [NUM_STRIPS * STRIP_LENGTH, Z_SIZE])
+
+
+def tile(batch, num_columns):
+    """Lays pictures out in rows.
+
+    Args:
+        batch: uint8 [rows * num_columns, height, width, 3].
+        num_columns: int.
+
+    Returns:
+        numpy uint8 [rows * height, num_columns * width, 3].
+    """
+    batch = np.asarray(batch)
+    _, height, width, _ = batch.shape
+    rows = batch.reshape(-1, num_columns, height, width, 3)
+    return rows.swapaxes(1, 2).reshape(-1, num_columns * width, 3)
+
+
+def save_model(generator, folder):
+    """Writes a SavedModel: z to `images`, float32 in [-1, 1], and `png`, their bytes.
+
+    Args:
+        generator: keras.Model.
+        folder: folder path.
+    """
+    model = tf.Module(name="dcgan")
+    model.variables_of_generator = [variable.value for variable in generator.variables]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, Z_SIZE], tf.float32, "z")])
+    def generate(z):
+        outputs = generator(z, training=False)
+        pictures = images.to_uint8(images.deprocess(outputs))
+        png = tf.map_fn(
+            lambda picture: images.encode(picture, "png"),
+            pictures,
+            fn_output_signature=tf.string,
+        )
+        return {"images": outputs, "png": png}
+
+    model.generate = generate
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": generate})
+    print(f"wrote SavedModel at {folder}", flush=True)
