@@ -167,11 +167,11 @@ def _dataset_pictures(name, scale_size):
             f"--dataset {name} is not prepared in {builder.data_dir} and cannot be "
             f"downloaded ({reason}): give --input_dir a folder of images"
         ) from None
-    image = builder.info.features.get("image")
+    features = dict(builder.info.features.items())
+    image = features.get("image")
     if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
         raise UsageError(
-            f"--dataset {name} has no RGB or gray images: its features are "
-            + ", ".join(builder.info.features)
+            f"--dataset {name} has no RGB or gray images: it has {', '.join(features)}"
         )
     examples = tfds.as_numpy(builder.as_dataset(split="train"))
     return [scale(example["image"], scale_size) for example in examples]
