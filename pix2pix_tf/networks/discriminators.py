@@ -53,6 +53,16 @@ def receptive_field(convs):
     return field
 
 
+def field_start(convs, index):
+    """Returns the first pixel, of a row or column, that the `index`-th output sees.
+
+    It may lie outside the image, where there are zeros; `receptive_field` is the width.
+    """
+    for conv in reversed(convs):
+        index = index * conv.strides - conv.padding
+    return index
+
+
 def output_grid(convs, size=CROP_SIZE):
     """Returns how many outputs a side an image of `size` pixels a side gets."""
     for conv in convs:
