@@ -90,12 +90,12 @@ def test_a_step_depends_on_seed_and_step_only_and_moves_the_statistics():
     images = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1], -1, 1)
     state = step.make_state(options.LossConfig())
     start = [variable.numpy() for variable in state.generator.variables]
+    train_step = step.make_train_step(state, options.LossConfig(), 5)
     outputs = []
     for _ in range(2):
         for variable, value in zip(state.generator.variables, start, strict=True):
             variable.assign(value)
         state.global_step.assign(7)
-        train_step = step.make_train_step(state, options.LossConfig(), 5)
         outputs.append(train_step(images).outputs)
     np.testing.assert_allclose(*outputs, atol=1e-5)
     moving = networks.variables_by_name(state.generator)[
