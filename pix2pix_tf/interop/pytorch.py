@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 ENCODER_WIDTHS = (1, 2, 4, 8, 8, 8, 8, 8)  # times ngf; 256 px -> 1 px
+PATCH_WIDTHS = (1, 2, 4, 8)  # times ndf; layer_1..4
 NUM_LEVELS = len(ENCODER_WIDTHS)
 NORM_NAMES = {
     "weight": "gamma",
@@ -68,9 +69,8 @@ class _Layer(NamedTuple):
     def filters(self):
         return self.shape[1 if self.name.endswith("transpose") else 0]
 
-    @property
-    def norm_name(self):
-        return self.name.rpartition("/")[0] + "/batch_normalization"
+    def norm_name(self, norm):
+        return f"{self.name.rpartition('/')[0]}/{norm}_normalization"
 
 
 def read_generator(path):
@@ -191,7 +191,7 @@ def _generator_layers(ngf, input_channels, output_channels):
 
 
 def _discriminator_layers(ndf, pair_channels):
-    widths = (pair_channels, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 1)
+    widths = (pair_channels, *(ndf * times for times in PATCH_WIDTHS), 1)
     return [
         _Layer(
             f"discriminator/layer_{number}/conv2d",
@@ -221,7 +221,7 @@ def _convert(path, state, layers):
             wanted[f"{layer.key}.bias"] = (f"{layer.name}/bias", (layer.filters,))
         if norm == "batch" and layer.norm_key:
             for there, here in NORM_NAMES.items():
-                name = f"{layer.norm_name}/{here}"
+                name = f"{layer.norm_name(norm)}/{here}"
                 wanted[f"{layer.norm_key}.{there}"] = (name, (layer.filters,))
     _check(path, state, {key: shape for key, (_, shape) in wanted.items()})
 
@@ -235,7 +235,8 @@ def _convert(path, state, layers):
         variables[f"{layer.name}/kernel"] = kernel.transpose(2, 3, 1, 0)
         absent = {f"{layer.name}/bias": 0}
         if layer.norm_key:
-            absent |= {f"{layer.norm_name}/gamma": 1, f"{layer.norm_name}/beta": 0}
+            scope = layer.norm_name(norm)
+            absent |= {f"{scope}/gamma": 1, f"{scope}/beta": 0}
         for name, value in absent.items():
             variables.setdefault(name, np.full(layer.filters, value, np.float32))
     return variables, norm

@@ -1,0 +1,259 @@
+"""From one kind of checkpoint to another: read any of them, write any of them.
+
+Kinds: "checkpoint" (a folder of ours), "tf1" (a folder of the original), "pict" (the
+weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` and
+`latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; only read).
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pix2pix_tf import checkpoints, config, networks, step
+from pix2pix_tf.config import UsageError
+from pix2pix_tf.interop import pict, pytorch
+
+PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
+# {(input channels, output channels): the options that give them}
+PAIRS = {
+    config.PairConfig(lab, direction).channels: (lab, direction)
+    for lab in (True, False)
+    for direction in ("BtoA", "AtoB")
+}
+
+
+class Model(NamedTuple):
+    """What was read: a generator, or all that training goes on from."""
+
+    kind: str
+    options: config.Options
+    tensors: dict  # {name in a checkpoint: array}
+
+    @property
+    def is_generator_only(self):
+        return checkpoints.is_generator_only(self.tensors)
+
+
+def read(source, which_direction=None):
+    """Returns the `Model` in a folder or file, whose kind is recognised.
+
+    Args:
+        source: path of a folder with a checkpoint or with `latest_net_G.pth`, or of a
+            `.pict`, `.pth` or `.safetensors` file.
+        which_direction: "AtoB" or "BtoA", for the kinds that do not say it; None:
+            "AtoB".
+
+    Raises:
+        UsageError: it is none of these, damaged, has code in it, or does not fit.
+    """
+    source = Path(source)
+    kind, path = _recognise(source)
+    try:
+        if kind == "checkpoint":
+            model = _read_checkpoint(path)
+        elif kind == "pict":
+            model = _read_pict(path, which_direction or "AtoB")
+        else:
+            model = _read_pytorch(path, which_direction)
+    except UsageError:
+        raise
+    except (ValueError, OSError, ImportError) as error:
+        raise UsageError(str(error)) from None
+    direction = model.options.pair.which_direction
+    if which_direction not in (None, direction):
+        raise UsageError(
+            f"--which_direction {which_direction} contradicts {source}, which is of "
+            f"{direction}"
+        )
+    return model
+
+
+def write(model, destination, kind):
+    """Writes a model whole, or not at all.
+
+    Args:
+        model: Model.
+        destination: path that does not exist: of a folder, or of a `.pict` file.
+        kind: "checkpoint", "tf1" or "pict".
+
+    Raises:
+        UsageError: it exists, cannot be written, or that kind cannot hold the model.
+    """
+    destination = Path(destination)
+    if destination.exists() or destination.is_symlink():
+        raise UsageError(f"{destination} exists: name another destination")
+    _refuse_unfit(model, kind)
+    partial = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "pict":
+            pict.write(partial, model.tensors)
+        else:
+            partial.mkdir()
+            _write_folder(model, partial, kind)
+        partial.rename(destination)
+    except OSError as error:
+        message = f"{destination} cannot be written: {error.strerror}"
+        raise UsageError(message) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        partial.unlink(missing_ok=True)
+
+
+def _recognise(source):
+    """Returns (kind, path): a folder of PyTorch's is its generator's file."""
+    if not source.exists():
+        raise UsageError(f"{source} does not exist")
+    if source.is_dir():
+        for suffix in PYTORCH_SUFFIXES:
+            path = source / f"latest_net_G{suffix}"
+            if path.exists():
+                return "pytorch", path
+        return "checkpoint", source
+    if source.suffix == ".pict":
+        return "pict", source
+    if source.suffix in PYTORCH_SUFFIXES:
+        return "pytorch", source
+    raise UsageError(
+        f"{source} is of no known kind: wanted a folder with a checkpoint, or a .pict, "
+        f"{', '.join(PYTORCH_SUFFIXES)} file"
+    )
+
+
+def _read_checkpoint(folder):
+    """Reads a folder of ours or of the original, Adam's powers and all, unchanged."""
+    options = _read_options(folder / config.OPTIONS_NAME)
+    prefix = checkpoints.find_latest(folder)
+    reader, shapes = checkpoints.open_reader(prefix)
+    if checkpoints.is_generator_only(shapes):
+        generator = networks.build_generator(options.pair.channels, options.model)
+        checkpoints.restore_generator(generator, prefix)
+        tensors = networks.variables_by_name(generator) | {"global_step": 0}
+    else:
+        state = step.make_state(options.pair.channels, options.model, options.loss)
+        checkpoints.restore(state, prefix)
+        tensors = checkpoints.tensors(state)
+    stored = checkpoints.read(reader, set(tensors) & set(shapes), prefix)
+    kind = "tf1" if _is_originals(shapes) else "checkpoint"
+    return Model(kind, options, _as_arrays(tensors) | stored)
+
+
+def _read_options(path):
+    try:
+        return config.from_dict(config.read_options(path))
+    except UsageError as error:
+        message = str(error).removeprefix("--")
+        if not message.startswith(str(path)):
+            message = f"{path}: {message}"
+        raise UsageError(message) from None
+
+
+def _is_originals(names):
+    return checkpoints.POSITION_NAME not in names and not (
+        checkpoints.is_generator_only(names)
+    )
+
+
+def _read_pict(path, which_direction):
+    """Reads a generator; its moving statistics, which nothing uses, are 0 and 1."""
+    arrays = pict.read(path)
+    name = "generator/encoder_1/conv2d/kernel"
+    ngf = arrays[name].shape[-1] if name in arrays else config.ModelConfig().ngf
+    options = config.from_dict({"ngf": ngf, "which_direction": which_direction})
+    generator = networks.build_generator(options.pair.channels, options.model)
+    variables = networks.variables_by_name(generator)
+    wanted = {
+        name: list(variable.shape)
+        for name, variable in variables.items()
+        if variable.trainable or name in arrays
+    }
+    got = {name: list(array.shape) for name, array in arrays.items()}
+    checkpoints.check_fit(wanted, got, f"{path} does not fit a generator of ngf {ngf}")
+    tensors = _as_arrays(variables) | arrays | {"global_step": np.int64(0)}
+    return Model("pict", options, tensors)
+
+
+def _read_pytorch(path, which_direction):
+    """Reads a generator; and with its discriminator, all of training at step 0."""
+    weights = pytorch.read_generator(path)
+    channels = (weights.input_channels, weights.output_channels)
+    if channels not in PAIRS:
+        raise UsageError(
+            f"{path}: got {channels[0]} input and {channels[1]} output channels, "
+            "wanted 3 and 3, or for colorization 1 and 2"
+        )
+    lab, direction = PAIRS[channels]
+    if not lab and which_direction:
+        direction = which_direction
+    values = {
+        "lab_colorization": lab,
+        "which_direction": direction,
+        "ngf": weights.ngf,
+        "norm": weights.norm,
+        "innermost_norm": weights.innermost_norm,
+    }
+    arrays = dict(weights.variables)
+    d_path = path.with_name(path.name.replace("net_G", "net_D"))
+    has_discriminator = d_path != path and d_path.exists()
+    if has_discriminator:
+        patches = pytorch.read_discriminator(d_path)
+        if (patches.norm, patches.pair_channels) != (weights.norm, sum(channels)):
+            raise UsageError(
+                f"{d_path}: got {patches.norm} norm and {patches.pair_channels} "
+                f"channels, wanted {weights.norm} norm and {sum(channels)} channels "
+                "as in the generator's file"
+            )
+        values["ndf"] = patches.ndf
+        arrays |= patches.variables
+    options = config.from_dict(values)
+    if not has_discriminator:
+        return Model("pytorch", options, arrays | {"global_step": np.int64(0)})
+    state = step.make_state(options.pair.channels, options.model, options.loss)
+    return Model("pytorch", options, _as_arrays(checkpoints.tensors(state)) | arrays)
+
+
+def _as_arrays(tensors):
+    return {name: np.asarray(tensor) for name, tensor in tensors.items()}
+
+
+def _refuse_unfit(model, kind):
+    """Raises UsageError where the programs that read `kind` have no such model."""
+    options = model.options
+    values, defaults = (
+        config.to_dict(each) for each in (options, config.from_dict({}))
+    )
+    added = set(config.RESTORED_NAMES) - set(config.ORIGINAL_NAMES)
+    foreign = [
+        f"--{name} {values[name]}"
+        for name in sorted(added)
+        if kind != "checkpoint" and values[name] != defaults[name]
+    ]
+    if kind == "pict" and options.model.separable_conv:
+        foreign.append("--separable_conv")
+    if kind == "pict" and options.pair.lab_colorization:
+        foreign.append("--lab_colorization")
+    if foreign:
+        readers = {"tf1": "the original", "pict": "the readers of .pict files"}[kind]
+        raise UsageError(
+            f"{', '.join(foreign)}: {readers} cannot build such a generator"
+        )
+    if kind == "tf1" and model.is_generator_only:
+        raise UsageError(
+            "the source holds a generator only: the original restores the "
+            "discriminator, the Adam slots and global_step with it"
+        )
+
+
+def _write_folder(model, folder, kind):
+    tensors = dict(model.tensors)
+    if kind == "tf1":
+        tensors.pop(checkpoints.POSITION_NAME, None)
+    checkpoints.write(tensors, folder, int(tensors["global_step"]))
+    path = folder / config.OPTIONS_NAME
+    path.write_text(config.to_json(model.options), encoding="utf-8")
