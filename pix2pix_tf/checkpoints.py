@@ -4,7 +4,8 @@ They are written under the original's variable names in TensorFlow 1's format, s
 the original's `Saver` reads ours and we read the original's. Deciding when is not here.
 """
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
 
 import tensorflow as tf
 
@@ -12,6 +13,8 @@ from pix2pix_tf import files, networks
 from pix2pix_tf.config import UsageError
 
 PREFIX = "model-"  # then the global step
+SUFFIXES = (".data-00000-of-00001", ".index")
+STATE_NAME = "checkpoint"  # the file that names the checkpoints, oldest first
 EMA_NAMES = {  # of the losses that the original has
     "discriminator_loss": "discriminator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_GAN": "generator_loss/Mean/ExponentialMovingAverage",
@@ -34,20 +37,20 @@ def find_latest(checkpoint_dir):
         UsageError: the folder has none.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    named = tf.train.latest_checkpoint(str(checkpoint_dir))
-    if named is not None:
-        return named
-    steps = [
+    steps = sorted(
         int(path.stem.removeprefix(PREFIX))
-        for path in checkpoint_dir.glob(f"{PREFIX}*.index")
-        if path.stem.removeprefix(PREFIX).isdecimal()
-    ]
-    if not steps:
-        raise UsageError(
-            f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
-            f"`checkpoint` and {PREFIX}<step>.index that training writes"
-        )
-    return str(checkpoint_dir / f"{PREFIX}{max(steps)}")
+        for path in checkpoint_dir.iterdir()
+        if re.fullmatch(rf"{PREFIX}\d+\.index", path.name)
+    )
+    names = _named_checkpoints(checkpoint_dir)[-1:]
+    names += [f"{PREFIX}{step}" for step in reversed(steps)]
+    for name in names:
+        if (checkpoint_dir / f"{name}.index").exists():
+            return str(checkpoint_dir / name)
+    raise UsageError(
+        f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
+        f"`checkpoint` and {PREFIX}<step>.index that training writes"
+    )
 
 
 def save(state, output_dir, keep):
@@ -74,14 +77,12 @@ def write(tensors, output_dir, step, keep=1):
     output_dir = Path(output_dir)
     new = output_dir / f"{PREFIX}{step}"
     _write_files(tensors, new)
-    known = tf.train.get_checkpoint_state(str(output_dir))
-    old = [Path(path) for path in known.all_model_checkpoint_paths] if known else []
-    old = [path for path in old if path.name != new.name]
-    kept = [*old[max(0, len(old) - keep + 1) :], new] if keep > 1 else [new]
-    _write_state(output_dir / "checkpoint", [path.name for path in kept])
-    for path in set(old) - set(kept):
-        for file in output_dir.glob(f"{path.name}.*"):
-            file.unlink(missing_ok=True)
+    old = [name for name in _named_checkpoints(output_dir) if name != new.name]
+    kept = [*old, new.name][-keep:]
+    _write_state(output_dir / STATE_NAME, kept)
+    for name in set(old) - set(kept):
+        for suffix in SUFFIXES:
+            (output_dir / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def restore(state, prefix, batch_size=1):
@@ -224,8 +225,22 @@ def _write_files(tensors, path):
         shape_and_slices=[""] * len(tensors),
         tensors=list(tensors.values()),
     )
-    for suffix in (".data-00000-of-00001", ".index"):
+    for suffix in SUFFIXES:
         Path(f"{partial}{suffix}").replace(f"{path}{suffix}")
+
+
+def _named_checkpoints(folder):
+    """Returns the names in a folder's `checkpoint` file, oldest first; [] without one.
+
+    Names only: the original may have written the path of another machine.
+    """
+    path = folder / STATE_NAME
+    text = path.read_text(errors="replace") if path.exists() else ""
+    paths = re.findall(r'^all_model_checkpoint_paths: "(.*)"', text, re.MULTILINE)
+    newest = re.findall(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
+    names = [PurePath(path).name for path in paths]
+    names += [PurePath(path).name for path in newest]
+    return list(dict.fromkeys(reversed(names)))[::-1]  # each once, the newest last
 
 
 def _write_state(path, names):

@@ -128,3 +128,14 @@ def test_damaged_files_are_refused_by_path(saved_dir, tmp_path, suffix, damage):
     with pytest.raises(UsageError, match="model-2 is damaged") as error:
         checkpoints.restore(_make_state(), checkpoints.find_latest(folder))
     assert "\n" not in str(error.value)
+
+
+def test_any_folder_name_and_a_damaged_state_file_are_read(saved_dir, tmp_path):
+    folder = Path(shutil.copytree(saved_dir, tmp_path / "run[1] *"))
+    assert checkpoints.find_latest(folder) == str(folder / "model-2")
+    for contents in (b"\xff\x00\xfe", b'model_checkpoint_path: "/gone/model-9"\n', b""):
+        (folder / "checkpoint").write_bytes(contents)
+        assert checkpoints.find_latest(folder) == str(folder / "model-2")
+    (folder / "model-2.index").unlink()
+    with pytest.raises(UsageError, match="has no checkpoint"):
+        checkpoints.find_latest(folder)
