@@ -12,7 +12,8 @@ from tools import check_parity
 
 SHARED_DIR = Path(__file__).parents[2] / "shared"
 CHECKPOINT_DIR = SHARED_DIR / "golden" / "tf1_checkpoint"
-PHOTO_DIR = SHARED_DIR / "data" / "facades_upstream" / "val"
+PAIR_DIR = SHARED_DIR / "data" / "facades_upstream" / "val"
+TRAIN_DIR = SHARED_DIR / "data" / "facades" / "train"  # what it was trained on
 
 pytestmark = pytest.mark.skipif(
     not CHECKPOINT_DIR.exists(), reason=f"needs the recordings in {SHARED_DIR}"
@@ -27,7 +28,7 @@ def test_our_numbers_are_the_originals(capsys):
 
 def test_the_originals_checkpoint_gives_the_originals_pictures(tmp_path):
     arguments = ["--mode", "test", "--no_dropout", "--checkpoint", str(CHECKPOINT_DIR)]
-    arguments += ["--input_dir", str(PHOTO_DIR), "--output_dir", str(tmp_path)]
+    arguments += ["--input_dir", str(PAIR_DIR), "--output_dir", str(tmp_path)]
     assert train.main(arguments) == 0
     expected = sorted((SHARED_DIR / "golden" / "tf1_outputs").iterdir())
     assert len(expected) == 4
@@ -39,17 +40,21 @@ def test_the_originals_checkpoint_gives_the_originals_pictures(tmp_path):
 
 def test_training_goes_on_from_the_originals_step_and_averages(tmp_path):
     arguments = ["--mode", "train", "--checkpoint", str(CHECKPOINT_DIR), "--seed", "1"]
-    arguments += ["--input_dir", str(PHOTO_DIR), "--output_dir", str(tmp_path / "run")]
-    assert train.main([*arguments, "--max_steps", "4", "--summary_freq", "0"]) == 0
+    arguments += ["--input_dir", str(tmp_path / "in"), "--max_steps", "8"]
+    arguments += ["--output_dir", str(tmp_path / "run"), "--summary_freq", "0"]
+    (tmp_path / "in").mkdir()
+    for path in sorted(TRAIN_DIR.iterdir())[:8]:
+        (tmp_path / "in" / path.name).symlink_to(path)
+    assert train.main(arguments) == 0
     before = tf.train.load_checkpoint(checkpoints.find_latest(CHECKPOINT_DIR))
     after = tf.train.load_checkpoint(checkpoints.find_latest(tmp_path / "run"))
     assert before.get_tensor("global_step") == 400
-    assert after.get_tensor("global_step") == 404
+    assert after.get_tensor("global_step") == 408
     for name in checkpoints.EMA_NAMES.values():
         start, end = before.get_tensor(name), after.get_tensor(name)
-        # What the four steps put in, at the average's decay; other images, so rougher.
-        added = (end - start * 0.99**4) / (1 - 0.99**4)
-        assert 0.5 * start < added < 2 * start, name
+        # The mean loss of the eight steps, out of the average with decay 0.99.
+        mean = (end - start * 0.99**8) / (1 - 0.99**8)
+        assert 0.6 * start < mean < 1.6 * start, name
     slot = "generator/encoder_1/conv2d/kernel/Adam_1"
     moved = after.get_tensor(slot) / before.get_tensor(slot)
-    assert 0.99 < np.median(moved) < 1.1  # of beta2 0.999: its past is still in it
+    assert 0.98 < np.median(moved) < 1.1  # beta2 0.999: its past is still in it
