@@ -39,7 +39,7 @@ def find_latest(checkpoint_dir):
     checkpoint_dir = Path(checkpoint_dir)
     steps = sorted(
         int(path.stem.removeprefix(PREFIX))
-        for path in checkpoint_dir.iterdir()
+        for path in checkpoint_dir.glob(f"{PREFIX}*")
         if re.fullmatch(rf"{PREFIX}\d+\.index", path.name)
     )
     names = _named_checkpoints(checkpoint_dir)[-1:]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pix2pix_tf import checkpoints, config, networks, train
 from pix2pix_tf.interop import pytorch
+from tests.conftest import read_image
+from tools import convert_checkpoint
 
 torch = pytest.importorskip(
     "torch", reason="needs PyTorch (pip install torch) to write the files it reads"
@@ -16,7 +19,6 @@ torch = pytest.importorskip(
 
 NGF = 4
 NDF = 6
-EPSILON = 1e-5
 # Sixteen layers of sums in another order: outputs in [-1, 1] agree to about 1e-6.
 TOLERANCE = 1e-4
 
@@ -61,11 +63,11 @@ class _Unet(torch.nn.Module):
         return self.model(x)
 
 
-def _patch_discriminator(norm, num_strided=3):
+def _patch_discriminator(norm, num_strided=3, channels=5):
     """A module whose keys are those of that project's `basic` discriminator."""
     conv, biased = torch.nn.Conv2d, norm is torch.nn.InstanceNorm2d
     widths = [NDF * min(2**level, 8) for level in range(num_strided + 1)]
-    layers = [conv(5, NDF, 4, 2, 1), torch.nn.LeakyReLU(0.2)]
+    layers = [conv(channels, NDF, 4, 2, 1), torch.nn.LeakyReLU(0.2)]
     for before, after in zip(widths, widths[1:], strict=False):
         stride = 1 if after == widths[-1] else 2
         layers += [conv(before, after, 4, stride, 1, bias=biased), norm(after)]
@@ -109,48 +111,13 @@ def _run_in_torch(network, images):
     return outputs.permute(0, 2, 3, 1).numpy()
 
 
-def _normalise(variables, scope, x, norm):
-    if f"{scope}/gamma" not in variables:
-        return x
-    axes = [0, 1, 2] if norm == "batch" else [1, 2]
-    mean, variance = tf.nn.moments(x, axes, keepdims=True)
-    gamma, beta = variables[f"{scope}/gamma"], variables[f"{scope}/beta"]
-    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, EPSILON)
-
-
-def _forward(variables, inputs, norm):
-    """The original's generator without dropout, in plain operations."""
-    x, skips = inputs, []
-    for level in range(1, 9):
-        scope = f"generator/encoder_{level}"
-        x = x if level == 1 else tf.nn.leaky_relu(x, 0.2)
-        x = tf.nn.conv2d(x, variables[f"{scope}/conv2d/kernel"], 2, "SAME")
-        x = x + variables[f"{scope}/conv2d/bias"]
-        x = _normalise(variables, f"{scope}/batch_normalization", x, norm)
-        skips.append(x)
-    for level in range(8, 0, -1):
-        scope = f"generator/decoder_{level}"
-        x = x if level == 8 else tf.concat([x, skips[level - 1]], axis=3)
-        kernel = variables[f"{scope}/conv2d_transpose/kernel"]
-        shape = [x.shape[0], 2 * x.shape[1], 2 * x.shape[2], kernel.shape[2]]
-        x = tf.nn.conv2d_transpose(tf.nn.relu(x), kernel, shape, 2, "SAME")
-        x = x + variables[f"{scope}/conv2d_transpose/bias"]
-        x = _normalise(variables, f"{scope}/batch_normalization", x, norm)
-    return tf.tanh(x)
-
-
-def _discriminate(variables, pairs, norm):
-    """The original's discriminator before its sigmoid, in plain operations."""
-    x = pairs
-    for number in range(1, 6):
-        scope = f"discriminator/layer_{number}"
-        x = x if number == 1 else tf.nn.leaky_relu(x, 0.2)
-        x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        stride = 2 if number < 4 else 1
-        x = tf.nn.conv2d(x, variables[f"{scope}/conv2d/kernel"], stride, "VALID")
-        x = x + variables[f"{scope}/conv2d/bias"]
-        x = _normalise(variables, f"{scope}/batch_normalization", x, norm)
-    return x
+def _assigned(network, values):
+    """Gives a network of ours its values: all of them, and no other."""
+    variables = networks.variables_by_name(network)
+    assert set(values) == set(variables)
+    for name, variable in variables.items():
+        variable.assign(values[name])
+    return network
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -161,7 +128,11 @@ def test_the_generator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
     assert (weights.input_channels, weights.output_channels) == (3, 2)
 
     expected = _run_in_torch(network, _images(3))
-    got = _forward(weights.variables, _images(3), norm)
+    model = config.ModelConfig(
+        ngf=NGF, no_dropout=True, norm=norm, innermost_norm="none"
+    )
+    generator = networks.build_generator((3, 2), model)
+    got = _assigned(generator, weights.variables)(_images(3))
     assert expected.std() > 0.2  # so that a kernel in the wrong place would show
     np.testing.assert_allclose(got, expected, atol=TOLERANCE)
 
@@ -174,9 +145,93 @@ def test_the_discriminator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
     assert (weights.norm, weights.ndf, weights.pair_channels) == (norm, NDF, 5)
 
     expected = _run_in_torch(network, _images(5))
-    got = _discriminate(weights.variables, _images(5), norm)
+    discriminator = networks.build_discriminator(
+        (3, 2), config.ModelConfig(ndf=NDF, norm=norm)
+    )
+    sides = tf.split(_images(5), [3, 2], axis=3)
+    got = _assigned(discriminator, weights.variables)(sides)
     assert got.shape == (2, 30, 30, 1) and expected.std() > 0.2
-    np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+    # Ours ends in a sigmoid, theirs gives logits.
+    np.testing.assert_allclose(got, tf.sigmoid(expected), atol=TOLERANCE)
+
+
+def _converted(capsys, source, folder, *arguments):
+    """Returns the exit status and the one line of the converting tool."""
+    status = convert_checkpoint.main([str(source), str(folder), *arguments])
+    captured = capsys.readouterr()
+    [line] = (captured.err if status else captured.out).splitlines()
+    return status, line
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_converted_generator_is_tested_with_the_same_pictures(
+    capsys, tmp_path, pair_dir, norm
+):
+    network, path = _saved_generator(tmp_path, norm, channels_out=3)
+    status, line = _converted(
+        capsys, path, tmp_path / "ours", "--which_direction", "BtoA"
+    )
+    assert status == 0 and "generator only" in line and line.endswith("from pytorch")
+    arguments = ["--mode", "test", "--no_dropout", "--checkpoint", tmp_path / "ours"]
+    arguments += ["--input_dir", pair_dir, "--output_dir", tmp_path / "tested"]
+    assert train.main([str(part) for part in [*arguments, "--max_steps", 1]]) == 0
+    pictures = {
+        kind: read_image(tmp_path / "tested" / "images" / f"1-{kind}.png")
+        for kind in ("inputs", "outputs")
+    }
+    inputs = pictures["inputs"][np.newaxis].astype(np.float32) / 127.5 - 1
+    [expected] = _run_in_torch(network, inputs)
+    difference = np.abs((expected + 1) * 127.5 - pictures["outputs"])
+    # The picture of the inputs is rounded to 8 bits, the network's inputs are not.
+    assert difference.mean() < 2
+
+
+def test_a_converted_pair_of_networks_is_trained_further(capsys, tmp_path, photo_dir):
+    """A colorization: one channel in, two out."""
+    network, _ = _saved_generator(tmp_path, channels_in=1)
+    patches = _randomise(_patch_discriminator(torch.nn.BatchNorm2d, channels=3))
+    torch.save(patches.state_dict(), tmp_path / "latest_net_D.pth")
+    status, line = _converted(capsys, tmp_path, tmp_path / "ours")
+    assert status == 0 and "all that training goes on from" in line
+    reader = tf.train.load_checkpoint(str(tmp_path / "ours"))
+    assert reader.get_tensor("global_step") == 0
+    kernel = network.model.model[0].weight.detach().permute(2, 3, 1, 0)
+    name = "generator/encoder_1/conv2d/kernel"
+    np.testing.assert_array_equal(reader.get_tensor(name), kernel)
+    assert not reader.get_tensor(f"{name}/Adam").any()
+    arguments = ["--mode", "train", "--checkpoint", tmp_path / "ours"]
+    arguments += ["--input_dir", photo_dir, "--output_dir", tmp_path / "run"]
+    arguments += ["--max_steps", 1, "--summary_freq", 0]
+    assert train.main([str(part) for part in arguments]) == 0
+    options = config.read_options(tmp_path / "run" / "options.json")
+    assert options["lab_colorization"] and options["innermost_norm"] == "none"
+    assert (options["ngf"], options["ndf"], options["norm"]) == (NGF, NDF, "batch")
+    assert checkpoints.find_latest(tmp_path / "run").endswith("model-1")
+    for kind in ("tf1", "pict"):
+        status, line = _converted(
+            capsys, tmp_path / "run", tmp_path / "a", "--to", kind
+        )
+        assert status == 2 and "--innermost_norm none" in line
+
+
+def test_networks_that_do_not_belong_together_are_refused(capsys, tmp_path):
+    _saved_generator(tmp_path, channels_out=3)
+    patches = _patch_discriminator(torch.nn.BatchNorm2d)
+    torch.save(patches.state_dict(), tmp_path / "latest_net_D.pth")
+    status, line = _converted(capsys, tmp_path, tmp_path / "ours")
+    assert status == 2 and "5 channels, wanted batch norm and 6 channels" in line
+    _, path = _saved_generator(tmp_path, channels_in=4)
+    status, line = _converted(capsys, path, tmp_path / "ours")
+    assert status == 2 and "got 4 input and 2 output channels, wanted 3 and 3" in line
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_file_with_code_is_not_converted(capsys, tmp_path):
+    path = tmp_path / "latest_net_G.pth"
+    torch.save({"model.model.0.weight": _Code(tmp_path / "ran")}, path)
+    status, line = _converted(capsys, path, tmp_path / "ours")
+    assert status == 2 and "or one with code" in line
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_the_variables_have_the_originals_names_and_layouts(tmp_path):
@@ -214,7 +269,7 @@ def test_batch_norm_brings_its_running_statistics(tmp_path):
 def test_instance_norm_gets_gamma_one_beta_zero_and_no_statistics(tmp_path):
     _, path = _saved_generator(tmp_path, "instance")
     variables = pytorch.read_generator(path).variables
-    scope = "generator/encoder_2/batch_normalization"
+    scope = "generator/encoder_2/instance_normalization"
     np.testing.assert_array_equal(variables[f"{scope}/gamma"], np.ones(2 * NGF))
     np.testing.assert_array_equal(variables[f"{scope}/beta"], np.zeros(2 * NGF))
     assert not [name for name in variables if "moving" in name]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, train
-from pix2pix_tf.interop import pict
+from pix2pix_tf import checkpoints, config, train
+from pix2pix_tf.config import UsageError
+from pix2pix_tf.interop import convert, pict
 from tests.conftest import read_image
 from tools import convert_checkpoint
 
@@ -109,8 +110,7 @@ def test_tensorflow_1s_saver_restores_all_the_originals_variables(
         _graph_of_the_original(2, 2)
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(str(originals_dir)))
-        variables = tf.compat.v1.global_variables()
-        got = {v.op.name: session.run(v) for v in variables}
+        got = session.run({v.op.name: v for v in tf.compat.v1.global_variables()})
     ours = _values(trained_dir)
     assert set(ours) == set(got) | {"position"}
     for name, values in got.items():
@@ -205,10 +205,19 @@ def test_a_generator_alone_is_not_trained_further(
     assert status == 2 and "holds a generator only" in line
 
 
-def test_colorization_has_no_pict(capsys, lab_trained_dirs, tmp_path):
-    path = tmp_path / "lab.pict"
-    status, line = _convert(capsys, lab_trained_dirs["AtoB"], path)
-    assert status == 2 and "--lab_colorization: the readers of .pict" in line
+@pytest.mark.parametrize(
+    "kind, flags",
+    [
+        ("pict", {"norm": "instance", "innermost_norm": "none"}),
+        ("pict", {"separable_conv": True, "lab_colorization": True}),
+        ("tf1", {"norm": "instance", "innermost_norm": "none"}),
+    ],
+)
+def test_what_the_readers_cannot_build_is_refused_by_flag(tmp_path, kind, flags):
+    model = convert.Model("checkpoint", config.from_dict(flags), {})
+    with pytest.raises(UsageError, match="cannot build such") as error:
+        convert.write(model, tmp_path / "new", kind)
+    assert all(f"--{name}" in str(error.value) for name in flags)
     assert list(tmp_path.iterdir()) == []
 
 

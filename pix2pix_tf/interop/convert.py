@@ -89,21 +89,21 @@ def write(model, destination, kind):
     partial = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "pict":
-            pict.write(partial, model.tensors)
-        else:
-            partial.mkdir()
-            _write_folder(model, partial, kind)
-        partial.rename(destination)
+        try:
+            if kind == "pict":
+                pict.write(partial, model.tensors)
+            else:
+                partial.mkdir()
+                _write_folder(model, partial, kind)
+            partial.rename(destination)
+        finally:
+            if partial.is_dir():
+                shutil.rmtree(partial)
     except OSError as error:
         message = f"{destination} cannot be written: {error.strerror}"
         raise UsageError(message) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
 
 
 def _recognise(source):
@@ -228,11 +228,12 @@ def _refuse_unfit(model, kind):
     values, defaults = (
         config.to_dict(each) for each in (options, config.from_dict({}))
     )
-    added = set(config.RESTORED_NAMES) - set(config.ORIGINAL_NAMES)
     foreign = [
         f"--{name} {values[name]}"
-        for name in sorted(added)
-        if kind != "checkpoint" and values[name] != defaults[name]
+        for name in config.RESTORED_NAMES
+        if kind != "checkpoint"
+        and name not in config.ORIGINAL_NAMES
+        and values[name] != defaults[name]
     ]
     if kind == "pict" and options.model.separable_conv:
         foreign.append("--separable_conv")
