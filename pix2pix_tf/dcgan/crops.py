@@ -4,6 +4,7 @@ All pictures are held in memory, scaled: 12 KB each at 64x64.
 """
 
 import concurrent.futures
+import logging
 import os
 import sys
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from pix2pix_tf.dcgan.options import SIZE
 
 # As for colorization: one picture a file, of any width.
 ONE_PICTURE = PairConfig(lab_colorization=True)
+MAX_RETRIES = 2  # of each download
 
 
 class Pictures(NamedTuple):
@@ -145,10 +147,11 @@ def _dataset_pictures(name, scale_size):
     """
     try:
         import tensorflow_datasets as tfds  # here: slow, and wanted by nobody else
+        from tensorflow_datasets.core.download import downloader
     except ImportError as error:
         raise UsageError(
-            f"--dataset {name} needs tensorflow_datasets: pip install "
-            f"tensorflow-datasets ({error})"
+            f"--dataset {name} needs tensorflow_datasets ({error}): pip install "
+            "tensorflow-datasets importlib_resources"
         ) from None
     try:
         builder = tfds.builder(name)
@@ -157,6 +160,9 @@ def _dataset_pictures(name, scale_size):
             f"--dataset {name} is not known to tensorflow_datasets: wanted a name of "
             "its catalog, such as svhn_cropped"
         ) from None
+    # Its ten retries would keep one waiting for minutes where there is no network.
+    downloader.MAX_RETRIES = MAX_RETRIES
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
