@@ -128,7 +128,7 @@ def test_what_the_code_itself_recorded_passes_line_by_line(capsys, recording, tm
     assert "2 of 2 files agree" in out
 
 
-def _same_padding(x, filters, strides, name):
+def _same_padding(x, filters, strides, name, init):
     return layers.Conv2D(filters, 4, strides=strides, padding="same", name=name)(x)
 
 
@@ -164,7 +164,10 @@ def _set_norm_epsilon(monkeypatch, epsilon):
         (lambda m: _set_adam(m, "epsilon", 1e-7), "Adam's step where"),
         (lambda m: _set_slope(m, 0.3), "outputs  "),
         (lambda m: _set_norm_epsilon(m, 1e-3), "outputs  "),
-        (lambda m: m.setattr(networks, "_pad_conv", _same_padding), "predict_real"),
+        (
+            lambda m: m.setattr(networks.parts, "pad_conv", _same_padding),
+            "predict_real",
+        ),
         (lambda m: _set_adam(m, "beta1", 0.9), "EMA after step 10"),
         (lambda m: m.setattr(step, "EMA_DECAY", 0.9), "EMA after step 1,"),
         (lambda m: m.setattr(losses, "EPS", 1e-7), "gen_loss_GAN of predictions sure"),
