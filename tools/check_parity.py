@@ -7,6 +7,9 @@ did, and prints a table of the differences with their bounds.
 
 import argparse
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
 from pix2pix_tf.train import quiet_stderr
 

@@ -12,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
+
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.train import quiet_stderr
 
