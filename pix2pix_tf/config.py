@@ -1,28 +1,46 @@
 """Flags and options: the command line, `options.json`, and the checks between them.
 
-Each field below is one flag: its name, default, bounds and help stand in one place.
+Each field below is one flag: its name, default, bounds and help stand in one place
+(`flags` has what they are made of).
 No TensorFlow here, so that `--help` and wrong usage answer at once.
 """
 
-import argparse
 import dataclasses
 import json
-import math
 import os
 import random
 import time
 from pathlib import Path
 
-CROP_SIZE = 256  # pixels; eight stride-2 layers take 256 to 1
+from pix2pix_tf.flags import (
+    Checked,
+    Size,
+    UsageError,
+    check,
+    make_flag,
+    make_size,
+    parse_flags,
+    refuse,
+    sides,
+    size_text,
+)
+
+CROP_SIZE = 256  # pixels; the original's, eight stride-2 layers take it to 1
+SCALE_SIZE = 286  # pixels; the original's
+MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
+DEFAULT_DOWNS = 8
+RESNET_MULTIPLE = 4  # pixels: two halvings
 OPTIONS_NAME = "options.json"
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
+    "crop_size",
     "discriminator",
     "dropout",
     "gan_mode",
     "generator",
     "init",
     "innermost_norm",
+    "input_channels",
     "lab_colorization",
     "n_layers",
     "ndf",
@@ -32,6 +50,7 @@ RESTORED_NAMES = (
     "num_discriminators",
     "num_downs",
     "separable_conv",
+    "target_channels",
     "unconditional",
     "upsample",
     "which_direction",
@@ -46,36 +65,9 @@ ORIGINAL_NAMES = (
 )
 
 
-class UsageError(ValueError):
-    """A wrong flag or an unusable input: the command prints it and exits with 2."""
-
-
-def make_flag(
-    kind, default, help, *, minimum=None, above=None, below=None, choices=None
-):
-    """A dataclass field that is also a flag: `kind` is its type, then its bounds."""
-    bounds = {"minimum": minimum, "above": above, "below": below, "choices": choices}
-    return dataclasses.field(
-        default=default, metadata={"kind": kind, "help": help, **bounds}
-    )
-
-
-def _refuse(is_used, flag, other):
-    if is_used:
-        raise UsageError(f"{flag} does not go with {other}: leave one of them out")
-
-
-class Checked:
-    """Checks every field's type and bounds when a config is made."""
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
-
-
 @dataclasses.dataclass(frozen=True)
 class PairConfig(Checked):
-    """How one RGB image becomes inputs and targets."""
+    """How image files become inputs and targets."""
 
     lab_colorization: bool = make_flag(
         bool, False, "split each image into lightness (A) and colour (B)"
@@ -86,12 +78,29 @@ class PairConfig(Checked):
         "which side is the input: A is left, or the lightness",
         choices=("AtoB", "BtoA"),
     )
+    input_channels: int = make_flag(
+        int, 3, "channels of the inputs (more than 4: from .npy or TIFF)", minimum=1
+    )
+    target_channels: int = make_flag(int, 3, "channels of the targets", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lab_colorization:
+            for name in ("input_channels", "target_channels"):
+                refuse(getattr(self, name) != 3, f"--{name}", "--lab_colorization")
 
     @property
     def channels(self):
         """(input channels, target channels): 3 and 3, or for Lab 1 and 2."""
-        sides = (1, 2) if self.lab_colorization else (3, 3)
-        return sides if self.which_direction == "AtoB" else sides[::-1]
+        if self.lab_colorization:
+            return (1, 2) if self.which_direction == "AtoB" else (2, 1)
+        return self.input_channels, self.target_channels
+
+    @property
+    def file_channels(self):
+        """(channels of A, channels of B), as files are read; Lab reads RGB."""
+        pair = self.input_channels, self.target_channels
+        return pair if self.which_direction == "AtoB" else pair[::-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,22 +108,58 @@ class DataConfig(Checked):
     """How image files become batches."""
 
     input_dir: str | None = make_flag(
-        str, None, "folder of images (default: the embedded sample data)"
+        str,
+        None,
+        "folder of images; in test mode also one image or a pattern such as 'a/*.png' "
+        "(default: the embedded sample data)",
+    )
+    target_dir: str | None = make_flag(
+        str,
+        None,
+        "folder of picture B, --input_dir then of picture A: paired by name, without "
+        "the suffix",
+    )
+    inputs_only: bool = make_flag(
+        bool, False, "test: the images are inputs alone, without targets"
+    )
+    on_bad_image: str = make_flag(
+        str,
+        "error",
+        "what to do about images that cannot be used",
+        choices=("error", "skip"),
     )
     batch_size: int = make_flag(int, 1, "examples in a batch", minimum=1)
-    scale_size: int = make_flag(
-        int,
-        286,
-        f"train: scale images to this many pixels before the {CROP_SIZE} pixel crop",
-        minimum=CROP_SIZE,
+    scale_size: int | tuple = make_flag(
+        Size,
+        SCALE_SIZE,
+        "train: scale images to these pixels, one number or height and width, before "
+        "the crop",
+        minimum=1,
     )
     flip: bool = make_flag(bool, True, "train: flip images at random (default)")
+
+    def __post_init__(self):
+        super().__post_init__()
+        is_alone = self.target_dir is not None and self.input_dir is None
+        if is_alone:
+            raise UsageError("--target_dir needs --input_dir, the folder of picture A")
+        refuse(
+            self.inputs_only and self.target_dir is not None,
+            "--target_dir",
+            "--inputs_only",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Checked):
     """The kinds, sizes and layers of the two networks."""
 
+    crop_size: int | tuple = make_flag(
+        Size,
+        CROP_SIZE,
+        "pixels of the networks' images, one number or height and width",
+        minimum=1,
+    )
     generator: str = make_flag(
         str,
         "unet",
@@ -123,7 +168,12 @@ class ModelConfig(Checked):
     )
     ngf: int = make_flag(int, 64, "filters in the generator's first layer", minimum=1)
     num_downs: int = make_flag(
-        int, 8, "unet, encoder_decoder: halvings of the image", minimum=5, below=11
+        int,
+        DEFAULT_DOWNS,
+        "unet, encoder_decoder: halvings of the image (as many as --crop_size allows, "
+        "and no more)",
+        minimum=MIN_DOWNS,
+        below=MAX_DOWNS + 1,
     )
     num_blocks: int = make_flag(int, 9, "resnet: residual blocks", choices=(6, 9))
     separable_conv: bool = make_flag(
@@ -188,42 +238,75 @@ class ModelConfig(Checked):
     def __post_init__(self):
         super().__post_init__()
         self._check_generator()
+        self._check_crop()
         self._check_discriminator()
+
+    @property
+    def multiple(self):
+        """What the height and the width of the generator's images are multiples of."""
+        return RESNET_MULTIPLE if self.generator == "resnet" else 2**self.num_downs
+
+    def _check_crop(self):
+        """Refuses a size that the generator cannot halve and double again."""
+        if any(side % self.multiple for side in sides(self.crop_size)):
+            raise UsageError(
+                f"--crop_size {size_text(self.crop_size)} must be multiples of "
+                f"{self.multiple}: the nearest are {self._nearest_size()}"
+                + self._fewer_downs()
+            )
+
+    def _nearest_size(self):
+        """Returns the usable sizes around --crop_size, as text."""
+        counts = [side // self.multiple for side in sides(self.crop_size)]
+        low = make_size(*(max(count, 1) * self.multiple for count in counts))
+        high = make_size(
+            *(
+                -(-side // self.multiple) * self.multiple
+                for side in sides(self.crop_size)
+            )
+        )
+        return " and ".join(dict.fromkeys([size_text(low), size_text(high)]))
+
+    def _fewer_downs(self):
+        """Returns what --num_downs would do instead, as text; "" where none would."""
+        downs = deepest(self.crop_size)
+        if self.generator == "resnet" or downs is None or downs >= self.num_downs:
+            return ""
+        return f"; or give --num_downs {downs}"
 
     def _check_generator(self):
         """Refuses kinds and flags that do not go together."""
         if self.generator == "resnet":
-            _refuse(self.separable_conv, "--separable_conv", "--generator resnet")
-            _refuse(self.num_downs != 8, "--num_downs", "--generator resnet")
-            _refuse(self.innermost_norm != "batch", "--innermost_norm", "resnet")
+            refuse(self.separable_conv, "--separable_conv", "--generator resnet")
+            refuse(self.num_downs != 8, "--num_downs", "--generator resnet")
+            refuse(self.innermost_norm != "batch", "--innermost_norm", "resnet")
         else:
-            _refuse(
+            refuse(
                 self.num_blocks != 9, "--num_blocks", f"--generator {self.generator}"
             )
-        _refuse(
+        refuse(
             self.separable_conv and self.upsample != "deconv",
             f"--upsample {self.upsample}",
             "--separable_conv, which resizes",
         )
-        if self.generator != "resnet" and CROP_SIZE % 2**self.num_downs:
-            raise UsageError(
-                f"--num_downs {self.num_downs} needs images of {2**self.num_downs} "
-                f"pixels, and they are {CROP_SIZE}: give 5 to 8"
-            )
 
     def _check_discriminator(self):
         """Refuses kinds, flags and sizes that do not go together."""
         kind = f"--discriminator {self.discriminator}"
-        _refuse(
-            self.discriminator != "patch" and self.n_layers != 3, "--n_layers", kind
-        )
-        _refuse(
+        refuse(self.discriminator != "patch" and self.n_layers != 3, "--n_layers", kind)
+        refuse(
             self.discriminator == "image" and self.num_discriminators > 1,
             "--num_discriminators",
             kind,
         )
+        height, width = sides(self.crop_size)
+        if self.discriminator == "image" and (height != width or height & (height - 1)):
+            raise UsageError(
+                f"--discriminator image halves a square down to 4 pixels: --crop_size "
+                f"must be one power of 2, got {size_text(self.crop_size)}"
+            )
         # n halvings and two layers that take one pixel each leave size / 2**n - 2.
-        smallest = CROP_SIZE // 2 ** (self.num_discriminators - 1)
+        smallest = min(height, width) // 2 ** (self.num_discriminators - 1)
         if self.discriminator == "patch" and smallest < 3 * 2**self.n_layers:
             raise UsageError(
                 f"--n_layers {self.n_layers} leaves nothing of the {smallest} pixels "
@@ -279,14 +362,14 @@ class LossConfig(Checked):
     def __post_init__(self):
         super().__post_init__()
         mode = f"--gan_mode {self.gan_mode}"
-        _refuse(
+        refuse(
             self.label_smoothing > 0 and self.gan_mode in ("hinge", "wgangp"),
             "--label_smoothing",
             mode,
         )
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
-        _refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
-        _refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
+        refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
         if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
         weights = (self.gan_weight, self.l1_weight, self.l2_weight)
@@ -351,9 +434,25 @@ class RunConfig(LoopConfig):
     aspect_ratio: float = make_flag(
         float, 1.0, "width / height of the pictures written", above=0, below=CROP_SIZE
     )
+    full_size: bool = make_flag(
+        bool,
+        False,
+        "test, export: generate at each image's own size, not at --crop_size",
+    )
+    dry_run: bool = make_flag(
+        bool, False, "train: show what would be trained on what, and stop"
+    )
     output_filetype: str = make_flag(
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )
+
+
+# Flags that mean something in these modes only, where they are not off.
+MODES_OF = {
+    "inputs_only": ("test",),
+    "full_size": ("test", "export"),
+    "dry_run": ("train",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -365,6 +464,49 @@ class Options:
     pair: PairConfig
     model: ModelConfig
     loss: LossConfig
+
+    def __post_init__(self):
+        """Refuses what does not go together across the parts."""
+        mode, is_lab = self.run.mode, self.pair.lab_colorization
+        if self.loss.perceptual_weight and self.pair.channels[1] != 3:
+            raise UsageError("--perceptual_weight needs RGB targets: leave it out")
+        if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
+            raise UsageError(
+                "--gan_mode wgangp needs each image judged by itself, and batch norm "
+                "mixes them: give --norm instance or none"
+            )
+        refuse(
+            is_lab and self.data.target_dir is not None,
+            "--target_dir",
+            "--lab_colorization",
+        )
+        for name, modes in MODES_OF.items():
+            part = self.run if hasattr(self.run, name) else self.data
+            refuse(
+                getattr(part, name) and mode not in modes, f"--{name}", f"--mode {mode}"
+            )
+        if self.run.full_size:
+            refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
+            refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
+        scale, crop = sides(self.data.scale_size), sides(self.model.crop_size)
+        if mode == "train" and (scale[0] < crop[0] or scale[1] < crop[1]):
+            raise UsageError(
+                f"--scale_size must be at least the --crop_size, "
+                f"{size_text(self.model.crop_size)}, got "
+                f"{size_text(self.data.scale_size)}"
+            )
+
+
+def deepest(size):
+    """Returns the most halvings, up to the default, that keep a Size's pixels whole.
+
+    Returns:
+        int, or None where not even MIN_DOWNS do.
+    """
+    for downs in range(DEFAULT_DOWNS, MIN_DOWNS - 1, -1):
+        if not any(side % 2**downs for side in sides(size)):
+            return downs
+    return None
 
 
 def flags_of(options_class):
@@ -410,14 +552,23 @@ def parse(argv=None):
     values = {name: flag.default for name, flag in _FLAGS.items()} | given
     if values["checkpoint"] is not None:
         values |= _restored(Path(values["checkpoint"]), given)
-    if values["perceptual_weight"] and values["lab_colorization"]:
-        raise UsageError("--perceptual_weight needs RGB targets: leave it out for Lab")
-    if values["gan_mode"] == "wgangp" and values["norm"] == "batch":
-        raise UsageError(
-            "--gan_mode wgangp needs each image judged by itself, and batch norm mixes "
-            "them: give --norm instance or none"
-        )
+    values |= _following_crop(values, given)
     return from_dict(complete(values))
+
+
+def _following_crop(values, given):
+    """Returns the flags that follow --crop_size where they are not given."""
+    crop_size, follows = values["crop_size"], {}
+    check(_FLAGS["crop_size"], crop_size)
+    if "scale_size" not in given and crop_size != CROP_SIZE:
+        ratio = SCALE_SIZE / CROP_SIZE
+        follows["scale_size"] = make_size(
+            *(round(side * ratio) for side in sides(crop_size))
+        )
+    is_new = values["checkpoint"] is None
+    if is_new and "num_downs" not in given and values["generator"] != "resnet":
+        follows["num_downs"] = deepest(crop_size) or MIN_DOWNS
+    return follows
 
 
 def complete(values):
@@ -492,9 +643,12 @@ def read_options(path):
         raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    for name in ("crop_size", "scale_size"):  # JSON has no tuples
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
     for name in (*RESTORED_NAMES, "seed"):
         if name in values:
-            _check(_FLAGS[name], values[name], where=f"{path}: {name}")
+            check(_FLAGS[name], values[name], where=f"{path}: {name}")
     return values
 
 
@@ -526,78 +680,6 @@ def check_output_dir(run):
             f"--output_dir {output_dir} holds a trained model: name another folder, or "
             f"train it further by --mode train --checkpoint {run.output_dir}"
         )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the list of flags."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
-
-
-def parse_flags(flags, argv, prog, description):
-    """Returns {flag name: value} of the flags that a command line gives.
-
-    Args:
-        flags: {flag name: field}, as `flags_of` gives them.
-        argv: list of str, or None for the process's own.
-        prog, description: str, for usage and help.
-
-    Raises:
-        SystemExit: status 2 for a wrong flag, 0 after `--help`.
-    """
-    parser = _Parser(
-        prog=prog,
-        description=description,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    for name, flag in flags.items():
-        kind, text = flag.metadata["kind"], flag.metadata["help"]
-        if kind is bool:
-            parser.add_argument(f"--{name}", action="store_true", help=text)
-        else:
-            parser.add_argument(
-                f"--{name}",
-                type=kind,
-                choices=flag.metadata["choices"],
-                metavar=None if flag.metadata["choices"] else kind.__name__.upper(),
-                required=name == "mode",
-                help=text if flag.default is None else f"{text}; {flag.default}",
-            )
-    parser.add_argument(
-        "--no_flip", dest="flip", action="store_false", help="train: do not flip"
-    )
-    return vars(parser.parse_args(argv))
-
-
-def _check(flag, value, where=None):
-    """Raises UsageError unless `value` has the flag's type and lies in its bounds."""
-    where = where or f"--{flag.name}"
-    kind, rules = flag.metadata["kind"], flag.metadata
-    if value is None and flag.default is None:
-        return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = number and math.isfinite(value) if kind is float else type(value) is kind
-    wanted = (
-        []
-        if fits
-        else [
-            {int: "a whole number", float: "a finite number"}.get(
-                kind, f"a {kind.__name__}"
-            )
-        ]
-    )
-    if fits and rules["choices"] is not None and value not in rules["choices"]:
-        wanted.append("one of " + ", ".join(rules["choices"]))
-    if fits and rules["minimum"] is not None and value < rules["minimum"]:
-        wanted.append(f"at least {rules['minimum']}")
-    if fits and rules["above"] is not None and value <= rules["above"]:
-        wanted.append(f"above {rules['above']}")
-    if fits and rules["below"] is not None and value >= rules["below"]:
-        wanted.append(f"below {rules['below']}")
-    if wanted:
-        raise UsageError(f"{where} must be {' and '.join(wanted)}, got {value!r}")
 
 
 def _restored(checkpoint, given):

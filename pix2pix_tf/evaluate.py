@@ -4,11 +4,11 @@ import time
 
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, data, gallery, networks, pairs
+from pix2pix_tf import checkpoints, config, data, gallery, images, networks, pairs
 from pix2pix_tf.files import printable
 
 
-def evaluate(options, paths):
+def evaluate(options, reader):
     """Writes inputs, outputs and targets of every image, and `index.html`.
 
     Dropout and batch statistics work as in training, like the original's; the masks
@@ -17,56 +17,78 @@ def evaluate(options, paths):
 
     Args:
         options: Options.
-        paths: list of Path, the images.
+        reader: data.Reader.
 
     Raises:
         UsageError: the checkpoint does not fit, or an image is damaged.
     """
-    run = options.run
-    generator = networks.build_generator(options.pair.channels, options.model)
+    run, full_size = options.run, options.run.full_size
+    generator = networks.build_generator(
+        options.pair.channels, options.model, any_size=full_size
+    )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
     config.write_options(options)
-    print(f"examples count = {len(paths)}")
+    print(f"examples count = {len(reader.examples)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
-    rows = [gallery.Row(name) for name in gallery.unique_names(paths)]
     done = []
     try:
-        _write_pictures(options, paths, generator, rows, done)
+        _write_pictures(options, reader, generator, done)
     finally:
-        index_path = gallery.write_index(run.output_dir, done)
+        kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
+        index_path = gallery.write_index(run.output_dir, done, kinds)
         print(f"wrote index at {index_path}", flush=True)
 
 
-def _write_pictures(options, paths, generator, rows, done):
+def _write_pictures(options, reader, generator, done):
     """Generates and writes batch by batch; adds each finished row to `done`."""
     run = options.run
-
-    @tf.function(reduce_retracing=True)
-    def translate(number, inputs, targets):
-        networks.key_dropout(generator, run.seed, number)
-        return pairs.to_pictures(
-            inputs, generator(inputs), targets, options.pair, run.aspect_ratio
-        )
-
+    translate = _make_translate(options, generator)
+    is_shown_whole = options.pair.lab_colorization or options.pair.channels[1] in (1, 3)
     started = time.perf_counter()
     num_batches = 0
-    for indices, inputs, targets in _batches(options, paths, done):
-        pictures = translate(tf.constant(num_batches), inputs, targets)
+    for indices, *tensors in _batches(options, reader):
+        outputs, pictures = translate(tf.constant(num_batches), *tensors)
         for place, index in enumerate(indices.numpy()):
+            row = gallery.Row(reader.examples[index].name)
             one = {kind: batch[place] for kind, batch in pictures.items()}
-            gallery.write_pictures(run.output_dir, rows[index], one)
-            done.append(rows[index])
-            print(f"evaluated image {printable(rows[index].name)}", flush=True)
+            gallery.write_pictures(run.output_dir, row, one)
+            if not is_shown_whole:
+                gallery.write_array(run.output_dir, row, outputs[place].numpy())
+            done.append(row)
+            print(f"evaluated image {printable(row.name)}", flush=True)
         num_batches += 1
-    print(f"rate {(time.perf_counter() - started) / num_batches:.4f}")
+    print(f"rate {(time.perf_counter() - started) / max(num_batches, 1):.4f}")
 
 
-def _batches(options, paths, done):
+def _make_translate(options, generator):
+    """Returns a compiled function from a batch to what is written of it.
+
+    It maps (the batch's number, inputs, targets where there are any) to (outputs,
+    float32 [batch, height, width, channels] in [0, 1], and {kind: uint8 pictures}).
+    """
+    run, pair, multiple = options.run, options.pair, options.model.multiple
+
+    @tf.function(reduce_retracing=True)
+    def translate(number, inputs, targets=None):
+        networks.key_dropout(generator, run.seed, number)
+        if run.full_size:
+            outputs = networks.generate_at_own_size(generator, inputs, multiple)
+        else:
+            outputs = generator(inputs)
+        pictures = pairs.to_pictures(inputs, outputs, targets, pair, run.aspect_ratio)
+        return images.deprocess(outputs), pictures
+
+    return translate
+
+
+def _batches(options, reader):
     """Yields the test batches, `--max_steps` at most; a damaged file is named."""
-    batches = data.ordered_batches(paths, options.pair, options.data)
+    size = None if options.run.full_size else options.model.crop_size
+    batches = data.ordered_batches(reader, options.pair, options.data, size)
     try:
         yield from batches.take(options.run.max_steps or -1)
-    except tf.errors.OpError as error:
-        failed = paths[len(done) : len(done) + options.data.batch_size]
-        data.raise_damaged(error, failed, options.pair)
+    except tf.errors.OpError:
+        if reader.problems:
+            raise reader.error() from None
+        raise

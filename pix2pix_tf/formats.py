@@ -70,7 +70,11 @@ def read(path, channels=3):
         ImageError: the file is no such picture, or damaged.
         OSError: it cannot be read at all.
     """
-    contents = Path(_text(path)).read_bytes()
+    return from_bytes(Path(_text(path)).read_bytes(), channels)
+
+
+def from_bytes(contents, channels=3):
+    """Returns the picture in a file's bytes; Args, Returns, Raises: as `read`."""
     if contents.startswith(_NPY_MAGIC):
         pixels = _load_npy(contents)
         if pixels.shape[2] != channels:

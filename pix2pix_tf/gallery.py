@@ -3,9 +3,10 @@
 import html
 import os
 import urllib.parse
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from pix2pix_tf import files, images
 
@@ -21,20 +22,13 @@ class Row(NamedTuple):
 
     @property
     def stem(self):
-        """The beginning of the pictures' file names."""
+        """The beginning of the pictures' paths under `images/`.
+
+        The step comes before the file's own name; a sub-folder stays one.
+        """
+        folder, slash, name = self.name.rpartition("/")
         step = "" if self.step is None else f"{self.step:08d}"
-        return "-".join(part for part in (step, self.name) if part)
-
-
-def unique_names(paths):
-    """Returns one name a file: its stem, or its whole name where stems are shared."""
-    counts = Counter(path.stem.lower() for path in paths)
-    names = [
-        path.stem if counts[path.stem.lower()] == 1 else path.name for path in paths
-    ]
-    if len(set(names)) < len(names):  # a.png and a.jpg beside a.png.jpg
-        return [path.name for path in paths]
-    return names
+        return folder + slash + "-".join(part for part in (step, name) if part)
 
 
 def write_pictures(output_dir, row, pictures):
@@ -45,21 +39,32 @@ def write_pictures(output_dir, row, pictures):
         row: Row.
         pictures: {kind, such as those of KINDS: uint8 [height, width, 3]}.
     """
-    folder = Path(output_dir, "images")
-    folder.mkdir(exist_ok=True)
     for kind, picture in pictures.items():
-        contents = images.encode(picture, "png").numpy()
-        (folder / f"{row.stem}-{kind}.png").write_bytes(contents)
+        path = _path(output_dir, row, f"{kind}.png")
+        path.write_bytes(images.encode(picture, "png").numpy())
+
+
+def write_array(output_dir, row, output):
+    """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
+    np.save(_path(output_dir, row, "outputs.npy"), output)
+
+
+def _path(output_dir, row, ending):
+    path = Path(output_dir, "images", f"{row.stem}-{ending}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def training_rows(output_dir, kinds=KINDS):
     """Returns the rows of all training pictures in a folder, from their file names."""
     rows = []
     ending = f"-{kinds[0]}.png"
-    for path in sorted(Path(output_dir, "images").glob(f"*{ending}")):
+    folder = Path(output_dir, "images")
+    for path in sorted(folder.rglob(f"*{ending}"), key=lambda path: path.name):
         step, _, name = path.name.removesuffix(ending).partition("-")
         if step.isdecimal():
-            rows.append(Row(name, int(step)))
+            parent = path.relative_to(folder).parent
+            rows.append(Row((parent / name).as_posix() if name else "", int(step)))
     return rows
 
 

@@ -8,26 +8,28 @@ import tensorflow as tf
 JPEG_QUALITY = 80  # as the original's export
 
 
-def decode(contents):
-    """Decodes one JPEG or PNG (BMP and the first frame of a GIF too).
+def decode(contents, channels=3):
+    """Decodes one JPEG or PNG (BMP and the first frame of a GIF too), inside a graph.
 
-    Gray is repeated to three channels, alpha is dropped, 16 bits are cut to 8.
+    Gray is repeated to three channels, alpha is dropped, 16 bits are cut to 8, and
+    orientation is not looked at; `formats` reads files better, outside of graphs.
 
     Args:
         contents: scalar string tensor, the file's bytes.
+        channels: int, 1, 3 or 4.
 
     Returns:
-        uint8 [height, width, 3].
+        uint8 [height, width, channels].
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no whole image.
     """
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
+    image = tf.io.decode_image(contents, channels=channels, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, channels])
 
 
 def encode(image, filetype):
-    """Encodes uint8 [height, width, 3] as "png" or "jpeg": a scalar string."""
+    """Encodes uint8 [height, width, 1, 3 or 4] as "png" or "jpeg": a scalar string."""
     if filetype == "jpeg":
         return tf.io.encode_jpeg(image, quality=JPEG_QUALITY)
     return tf.io.encode_png(image)
@@ -54,8 +56,26 @@ def deprocess(image):
 
 
 def resize_area(image, size):
-    """Resizes float32 [height, width, channels] to [size, size, channels] by area."""
-    return tf.image.resize(image, [size, size], method="area")
+    """Resizes float32 [height, width, channels] to `size`, (height, width), by area."""
+    return tf.image.resize(image, size, method="area")
+
+
+def pad_by_reflection(image, size):
+    """Pads at the bottom and the right by the image, mirrored as often as it takes.
+
+    Args:
+        image: [height, width, channels], any type.
+        size: (height, width) of the result, int or int32 scalar, no smaller.
+
+    Returns:
+        [*size, channels].
+    """
+    for axis, side in enumerate(size):
+        length = tf.shape(image)[axis]
+        period = tf.maximum(2 * length - 2, 1)  # the borders are not repeated
+        place = tf.range(side) % period
+        image = tf.gather(image, tf.minimum(place, period - place), axis=axis)
+    return image
 
 
 def stretch(image, aspect_ratio):

@@ -45,32 +45,33 @@ class Task:
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
 
 
-def train(options, paths):
+def train(options, reader):
     """Trains pix2pix, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
         options: Options.
-        paths: list of Path, the images.
+        reader: data.Reader.
 
     Returns, Raises: as `run`.
     """
     state = make_state(options.pair.channels, options.model, options.loss)
-    names = gallery.unique_names(paths)
 
     def to_pictures(result, inputs, targets):
         return pairs.to_pictures(
             inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
         )
 
+    if state.discriminator is not None:
+        print(networks.describe_discriminator(options.model))
     task = Task(
         title="pix2pix",
         state=state,
-        num_examples=len(paths),
+        num_examples=len(reader.examples),
         batch_size=options.data.batch_size,
-        batches=lambda: _batches(options, paths, int(state.position)),
+        batches=lambda: _batches(options, reader, int(state.position)),
         train_step=make_train_step(state, options.loss, options.run.seed),
         to_pictures=to_pictures,
-        to_names=lambda indices: [names[index] for index in indices.numpy()],
+        to_names=lambda indices: [reader.examples[i].name for i in indices.numpy()],
     )
     return run(options, task)
 
@@ -168,19 +169,21 @@ def _is_due(freq, step, is_last):
     return freq > 0 and (step % freq == 0 or is_last)
 
 
-def _batches(options, paths, position):
+def _batches(options, reader, position):
     """Yields pix2pix's training batches; a damaged file is named."""
-    seed, batch_size = options.run.seed, options.data.batch_size
     try:
-        for batch in data.train_batches(
-            paths, options.pair, options.data, seed, position
-        ):
-            yield batch
-            position += batch_size
-    except tf.errors.OpError as error:
-        positions = tf.range(position, position + batch_size, dtype=tf.int64)
-        failed = [data.index_at(place, len(paths), seed)[0] for place in positions]
-        data.raise_damaged(error, [paths[int(index)] for index in failed], options.pair)
+        yield from data.train_batches(
+            reader,
+            options.pair,
+            options.data,
+            options.model.crop_size,
+            options.run.seed,
+            position,
+        )
+    except tf.errors.OpError:
+        if reader.problems:
+            raise reader.error() from None
+        raise
 
 
 def _next_batch(batches, run, state):

@@ -1,7 +1,7 @@
-"""One RGB image becomes inputs and targets, and the networks' tensors become RGB.
+"""Pictures become inputs and targets, and the networks' tensors become RGB.
 
-In: side-by-side pairs and Lab colorization, both directions. Not in: files,
-randomness, batching.
+In: image pairs and Lab colorization, both directions. Not in: files, randomness,
+batching.
 """
 
 import tensorflow as tf
@@ -11,38 +11,45 @@ from pix2pix_tf import color, images
 MAX_AB = 110.0  # about the largest |a| or |b| of an sRGB colour
 
 
-def split(image, pair):
-    """Splits one image into inputs and targets.
+def from_sides(a, b, pair):
+    """Turns pictures A and B into inputs and targets.
 
     Args:
-        image: float32 [height, width, 3], in [0, 1]: A left and B right with an even
-            width, or for colorization one photograph.
+        a, b: float32 [height, width, channels], in [0, 1].
         pair: PairConfig.
 
     Returns:
-        (inputs, targets), float32 [height, width / 2, 3] each, in [-1, 1]; for
-        colorization [height, width, 1] (lightness) and [height, width, 2] (a, b),
-        or the other way round for BtoA.
+        (inputs, targets), the same in [-1, 1].
     """
-    if pair.lab_colorization:
-        a, b = preprocess_lab(color.rgb_to_lab(image))
-    else:
-        half = tf.shape(image)[1] // 2
-        image = images.preprocess(image)
-        a, b = image[:, :half], image[:, half:]
+    a, b = images.preprocess(a), images.preprocess(b)
     return (a, b) if pair.which_direction == "AtoB" else (b, a)
 
 
-def split_input(image, pair):
+def from_photograph(image, pair):
+    """Splits a photograph into lightness and colour, for colorization.
+
+    Args:
+        image: float32 [height, width, 3], RGB in [0, 1].
+        pair: PairConfig.
+
+    Returns:
+        (inputs, targets), float32 in [-1, 1], [height, width, 1] (lightness) and
+        [height, width, 2] (a, b); or the other way round for BtoA.
+    """
+    a, b = preprocess_lab(color.rgb_to_lab(image))
+    return (a, b) if pair.which_direction == "AtoB" else (b, a)
+
+
+def from_input(image, pair):
     """Returns the inputs only, float32 in [-1, 1], of an image that has no target.
 
     Args:
-        image: float32 [height, width, 3], in [0, 1]: the input itself, or for
-            colorization a photograph.
+        image: float32 [height, width, channels], in [0, 1]: the input itself, or for
+            colorization an RGB photograph.
         pair: PairConfig.
     """
     if pair.lab_colorization:
-        return split(image, pair)[0]
+        return from_photograph(image, pair)[0]
     return images.preprocess(image)
 
 
@@ -51,52 +58,65 @@ def to_rgb(inputs, outputs, targets, pair):
 
     For colorization the lightness and the colours of one example are joined: with AtoB
     outputs get the inputs' lightness; with BtoA the inputs are shown with the
-    targets' lightness, and lightness itself is shown as the gray of that lightness.
+    targets' lightness (of middle gray, where there are no targets), and lightness
+    itself is shown as the gray of that lightness. Other pictures are shown as
+    `show_channels` says.
 
     Args:
-        inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1].
+        inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1];
+            no targets is None.
         pair: PairConfig.
 
     Returns:
-        (inputs, outputs, targets), float32 [batch, height, width, 3] in [0, 1].
+        {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in [0, 1]},
+        without "targets" where there are none.
     """
+    given = {"inputs": inputs, "outputs": outputs}
+    if targets is not None:
+        given["targets"] = targets
     if not pair.lab_colorization:
-        return tuple(images.deprocess(image) for image in (inputs, outputs, targets))
+        return {
+            kind: show_channels(images.deprocess(image))
+            for kind, image in given.items()
+        }
     if pair.which_direction == "AtoB":
-        return (
-            gray_to_rgb(inputs),
-            lab_to_rgb(inputs, outputs),
-            lab_to_rgb(inputs, targets),
-        )
-    return lab_to_rgb(targets, inputs), gray_to_rgb(outputs), gray_to_rgb(targets)
+        show, shown_inputs = lambda ab: lab_to_rgb(inputs, ab), gray_to_rgb(inputs)
+    else:
+        lightness = tf.zeros_like(inputs[..., :1]) if targets is None else targets
+        show, shown_inputs = gray_to_rgb, lab_to_rgb(lightness, inputs)
+    del given["inputs"]
+    shown = {kind: show(image) for kind, image in given.items()}
+    return {"inputs": shown_inputs} | shown
+
+
+def show_channels(image):
+    """Shows [..., channels] as RGB [..., 3].
+
+    One channel is shown as gray, two as red and green, and of more than three (alpha,
+    or any others) the first three.
+    """
+    channels = image.shape[-1]
+    if channels == 1:
+        return tf.repeat(image, 3, axis=-1)
+    if channels == 2:
+        return tf.concat([image, tf.zeros_like(image[..., :1])], axis=-1)
+    return image[..., :3]
 
 
 def to_pictures(inputs, outputs, targets, pair, aspect_ratio):
     """Turns what the networks take and give into the pictures that a run writes.
 
     Args:
-        inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1].
-        pair: PairConfig.
+        inputs, outputs, targets, pair: as `to_rgb`.
         aspect_ratio: float, width / height of the pictures.
 
     Returns:
-        {"inputs", "outputs", "targets": uint8 [batch, height, new width, 3]}.
+        {kind, as `to_rgb`: uint8 [batch, height, new width, 3]}.
     """
-    kinds = ("inputs", "outputs", "targets")
-    rgb = to_rgb(inputs, outputs, targets, pair)
     return {
         kind: images.to_uint8(images.stretch(picture, aspect_ratio))
-        for kind, picture in zip(kinds, rgb, strict=True)
+        for kind, picture in to_rgb(inputs, outputs, targets, pair).items()
     }
-
-
-def output_to_rgb(inputs, outputs, pair):
-    """Returns the outputs alone as float32 [batch, height, width, 3] in [0, 1]."""
-    if not pair.lab_colorization:
-        return images.deprocess(outputs)
-    if pair.which_direction == "AtoB":
-        return lab_to_rgb(inputs, outputs)
-    return gray_to_rgb(outputs)
 
 
 def preprocess_lab(lab):

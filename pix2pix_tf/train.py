@@ -50,25 +50,32 @@ def _run(options):
     if run.mode == "export":
         export.export(options)
         return 0
-    paths = _find_images(options)
-    if run.mode == "test":
-        evaluate.evaluate(options, paths)
-        return 0
-    stopped_by = loop.train(options, paths)
-    return 128 + stopped_by if stopped_by else 0
+    reader = _open_reader(options)
+    try:
+        if run.mode == "test":
+            evaluate.evaluate(options, reader)
+            return 0
+        stopped_by = loop.train(options, reader)
+        return 128 + stopped_by if stopped_by else 0
+    finally:
+        if reader.problems:
+            print(f"skipped {reader.count_problems()}", flush=True)
 
 
-def _find_images(options):
-    """Returns the paths of the run's images, all checked."""
+def _open_reader(options):
+    """Returns the Reader of the run's examples, all checked."""
     from pix2pix_tf import data, samples
 
+    is_test = options.run.mode == "test"
     input_dir = options.data.input_dir
     if input_dir is None:
-        split = "train" if options.run.mode == "train" else "test"
+        split = "test" if is_test else "train"
         input_dir = samples.sample_dir(options.pair.lab_colorization, split)
-    paths = data.find_images(input_dir)
-    data.check_images(paths, options.pair)
-    return paths
+    target_dir = options.data.target_dir
+    examples = data.find_examples(input_dir, target_dir, is_one_enough=is_test)
+    reader = data.Reader(examples, options.data, options.pair)
+    reader.check()
+    return reader
 
 
 @contextlib.contextmanager

@@ -1,41 +1,131 @@
+"""Which files make which example, what reading them refuses, and the batches."""
+
+import re
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import data
+from pix2pix_tf import data, images, pairs
 from pix2pix_tf.config import DataConfig, PairConfig, UsageError
+from pix2pix_tf.data import batches
 from tests.conftest import write_image
 
 PAIR = PairConfig()
+
+
+def _reader(folder, pair=PAIR, config=None):
+    reader = data.Reader(data.find_examples(folder), config or DataConfig(), pair)
+    reader.check()
+    return reader
+
+
+def _train_batches(reader, config, seed, position):
+    pair = reader._pair
+    return data.train_batches(reader, pair, config, 256, seed, position)
 
 
 def _indices(dataset, count):
     return [int(index) for batch, *_ in dataset.take(count) for index in batch]
 
 
-def test_mixed_formats_in_any_case_are_found_and_sorted_by_number(tmp_path):
-    for name in ["10.png", "9.JPG", "2.jpeg", "1.Png", "notes.txt"]:
-        (tmp_path / name).touch()
+def _touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def _names(examples):
+    return [example.paths[0].name for example in examples]
+
+
+def test_all_formats_in_any_case_are_found_and_sorted_by_number(tmp_path):
+    _touch(tmp_path, "10.png", "9.JPG", "2.jpeg", "1.Png", "notes.txt", "._1.png")
+    _touch(tmp_path, "3.webp", "4.TIFF", "5.bmp", "6.gif", "7.tif", "8.npy")
     (tmp_path / "11.png").mkdir()
-    (tmp_path / "._1.png").touch()
-    names = [path.name for path in data.find_images(tmp_path)]
-    assert names == ["1.Png", "2.jpeg", "9.JPG", "10.png"]
+    assert [
+        int(name.split(".")[0]) for name in _names(data.find_examples(tmp_path))
+    ] == [*range(1, 11)]
 
 
 def test_names_that_are_not_all_numbers_are_sorted_as_text(tmp_path):
-    for name in ["b.png", "10.png", "9.png", "a.jpg"]:
-        (tmp_path / name).touch()
-    names = [path.name for path in data.find_images(tmp_path)]
+    _touch(tmp_path, "b.png", "10.png", "9.png", "a.jpg")
+    names = _names(data.find_examples(tmp_path))
     assert names == ["10.png", "9.png", "a.jpg", "b.png"]
 
 
 def test_a_missing_or_empty_folder_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match="--input_dir .*gone is not a folder"):
-        data.find_images(tmp_path / "gone")
+        data.find_examples(tmp_path / "gone")
     with pytest.raises(UsageError, match="has no images.*.jpeg"):
-        data.find_images(tmp_path)
+        data.find_examples(tmp_path)
+
+
+def test_one_file_or_a_pattern_is_enough_where_that_is_allowed(tmp_path):
+    _touch(tmp_path, "x/a.png", "x/b.JPG", "y/a.png", "x/notes.txt")
+
+    def find(pattern):
+        found = data.find_examples(tmp_path / pattern, is_one_enough=True)
+        return [example.name for example in found]
+
+    assert find("x/a.png") == ["a"]
+    assert find("x/notes.txt") == ["notes"]  # by name: what is in it decides
+    assert find("x/*") == ["a", "b"]
+    assert find("**/*.png") == ["1-a.png", "2-a.png"]
+    with pytest.raises(UsageError, match="no folder, no file, and no pattern"):
+        find("z/*")
+
+
+def test_names_stay_unique_when_whole_names_clash_with_stems(tmp_path):
+    _touch(tmp_path, "a.png", "a.jpg", "a.png.jpg")
+    names = [example.name for example in data.find_examples(tmp_path)]
+    assert sorted(names) == ["a.jpg", "a.png", "a.png.jpg"]
+
+
+def test_files_that_share_a_stem_keep_their_whole_names(tmp_path):
+    _touch(tmp_path, "1.jpg", "2.png", "1.png", "2a.png")
+    names = [example.name for example in data.find_examples(tmp_path)]
+    assert sorted(names) == ["1.jpg", "1.png", "2", "2a"]
+
+
+def test_two_folders_are_paired_by_the_path_without_its_suffix(tmp_path):
+    _touch(tmp_path, "A/2.jpg", "A/10.png", "A/cats/1.webp", "A/notes.txt")
+    _touch(tmp_path, "B/2.TIF", "B/10.jpg", "B/cats/1.png", "B/._2.png")
+    found = data.find_examples(tmp_path / "A", tmp_path / "B")
+    relative = [
+        (example.name, *(str(path.relative_to(tmp_path)) for path in example.paths))
+        for example in found
+    ]
+    assert sorted(relative) == [
+        ("10", "A/10.png", "B/10.jpg"),
+        ("2", "A/2.jpg", "B/2.TIF"),
+        ("cats/1", "A/cats/1.webp", "B/cats/1.png"),
+    ]
+
+
+def test_missing_and_double_partners_are_all_named_at_once(tmp_path):
+    _touch(tmp_path, "A/1.png", "A/2.png", "A/3.png", "A/3.jpg", "A/5.png")
+    _touch(tmp_path, "B/1.png", "B/3.png", "B/sub/4.png", "B/5.png")
+    with pytest.raises(UsageError) as error:
+        data.find_examples(tmp_path / "A", tmp_path / "B")
+    message = str(error.value)
+    for words in ("B/2.* is missing", "A/sub/4.* is missing", "3.jpg and", "two for"):
+        assert words in message
+    assert "1.png" not in message and "5.png" not in message
+
+
+def test_partners_of_differing_sizes_are_all_named_at_once(tmp_path):
+    for folder in ("A", "B"):
+        (tmp_path / folder).mkdir()
+        for number in (1, 2, 3):
+            width = 8 + 2 * number * (folder == "B") * (number > 1)
+            write_image(tmp_path / folder / f"{number}.png", 8, width)
+    examples = data.find_examples(tmp_path / "A", tmp_path / "B")
+    with pytest.raises(UsageError, match="2 of 3") as error:
+        data.Reader(examples, DataConfig(), PAIR).check()
+    assert "2.png is 8x8 and" in str(error.value)
+    assert re.search(r"3.png is 8x8 and \S*3.png 14x8", str(error.value))
 
 
 def _truncated(path):
@@ -48,53 +138,49 @@ def _truncated(path):
     [
         ("cut.jpg", _truncated, "cannot be decoded"),
         ("cut.png", _truncated, "cannot be decoded"),
-        ("text.png", lambda path: path.write_text("hello"), "Unknown image"),
+        ("text.png", lambda path: path.write_text("hello"), "is no picture"),
         ("empty.jpg", lambda path: path.touch(), "empty"),
         ("odd.png", lambda path: write_image(path, 8, 33), "33 pixels wide"),
-        ("gone.png", lambda path: path.symlink_to("nowhere"), "cannot be decoded"),
+        ("gone.png", lambda path: path.symlink_to("nowhere"), "No such file"),
         ("thin.png", lambda path: write_image(path, 8, 1), "1 pixels wide"),
     ],
 )
-def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words):
+def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words, capsys):
     write_image(tmp_path / "good.png", 8, 32)
     make(tmp_path / name)
-    paths = data.find_images(tmp_path)
     with pytest.raises(UsageError) as error:
-        data.check_images(paths, PAIR)
+        _reader(tmp_path)
     message = str(error.value)
     assert name in message and words in message and "good.png" not in message
     assert "1 of 2" in message and "\n" not in message
+    skipping = _reader(tmp_path, config=DataConfig(on_bad_image="skip"))
+    assert _names(skipping.examples) == ["good.png"]
+    assert name in capsys.readouterr().out
+
+
+def test_skipping_everything_is_refused(tmp_path):
+    _touch(tmp_path, "1.png", "2.png")
+    with pytest.raises(UsageError, match="2 of 2 examples cannot be used: .*1.png"):
+        _reader(tmp_path, config=DataConfig(on_bad_image="skip"))
 
 
 def test_an_odd_width_is_no_problem_for_colorization(tmp_path):
-    path = write_image(tmp_path / "odd.png", 8, 33)
-    assert data.find_problem(path, PairConfig(lab_colorization=True)) is None
-
-
-def test_a_file_damaged_later_is_named_when_it_is_reached(pair_dir, tmp_path):
-    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
-    paths = data.find_images(folder)
-    paths[3].write_bytes(paths[3].read_bytes()[:100])
-    batches = data.ordered_batches(paths, PAIR, DataConfig())
-    with pytest.raises(UsageError, match=paths[3].name):
-        try:
-            list(batches)
-        except tf.errors.OpError as error:
-            data.raise_damaged(error, paths, PAIR)
+    write_image(tmp_path / "odd.png", 8, 33)
+    assert _reader(tmp_path, PairConfig(lab_colorization=True)).problems == {}
 
 
 def test_an_epoch_has_each_example_once_in_a_new_order(pair_dir):
-    paths = data.find_images(pair_dir)
-    indices = _indices(data.train_batches(paths, PAIR, DataConfig(), 1, 0), 20)
+    reader = _reader(pair_dir)
+    indices = _indices(_train_batches(reader, DataConfig(), 1, 0), 20)
     epochs = [tuple(indices[start : start + 5]) for start in range(0, 20, 5)]
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len(set(epochs)) > 1
 
 
 def test_draws_depend_on_the_seed(pair_dir):
-    paths = data.find_images(pair_dir)
+    reader = _reader(pair_dir)
     first, second = (
-        next(iter(data.train_batches(paths, PAIR, DataConfig(batch_size=5), seed, 0)))
+        next(iter(_train_batches(reader, DataConfig(batch_size=5), seed, 0)))
         for seed in (1, 2)
     )
     assert not np.array_equal(first[1], second[1])
@@ -102,17 +188,17 @@ def test_draws_depend_on_the_seed(pair_dir):
 
 @pytest.mark.parametrize("lab", [False, True])
 def test_starting_at_a_position_repeats_the_unbroken_run(pair_dir, lab):
-    paths = data.find_images(pair_dir)
-    pair, two = PairConfig(lab), DataConfig(batch_size=2)
-    unbroken = list(data.train_batches(paths, pair, two, 7, 0).take(4))
-    resumed = list(data.train_batches(paths, pair, two, 7, 6).take(1))
+    reader = _reader(pair_dir, PairConfig(lab))
+    two = DataConfig(batch_size=2)
+    unbroken = list(_train_batches(reader, two, 7, 0).take(4))
+    resumed = list(_train_batches(reader, two, 7, 6).take(1))
     for expected, got in zip(unbroken[3], resumed[0], strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
 def test_train_batches_are_whole_and_run_over_the_epochs_border(pair_dir):
-    paths = data.find_images(pair_dir)
-    batches = data.train_batches(paths, PAIR, DataConfig(batch_size=3), 1, 0)
+    reader = _reader(pair_dir)
+    batches = _train_batches(reader, DataConfig(batch_size=3), 1, 0)
     assert batches.element_spec[1].shape == (3, 256, 256, 3)
     assert sorted(_indices(batches, 5)) == sorted([0, 1, 2, 3, 4] * 3)
 
@@ -120,7 +206,7 @@ def test_train_batches_are_whole_and_run_over_the_epochs_border(pair_dir):
 def test_both_sides_get_the_same_flip_and_crop():
     ramp = tf.reshape(tf.range(40 * 50, dtype=tf.float32), [40, 50, 1])
     for seed in range(8):
-        inputs, targets = data.augment(ramp, 2 * ramp, DataConfig(), [seed, 0])
+        inputs, targets = batches.augment(ramp, 2 * ramp, DataConfig(), 256, [seed, 0])
         np.testing.assert_allclose(targets, 2 * inputs)
 
 
@@ -131,7 +217,7 @@ def test_flip_and_crop_take_all_their_values_and_no_others():
 
     @tf.function
     def corner(seed):
-        both = data.augment(image[..., :1], image[..., 1:], DataConfig(), seed)
+        both = batches.augment(image[..., :1], image[..., 1:], DataConfig(), 256, seed)
         return both[0][0, 0, 0], both[1][0, 0, 0], both[1][0, -1, 0]
 
     for seed in range(400):
@@ -146,24 +232,96 @@ def test_no_flip_and_scale_256_leave_the_picture():
     image = tf.random.stateless_uniform([256, 256, 3], [0, 1])
     plain = DataConfig(scale_size=256, flip=False)
     for seed in range(3):
-        inputs, _ = data.augment(image, image, plain, [seed, 0])
+        inputs, _ = batches.augment(image, image, plain, 256, [seed, 0])
         np.testing.assert_array_equal(inputs, image)
 
 
+def test_sides_are_scaled_and_cropped_each_by_its_own_size():
+    rows = tf.broadcast_to(tf.range(60.0)[:, tf.newaxis, tf.newaxis], [60, 40, 1])
+    plain = DataConfig(scale_size=(60, 40), flip=False)
+    for seed in range(9):
+        image, _ = batches.augment(rows, rows, plain, (32, 40), [seed, 0])
+        assert image.shape == (32, 40, 1)
+        assert 0 <= float(image[0, 0, 0]) <= 28
+
+
 def test_test_batches_have_each_example_once_in_order(pair_dir):
-    paths = data.find_images(pair_dir)
-    batches = data.ordered_batches(paths, PAIR, DataConfig(batch_size=2))
-    assert _indices(batches, 100) == [0, 1, 2, 3, 4]
-    assert [len(batch[0]) for batch in batches] == [2, 2, 1]
+    dataset = data.ordered_batches(
+        _reader(pair_dir), PAIR, DataConfig(batch_size=2), 256
+    )
+    assert _indices(dataset, 100) == [0, 1, 2, 3, 4]
+    assert [len(batch[0]) for batch in dataset] == [2, 2, 1]
 
 
 def test_lab_is_split_before_resizing(photo_dir):
-    paths = data.find_images(photo_dir)
     pair = PairConfig(lab_colorization=True)
-    _, inputs, targets = next(iter(data.ordered_batches(paths, pair, DataConfig())))
+    reader = _reader(photo_dir, pair)
+    _, inputs, targets = next(
+        iter(data.ordered_batches(reader, pair, DataConfig(), 256))
+    )
     assert inputs.shape == (1, 256, 256, 1) and targets.shape == (1, 256, 256, 2)
-    from pix2pix_tf import images, pairs
+    (image,) = reader.read(0)
+    lightness, _ = pairs.from_photograph(image, pair)
+    resized = images.resize_area(lightness, (256, 256))
+    np.testing.assert_allclose(inputs[0], resized, atol=1e-6)
 
-    image = images.to_float(images.decode(tf.io.read_file(str(paths[0]))))
-    lightness, _ = pairs.split(image, pair)
-    np.testing.assert_allclose(inputs[0], images.resize_area(lightness, 256), atol=1e-6)
+
+def test_without_a_size_examples_keep_their_own(photo_dir):
+    pair = PairConfig(lab_colorization=True)
+    dataset = data.ordered_batches(_reader(photo_dir, pair), pair, DataConfig(), None)
+    assert [batch[1].shape[1:3] for batch in dataset] == [(60, 90), (91, 61)]
+
+
+def test_the_reader_gives_what_tensorflow_reads_as_in_the_original(pair_dir):
+    reader = _reader(pair_dir)
+    for index, example in enumerate(reader.examples):
+        whole = tf.image.convert_image_dtype(
+            tf.io.decode_image(example.paths[0].read_bytes()), tf.float32
+        )
+        a, b = reader.read(index)
+        np.testing.assert_array_equal(a, whole[:, :64])
+        np.testing.assert_array_equal(b, whole[:, 64:])
+
+
+def _damage_after_checking(folder, config):
+    reader = _reader(folder, config=config)
+    path = reader.examples[3].paths[0]
+    path.write_bytes(path.read_bytes()[:100])
+    return reader, path
+
+
+def test_a_file_damaged_later_is_named_when_it_is_reached(pair_dir, tmp_path):
+    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
+    reader, path = _damage_after_checking(folder, DataConfig())
+    with pytest.raises(tf.errors.OpError):
+        list(data.ordered_batches(reader, PAIR, DataConfig(), 256))
+    assert path.name in str(reader.error())
+
+
+def test_a_file_damaged_later_is_skipped_and_named_where_that_is_asked(
+    pair_dir, tmp_path, capsys
+):
+    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
+    config = DataConfig(on_bad_image="skip", batch_size=5)
+    reader, path = _damage_after_checking(folder, config)
+
+    tested = list(data.ordered_batches(reader, PAIR, config, 256))
+    assert tested[0][0].numpy().tolist() == [0, 1, 2, 4]
+    trained = _train_batches(reader, config, 1, 0).take(3)
+    assert [len(batch[0]) for batch in trained] == [5, 5, 5]  # another took its place
+    assert reader.count_problems() == "1 of 5 examples"
+    printed = capsys.readouterr().out
+    assert printed.count("skipped: ") == 1 and path.name in printed
+
+
+def test_several_channels_come_from_arrays(tmp_path):
+    for folder, channels in [("a", 5), ("b", 1)]:
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "1.npy", np.full((8, 8, channels), 51, np.uint8))
+    pair = PairConfig(input_channels=5, target_channels=1)
+    config = DataConfig(input_dir="a", target_dir="b")
+    examples = data.find_examples(tmp_path / "a", tmp_path / "b")
+    reader = data.Reader(examples, config, pair)
+    _, inputs, targets = next(iter(data.ordered_batches(reader, pair, config, 8)))
+    assert inputs.shape == (1, 8, 8, 5) and targets.shape == (1, 8, 8, 1)
+    np.testing.assert_allclose(inputs, 0.2 * 2 - 1, atol=1e-6)

@@ -253,7 +253,7 @@ def test_damaged_pictures_are_named_before_the_first_step(capsys, tmp_path, phot
     write_image(folder / "odd.png", 33, 35)  # nothing is wrong with odd sizes
     assert _run(tmp_path / "run", "--input_dir", folder) == 2
     error = capsys.readouterr().err
-    assert "1 of 4 images cannot be used" in error and "c.png" in error
+    assert "1 of 4 examples cannot be used" in error and "c.png" in error
 
 
 def test_pix2pix_and_dcgan_keep_out_of_each_others_folders(

@@ -32,7 +32,7 @@ def test_the_document_of_the_networks_is_what_its_script_prints(capsys):
 )
 def test_an_output_depends_on_its_square_and_on_nothing_else(model):
     convs = discriminators.conv_table(model)
-    centre = discriminators.output_grid(convs) // 2
+    centre = discriminators.output_grid(convs, 256) // 2
     start = discriminators.field_start(convs, centre)
     end = start + discriminators.receptive_field(convs)
     discriminator = networks.build_discriminator((3, 3), model, "lsgan")

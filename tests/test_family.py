@@ -88,7 +88,7 @@ def test_fields_and_grids_are_computed_from_the_layers(flags, field, grid):
     model = ModelConfig(ndf=1, **flags)
     convs = discriminators.conv_table(model)
     assert discriminators.receptive_field(convs) == field
-    assert discriminators.output_grid(convs) == grid
+    assert discriminators.output_grid(convs, 256) == grid
     built = networks.build_discriminator((3, 3), model)
     assert built.output.shape == (None, grid, grid, 1)
 
@@ -123,7 +123,7 @@ def test_a_discriminators_field_measured_by_gradient_is_the_computed_one(flags):
     network = networks.build_discriminator((1, 1), model)
     _averaging(network)
     convs = discriminators.conv_table(model)
-    place = discriminators.output_grid(convs) // 2
+    place = discriminators.output_grid(convs, 256) // 2
     low = high = place
     for conv in reversed(convs):
         low = low * conv.strides - conv.padding
@@ -271,7 +271,7 @@ def test_without_a_gan_term_no_discriminator_is_built():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ("--num_downs 9", "--num_downs 9 needs images of 512"),
+        ("--num_downs 9", "--crop_size 256 must be multiples of 512"),
         ("--generator resnet --separable_conv", "--separable_conv does not go with"),
         ("--generator resnet --num_downs 7", "--num_downs does not go with"),
         ("--num_blocks 6", "--num_blocks does not go with"),

@@ -1,6 +1,5 @@
 import html.parser
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -80,11 +79,11 @@ def test_names_that_are_not_utf8_are_shown_and_linked(tmp_path):
     assert os.path.exists(tmp_path / os.fsdecode(b"images/caf\xe9-inputs.png"))
 
 
-def test_names_stay_unique_when_whole_names_clash_with_stems():
-    paths = [Path("a.png"), Path("a.jpg"), Path("a.png.jpg")]
-    assert gallery.unique_names(paths) == ["a.png", "a.jpg", "a.png.jpg"]
-
-
-def test_files_that_share_a_stem_keep_their_whole_names():
-    paths = [Path("x/1.jpg"), Path("x/2.png"), Path("x/1.png"), Path("x/2a.png")]
-    assert gallery.unique_names(paths) == ["1.jpg", "2", "1.png", "2a"]
+def test_a_sub_folder_stays_one(tmp_path):
+    rows = [gallery.Row("cats/7", 2), gallery.Row("cats/sub/7", 3)]
+    for row in rows:
+        gallery.write_pictures(tmp_path, row, PICTURES)
+    assert (tmp_path / "images/cats/00000002-7-outputs.png").exists()
+    assert gallery.training_rows(tmp_path) == rows
+    page = _Page(gallery.write_index(tmp_path, rows).read_text())
+    assert page.sources[0] == "images/cats/00000002-7-inputs.png"

@@ -20,7 +20,9 @@ def eagerly_and_in_a_dataset(function, *tensors):
 @pytest.mark.parametrize("size", [286, 256])
 def test_area_resize_equals_the_originals(recorded, size):
     photo = images.to_float(tf.constant(recorded["photo"]))
-    for got in eagerly_and_in_a_dataset(lambda x: images.resize_area(x, size), photo):
+    for got in eagerly_and_in_a_dataset(
+        lambda x: images.resize_area(x, (size, size)), photo
+    ):
         assert got.shape == (size, size, 3)
         np.testing.assert_allclose(got[::6, ::6], recorded[f"area_{size}"], atol=1e-6)
 
@@ -84,3 +86,18 @@ def test_png_keeps_every_pixel_and_jpeg_nearly():
     assert contents.numpy().startswith(b"\xff\xd8")
     jpeg = images.decode(contents)
     assert np.mean(np.abs(np.int32(jpeg) - np.int32(image))) < 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (6, 7), (12, 40)])
+def test_reflection_pads_as_numpy_does_as_often_as_it_takes(size):
+    image = np.random.default_rng(0).random((5, 7, 2), np.float32)[: size[0]]
+    image = image[:, : size[1]]
+    rows, columns = (new - old for new, old in zip(size, image.shape, strict=False))
+    padded = images.pad_by_reflection(tf.constant(image), size)
+    expected = np.pad(image, ((0, rows), (0, columns), (0, 0)), "reflect")
+    np.testing.assert_array_equal(padded, expected)
+
+
+def test_reflection_repeats_a_single_pixel():
+    padded = images.pad_by_reflection(tf.ones([1, 1, 1]), (3, 2))
+    np.testing.assert_array_equal(padded, np.ones((3, 2, 1)))

@@ -41,7 +41,7 @@ def test_inputs_and_targets_are_the_files_halves(tested_dir, pair_dir):
     pictures = _pictures(tested_dir)
     image = read_image(pair_dir / "2.png")  # trained BtoA
     for kind, half in (("targets", image[:, :64]), ("inputs", image[:, 64:])):
-        resized = images.resize_area(images.to_float(half), 256)
+        resized = images.resize_area(images.to_float(half), (256, 256))
         np.testing.assert_array_equal(
             pictures[f"2-{kind}.png"], images.to_uint8(resized)
         )
@@ -84,7 +84,7 @@ def test_colorization_writes_rgb_with_the_photographs_lightness(
     assert len(pictures) == 6
     assert all(picture.shape == (256, 256, 3) for picture in pictures.values())
     photo = images.to_float(read_image(photo_dir / "a.png"))
-    lightness = images.resize_area(color.rgb_to_lab(photo), 256)[..., 0]
+    lightness = images.resize_area(color.rgb_to_lab(photo), (256, 256))[..., 0]
     kinds = {"AtoB": ["inputs", "outputs", "targets"], "BtoA": ["inputs", "targets"]}
     for kind in kinds[direction]:
         lab = color.rgb_to_lab(images.to_float(pictures[f"a-{kind}.png"]))

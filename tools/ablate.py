@@ -346,11 +346,10 @@ def compare(request, runs):
         StoppedError: by a signal.
     """
     with quiet_stderr():
-        from pix2pix_tf import gallery
-    input_dir, test_dir, test_paths = _find_images(request, runs[0].options.pair)
+        pass
+    input_dir, test_dir, names = _find_images(request, runs[0].options.pair)
     for run in runs:
         _check_folder(run, input_dir)
-    names = gallery.unique_names(test_paths)
     outcomes = []
     for number, run in enumerate(runs, start=1):
         label = f"[{number}/{len(runs)}] {run.name}"
@@ -367,7 +366,7 @@ def compare(request, runs):
 
 
 def _find_images(request, pair):
-    """Returns (input folder, test folder, paths of the test images), all checked."""
+    """Returns (input folder, test folder, names of the test images), all checked."""
     from pix2pix_tf import data, samples
 
     found = []
@@ -378,13 +377,13 @@ def _find_images(request, pair):
         if folder is None:
             folder = samples.sample_dir(pair.lab_colorization, split)
         try:
-            paths = data.find_images(folder)
-            data.check_images(paths, pair)
+            examples = data.find_examples(folder)
+            data.Reader(examples, config.DataConfig(), pair).check()
         except UsageError as error:
             raise UsageError(str(error).replace("--input_dir", flag)) from None
-        found.append((Path(folder).absolute(), paths))
-    (input_dir, _), (test_dir, test_paths) = found
-    return input_dir, test_dir, test_paths
+        found.append((Path(folder).absolute(), examples))
+    (input_dir, _), (test_dir, examples) = found
+    return input_dir, test_dir, [example.name for example in examples]
 
 
 def _check_folder(run, input_dir):

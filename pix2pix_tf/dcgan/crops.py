@@ -13,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import data, images, samples
-from pix2pix_tf.config import PairConfig, UsageError
+from pix2pix_tf.config import DataConfig, PairConfig, UsageError
 from pix2pix_tf.dcgan.options import SIZE
+from pix2pix_tf.formats import to_float
 
 # As for colorization: one picture a file, of any width.
 ONE_PICTURE = PairConfig(lab_colorization=True)
+FILE_CONFIG = DataConfig()
 MAX_RETRIES = 2  # of each download
 
 
@@ -50,20 +52,22 @@ def read(config):
         return join(_dataset_pictures(config.dataset, config.scale_size))
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
-    paths = data.find_images(folder)
-    data.check_images(paths, ONE_PICTURE)
+    reader = data.Reader(data.find_examples(folder), FILE_CONFIG, ONE_PICTURE)
 
-    def read_one(path):
+    def read_one(index):
         try:
-            picture = images.decode(tf.io.read_file(os.fsencode(path)))
-        except tf.errors.OpError as error:
-            data.raise_damaged(error, [path], ONE_PICTURE)
+            (picture,) = reader.read(index)
+        except UsageError:
+            return None
         if is_sample:  # the photograph, without the labels on its right
             picture = picture[:, : picture.shape[1] // 2]
         return scale(picture, config.scale_size)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return join(list(pool.map(read_one, paths)))
+        pictures = list(pool.map(read_one, range(len(reader.examples))))
+    if reader.problems:
+        raise reader.error()
+    return join(pictures)
 
 
 def scale(picture, scale_size):
@@ -72,7 +76,7 @@ def scale(picture, scale_size):
     Smaller pictures stay as they are, or grow until a crop fits.
 
     Args:
-        picture: uint8 [height, width, 1 or 3].
+        picture: float32 [height, width, 1 or 3], in [0, 1].
         scale_size: int, pixels.
 
     Returns:
@@ -83,9 +87,8 @@ def scale(picture, scale_size):
     new_short = max(SIZE, min(short, scale_size))
     if new_short != short:
         sides = [round(side * new_short / short) for side in (height, width)]
-        resized = tf.image.resize(images.to_float(picture), sides, method="area")
-        picture = images.to_uint8(resized)
-    return np.repeat(picture, 3 // channels, axis=-1)
+        picture = images.resize_area(picture, sides)
+    return np.repeat(images.to_uint8(picture), 3 // channels, axis=-1)
 
 
 def join(pictures):
@@ -113,9 +116,13 @@ def train_batches(pictures, config, seed, position):
 
     def load(index, example_seed):
         crop = random_crop(pictures.picture(index), config.flip, example_seed)
-        return (images.preprocess(images.to_float(crop)),)
+        return index, images.preprocess(images.to_float(crop))
 
-    return data.shuffled_batches(len(pictures), load, config.batch_size, seed, position)
+    crops = data.shuffled(len(pictures), seed, position).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    batches = crops.batch(config.batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def random_crop(picture, flip, seed):
@@ -180,4 +187,4 @@ def _dataset_pictures(name, scale_size):
             f"--dataset {name} has no RGB or gray images: it has {', '.join(features)}"
         )
     examples = tfds.as_numpy(builder.as_dataset(split="train"))
-    return [scale(example["image"], scale_size) for example in examples]
+    return [scale(to_float(example["image"]), scale_size) for example in examples]

@@ -8,18 +8,28 @@ import math
 
 import tensorflow as tf
 
+from pix2pix_tf import images
 from pix2pix_tf.networks import parts
-from pix2pix_tf.networks.discriminators import build_discriminator, with_features
+from pix2pix_tf.networks.discriminators import (
+    build_discriminator,
+    describe_discriminator,
+    with_features,
+)
 from pix2pix_tf.networks.generators import build_generator
 
 __all__ = [
     "build_discriminator",
     "build_generator",
     "count_parameters",
+    "describe_discriminator",
+    "generate_at_own_size",
     "key_dropout",
     "variables_by_name",
     "with_features",
 ]
+
+
+MIN_SIDE = 8  # pixels; what is less cannot be mirrored by a ResNet's 7x7 layers
 
 
 def key_dropout(generator, seed, position):
@@ -50,6 +60,26 @@ def variables_by_name(network):
         for variable in layer.weights
         if type(layer) in parts.SCOPES
     }
+
+
+def generate_at_own_size(generator, inputs, multiple):
+    """Generates an image of any size: padded by reflection, and cropped again.
+
+    Args:
+        generator: keras.Model, built for any size.
+        inputs: float32 [1, height, width, channels], in [-1, 1].
+        multiple: int, as `ModelConfig.multiple`.
+
+    Returns:
+        float32 [1, height, width, output channels], in [-1, 1].
+    """
+    height, width = tf.unstack(tf.shape(inputs)[1:3])
+    padded = [
+        tf.maximum(-(-side // multiple) * multiple, MIN_SIDE)
+        for side in (height, width)
+    ]
+    image = images.pad_by_reflection(inputs[0], padded)
+    return generator(image[tf.newaxis])[:, :height, :width]
 
 
 def count_parameters(*networks):

@@ -22,7 +22,7 @@ def main(argv=None):
     for name, model in models.items():
         convs = discriminators.conv_table(model)
         field = discriminators.receptive_field(convs)
-        grid = discriminators.output_grid(convs)
+        grid = discriminators.output_grid(convs, CROP_SIZE)
         print(f"{name:<18}{f'{field}x{field}':>14}{f'{grid}x{grid}':>14}")
     if picture_path is not None:
         del models["patch, n_layers 6"]  # more than twice the image
@@ -56,7 +56,7 @@ def draw(models, path):
     fields = {}
     for title, model in models.items():
         convs = discriminators.conv_table(model)
-        centre = discriminators.output_grid(convs) // 2
+        centre = discriminators.output_grid(convs, CROP_SIZE) // 2
         start = discriminators.field_start(convs, centre)
         fields[title] = start, discriminators.receptive_field(convs)
     ends = [start + side for start, side in fields.values()]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from pix2pix_tf.config import CROP_SIZE
+from pix2pix_tf.flags import sides
 from pix2pix_tf.networks import parts
 
 MAX_WIDTH = 8  # times ndf
@@ -38,7 +38,7 @@ def conv_table(model):
     if model.discriminator == "pixel":
         return [Conv(width, 1, 1, 0) for width in (1, 2, 0)]
     if model.discriminator == "image":
-        num_halvings = int(math.log2(CROP_SIZE // IMAGE_GRID))
+        num_halvings = int(math.log2(sides(model.crop_size)[0] // IMAGE_GRID))
         halvings = [Conv(_width(level), 4, 2, 1) for level in range(num_halvings)]
         return [*halvings, Conv(0, IMAGE_GRID, 1, 0)]
     halvings = [Conv(_width(level), 4, 2, 1) for level in range(model.n_layers)]
@@ -63,11 +63,21 @@ def field_start(convs, index):
     return index
 
 
-def output_grid(convs, size=CROP_SIZE):
-    """Returns how many outputs a side an image of `size` pixels a side gets."""
+def output_grid(convs, size):
+    """Returns how many outputs a row or column of `size` pixels gets."""
     for conv in convs:
         size = (size + 2 * conv.padding - conv.size) // conv.strides + 1
     return size
+
+
+def describe_discriminator(model):
+    """Returns what the discriminator sees, as one line of text; ModelConfig."""
+    convs, lines = conv_table(model), []
+    field, size = receptive_field(convs), sides(model.crop_size)
+    for scale in range(model.num_discriminators):
+        grid = "x".join(str(output_grid(convs, -(-side // 2**scale))) for side in size)
+        lines.append(f"a {grid} grid of {field * 2**scale}x{field * 2**scale} pixels")
+    return f"discriminator judges {', '.join(lines)}"
 
 
 def build_discriminator(channels, model, gan_mode="vanilla"):
@@ -80,12 +90,12 @@ def build_discriminator(channels, model, gan_mode="vanilla"):
 
     Returns:
         keras.Model "discriminator" from [inputs, targets], float32
-        [batch, 256, 256, channels] in [-1, 1], to how real each patch looks:
+        [batch, height, width, channels] in [-1, 1], to how real each patch looks:
         float32 [batch, grid, grid, 1], in [0, 1] for vanilla and unbounded otherwise;
         with several scales a list of these, the finest first.
     """
     inputs, targets = (
-        keras.Input((CROP_SIZE, CROP_SIZE, count), name=name)
+        keras.Input((*sides(model.crop_size), count), name=name)
         for name, count in zip(("inputs", "targets"), channels, strict=True)
     )
     x = targets

@@ -3,25 +3,29 @@
 import keras
 from keras import layers
 
-from pix2pix_tf.config import CROP_SIZE
+from pix2pix_tf.flags import sides
 from pix2pix_tf.networks import parts
 
 MAX_WIDTH = 8  # times ngf
 NUM_DROPOUTS = 3  # innermost levels of the decoder
 
 
-def build_generator(channels, model):
+def build_generator(channels, model, any_size=False):
     """Builds the generator that `model` describes.
 
     Args:
         channels: (input channels, output channels).
         model: ModelConfig.
+        any_size: bool, take images of any multiple of `model.multiple`, where the
+            graph of one size is the faster.
 
     Returns:
-        keras.Model "generator" from float32 [batch, 256, 256, input channels] to
-        float32 [batch, 256, 256, output channels], both in [-1, 1].
+        keras.Model "generator" from float32 [batch, height, width, input channels] to
+        float32 [batch, height, width, output channels], both in [-1, 1]; height and
+        width are `model.crop_size`.
     """
-    inputs = keras.Input((CROP_SIZE, CROP_SIZE, channels[0]), name="inputs")
+    size = (None, None) if any_size else sides(model.crop_size)
+    inputs = keras.Input((*size, channels[0]), name="inputs")
     if model.generator == "resnet":
         x = _resnet(inputs, channels[1], model)
     else:
@@ -51,7 +55,7 @@ def _unet(inputs, num_outputs, model):
 
 
 def _encode(x, model):
-    """Returns each level's output, [batch, 128, 128, ngf] and smaller."""
+    """Returns each level's output, half the height and width, then a quarter ..."""
     skips = []
     for level in range(1, model.num_downs + 1):
         name, filters = f"encoder_{level}", model.ngf * _width(level)

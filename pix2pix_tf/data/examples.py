@@ -1,0 +1,140 @@
+"""Which files make which example: one folder, two folders, one file, or a pattern.
+
+In: names and paths. Not in: what the files hold.
+"""
+
+import glob
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from pix2pix_tf.config import UsageError
+from pix2pix_tf.files import printable
+from pix2pix_tf.formats import SUFFIXES
+
+MAX_LISTED = 100  # files, in a message
+
+
+class Example(NamedTuple):
+    """One example: what it is called, and the files that it is read from."""
+
+    name: str  # of its pictures; with the sub-folder where there is one: cats/7
+    paths: tuple  # of Path: one file; or of pictures A and B, two
+
+
+def find_examples(input_dir, target_dir=None, is_one_enough=False):
+    """Finds the examples of a folder, or of two, sorted.
+
+    One folder is taken flat, by number where all its stems are numbers. Two folders are
+    paired by the path under each without the suffix, sub-folders too, in the order of
+    these.
+
+    Args:
+        input_dir: folder path.
+        target_dir: folder path of pictures B; `input_dir` then has pictures A.
+        is_one_enough: bool, `input_dir` may be a file too, or a pattern of such.
+
+    Returns:
+        list of Example.
+
+    Raises:
+        UsageError: there is no such folder, no image in it, or an image without its
+            partner or with two; all are named.
+    """
+    if target_dir is not None:
+        return _pair(Path(input_dir), Path(target_dir))
+    if Path(input_dir).is_dir():
+        paths = [path for path in Path(input_dir).iterdir() if _is_image(path)]
+    elif not is_one_enough:
+        raise UsageError(f"--input_dir {printable(input_dir)} is not a folder")
+    elif Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
+        paths = [Path(input_dir)]
+    else:
+        found = (Path(path) for path in glob.glob(str(input_dir), recursive=True))
+        paths = [path for path in found if _is_image(path)]
+        if not paths:
+            raise UsageError(
+                f"--input_dir {printable(input_dir)} is no folder, no file, and no "
+                "pattern that images match"
+            )
+    if not paths:
+        raise _no_images("--input_dir", input_dir)
+    paths = sort_paths(paths)
+    names = unique_names(paths)
+    return [Example(name, (path,)) for name, path in zip(names, paths, strict=True)]
+
+
+def sort_paths(paths):
+    """Returns paths in order: by number where all stems are numbers, else by name."""
+    if all(path.stem.isdecimal() for path in paths):
+        return sorted(paths, key=lambda path: (int(path.stem), path.name))
+    return sorted(paths)
+
+
+def unique_names(paths):
+    """Returns one name a file: its stem, or its whole name where stems are shared.
+
+    Files of the same name from two folders are numbered.
+    """
+    counts = Counter(path.stem.lower() for path in paths)
+    names = [
+        path.stem if counts[path.stem.lower()] == 1 else path.name for path in paths
+    ]
+    if len(set(names)) < len(names):  # a.png and a.jpg beside a.png.jpg
+        names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        return [f"{number}-{name}" for number, name in enumerate(names, start=1)]
+    return names
+
+
+def _is_image(path):
+    """Says so by the name only: a broken link stays, to be refused by name."""
+    name = path.name
+    return path.suffix.lower() in SUFFIXES and name[0] != "." and not path.is_dir()
+
+
+def _no_images(flag, folder):
+    return UsageError(
+        f"{flag} {printable(folder)} has no images: wanted files ending in "
+        + ", ".join(SUFFIXES)
+    )
+
+
+def _pair(input_dir, target_dir):
+    """Returns the Examples of two folders."""
+    sides = _by_stem("--input_dir", input_dir), _by_stem("--target_dir", target_dir)
+    stems = sorted({*sides[0], *sides[1]})
+    problems = []
+    for stem in stems:
+        for folder, side in zip((input_dir, target_dir), sides, strict=True):
+            paths = side.get(stem, [])
+            if not paths:
+                problems.append(f"{printable(folder / stem)}.* is missing")
+            elif len(paths) > 1:
+                names = " and ".join(printable(path) for path in sorted(paths))
+                problems.append(f"{names} are two for one")
+    if problems:
+        raise UsageError(
+            f"--input_dir and --target_dir do not pair: {join_problems(problems)}"
+        )
+    stems = [stem.as_posix() for stem in sort_paths([Path(stem) for stem in stems])]
+    return [Example(stem, (sides[0][stem][0], sides[1][stem][0])) for stem in stems]
+
+
+def _by_stem(flag, folder):
+    """Returns {path under `folder` without suffix: [path, ...]} of its images."""
+    if not folder.is_dir():
+        raise UsageError(f"{flag} {printable(folder)} is not a folder")
+    found = defaultdict(list)
+    for path in folder.rglob("*"):
+        if _is_image(path):
+            found[path.relative_to(folder).with_suffix("").as_posix()].append(path)
+    if not found:
+        raise _no_images(flag, folder)
+    return found
+
+
+def join_problems(problems):
+    """Returns all problems as one line of text; of very many the first."""
+    more = len(problems) - MAX_LISTED
+    return "; ".join(problems[:MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
