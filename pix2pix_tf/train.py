@@ -38,7 +38,7 @@ def _run(options):
     with quiet_stderr():
         import keras
 
-        from pix2pix_tf import evaluate, export, loop
+        from pix2pix_tf import dry_run, evaluate, export, loop
 
     keras.config.set_image_data_format(
         "channels_last"
@@ -54,6 +54,9 @@ def _run(options):
     try:
         if run.mode == "test":
             evaluate.evaluate(options, reader)
+            return 0
+        if run.dry_run:
+            dry_run.dry_run(options, reader)
             return 0
         stopped_by = loop.train(options, reader)
         return 128 + stopped_by if stopped_by else 0

@@ -1,0 +1,107 @@
+"""`--dry_run`: what would be trained on what, without a step.
+
+In: counts, sizes, one grid of examples, the networks, and the memory they will take.
+"""
+
+import itertools
+import math
+from collections import Counter
+from pathlib import Path
+
+import tensorflow as tf
+
+from pix2pix_tf import data, formats, images, networks, pairs
+from pix2pix_tf.step import make_state
+
+MAX_ROWS = 4  # of the grid
+MAX_PROBED = 5000  # files
+MAX_KINDS = 10  # of sizes, that are listed
+PICTURE_NAME = "dry_run.png"
+FLOAT_BYTES = 4
+# Of TensorFlow itself, once its step is compiled; measured on Linux without a GPU.
+PROGRAM_BYTES = 0.7e9
+
+
+def dry_run(options, reader):
+    """Prints what a run would do, and writes `dry_run.png` to its output folder.
+
+    Args:
+        options: Options.
+        reader: data.Reader.
+
+    Raises:
+        UsageError: an example cannot be read.
+    """
+    print(f"examples count = {len(reader.examples)}")
+    for size, count in _count_sizes(reader.examples).most_common(MAX_KINDS):
+        print(f"  {count} files of {size}")
+    path = _write_grid(options, reader)
+    print(f"wrote {path}: inputs on the left, targets on the right, as trained on")
+    state = make_state(options.pair.channels, options.model, options.loss)
+    for network, _ in state.trained:
+        print()
+        _print_layers(network)
+    print()
+    if state.discriminator is not None:
+        print(networks.describe_discriminator(options.model))
+    all_networks = [network for network, _ in state.trained]
+    print(f"parameter_count = {networks.count_parameters(*all_networks)}")
+    _print_memory(all_networks, options.data.batch_size)
+
+
+def _count_sizes(examples):
+    """Returns Counter of `WIDTHxHEIGHT, N channels` of the first files."""
+    paths = itertools.chain.from_iterable(example.paths for example in examples)
+    sizes = Counter()
+    for path in itertools.islice(paths, MAX_PROBED):
+        height, width, channels = formats.probe(path)
+        sizes[f"{width}x{height}, {channels} channel" + "s" * (channels > 1)] += 1
+    return sizes
+
+
+def _write_grid(options, reader):
+    """Writes the first examples of training, flipped and cropped; returns the path."""
+    pair = options.pair
+    batches = data.train_batches(
+        reader, pair, options.data, options.model.crop_size, options.run.seed, 0
+    )
+    rows = []
+    for _, inputs, targets in batches.take(
+        math.ceil(MAX_ROWS / options.data.batch_size)
+    ):
+        pictures = pairs.to_pictures(inputs, targets, targets, pair, aspect_ratio=1)
+        rows += list(tf.concat([pictures["inputs"], pictures["targets"]], axis=2))
+    output_dir = Path(options.run.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    path = output_dir / PICTURE_NAME
+    grid = tf.concat(rows[:MAX_ROWS], axis=0)
+    path.write_bytes(images.encode(grid, "png").numpy())
+    return path
+
+
+def _print_layers(network):
+    """Prints the layers that have parameters: name, output shape, count."""
+    print(f"{network.name:<36}{'output':>22}{'parameters':>14}")
+    for layer in network.layers:
+        if layer.weights:
+            shape = "x".join(map(str, layer.output.shape[1:]))
+            count = sum(math.prod(v.shape) for v in layer.trainable_variables)
+            print(f"{layer.name:<36}{shape:>22}{count:>14,}")
+
+
+def _print_memory(all_networks, batch_size):
+    """Prints what a step will hold, by its kinds."""
+    parameters = networks.count_parameters(*all_networks)
+    weights = 4 * FLOAT_BYTES * parameters  # values, gradients, two of Adam
+    numbers = sum(
+        math.prod(layer.output.shape[1:])
+        for network in all_networks
+        for layer in network.layers
+    )
+    activations = 2 * FLOAT_BYTES * batch_size * numbers  # and their gradients
+    total = weights + activations + PROGRAM_BYTES
+    print(
+        f"expected memory: about {total / 1e9:.1f} GB ({weights / 1e9:.2f} weights, "
+        f"gradients and Adam, {activations / 1e9:.2f} activations, "
+        f"{PROGRAM_BYTES / 1e9:.1f} TensorFlow)"
+    )
