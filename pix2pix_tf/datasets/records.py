@@ -1,9 +1,13 @@
 """The records of a prepared data set, with images still encoded."""
 
+import contextlib
+
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pix2pix_tf.config import UsageError
+from pix2pix_tf.datasets import first_line
 
 
 def records(builder, split):
@@ -11,26 +15,24 @@ def records(builder, split):
 
     Args:
         builder: tfds.core.DatasetBuilder, prepared.
-        split: str, as `train` or `train[:10%]`.
+        split: str, as TFDS reads it: `train`, `train[:10%]`, `train+val`.
 
     Returns:
-        tf.data.Dataset of {feature: tensor}; of images the bytes of their files.
+        tf.data.Dataset of {feature: tensor}; of `image_names` the bytes of their files.
+
+    Raises:
+        UsageError: there is no such split.
     """
-    _check_split(builder, split)
-    if has_random_access(builder):
+    if has_random_access(builder):  # TFDS has no as_dataset for these
         count, read = reader(builder, split)
         return tf.data.Dataset.range(count).map(read)
-    return builder.as_dataset(
-        split=split,
-        decoders=_decoders(builder),
-        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        shuffle_files=False,
-    )
-
-
-def has_random_access(builder):
-    """Returns whether `reader` can read it: array_record files, not tfrecord."""
-    return builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
+    with _usage_errors(builder, split):
+        return builder.as_dataset(
+            split=split,
+            decoders=_decoders(builder),
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            shuffle_files=False,
+        )
 
 
 def reader(builder, split):
@@ -38,37 +40,54 @@ def reader(builder, split):
 
     Args:
         builder: tfds.core.DatasetBuilder, for which `has_random_access`.
-        split: str.
+        split: str, as in `records`.
 
     Returns:
         (count, read): int, and a function from an int64 scalar tensor in [0, count) to
         {feature: tensor} as in `records`, which has them in this order.
+
+    Raises:
+        UsageError: there is no such split.
     """
-    _check_split(builder, split)
-    source = builder.as_data_source(
-        split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
-    )
+    with _usage_errors(builder, split):
+        source = builder.as_data_source(
+            split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
     features, decoders = builder.info.features, _decoders(builder)
 
     def read(index):
         example = tf.numpy_function(lambda i: source[int(i)], [index], tf.string)
-        return features.deserialize_example(tf.ensure_shape(example, []), decoders)
+        example = tf.ensure_shape(example, [])
+        return features.deserialize_example(example, decoders=decoders)
 
     return len(source), read
 
 
-def _check_split(builder, split):
-    """Refuses a split that is not there; TFDS reads what may follow its name."""
-    names = list(builder.info.splits)
-    if split.partition("[")[0] not in names:
-        raise UsageError(
-            f"{builder.info.full_name} has no split {split}: it has {', '.join(names)}"
-        )
+def has_random_access(builder):
+    """Returns whether `reader` can read it: array_record files, not tfrecord."""
+    return builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
+
+
+def image_names(builder):
+    """Returns the names of the features that are RGB or gray images of 8 bits."""
+    return [
+        name
+        for name, feature in builder.info.features.items()
+        if isinstance(feature, tfds.features.Image)
+        and feature.shape[-1] in (1, 3)
+        and feature.dtype == np.uint8
+    ]
 
 
 def _decoders(builder):
-    return {
-        name: tfds.decode.SkipDecoding()
-        for name, feature in builder.info.features.items()
-        if isinstance(feature, tfds.features.Image)
-    }
+    return {name: tfds.decode.SkipDecoding() for name in image_names(builder)}
+
+
+@contextlib.contextmanager
+def _usage_errors(builder, split):
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{builder.info.full_name} has no split {split}: {first_line(error)}"
+        ) from None

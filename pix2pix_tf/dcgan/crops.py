@@ -4,21 +4,18 @@ All pictures are held in memory, scaled: 12 KB each at 64x64.
 """
 
 import concurrent.futures
-import logging
 import os
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import data, images, samples
+from pix2pix_tf import data, datasets, images, samples
 from pix2pix_tf.config import PairConfig, UsageError
 from pix2pix_tf.dcgan.options import SIZE
 
 # As for colorization: one picture a file, of any width.
 ONE_PICTURE = PairConfig(lab_colorization=True)
-MAX_RETRIES = 2  # of each download
 
 
 class Pictures(NamedTuple):
@@ -140,44 +137,16 @@ def random_crop(picture, flip, seed):
 
 
 def _dataset_pictures(name, scale_size):
-    """Returns the training images of a tensorflow_datasets data set, scaled.
+    """Returns the training images of a data set that `datasets.load` knows, scaled."""
+    builder = datasets.load(name)
+    from pix2pix_tf.datasets import records  # here: slow, and wanted by nobody else
 
-    It is looked for in ~/tensorflow_datasets, or where TFDS_DATA_DIR says, and
-    downloaded where it is not there.
-    """
-    try:
-        import tensorflow_datasets as tfds  # here: slow, and wanted by nobody else
-        from tensorflow_datasets.core.download import downloader
-    except ImportError as error:
+    if "image" not in records.image_names(builder):
         raise UsageError(
-            f"--dataset {name} needs tensorflow_datasets ({error}): pip install "
-            "tensorflow-datasets importlib_resources"
-        ) from None
-    try:
-        builder = tfds.builder(name)
-    except tfds.core.DatasetNotFoundError:
-        raise UsageError(
-            f"--dataset {name} is not known to tensorflow_datasets: wanted a name of "
-            "its catalog, such as svhn_cropped"
-        ) from None
-    # Its ten retries would keep one waiting for minutes where there is no network.
-    downloader.MAX_RETRIES = MAX_RETRIES
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # network, checksum, disk, a package of its own missing
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"--dataset {name} is not prepared in {builder.data_dir} and cannot be "
-            f"downloaded ({reason}): give --input_dir a folder of images"
-        ) from None
-    features = dict(builder.info.features.items())
-    image = features.get("image")
-    if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
-        raise UsageError(
-            f"--dataset {name} has no RGB or gray images: it has {', '.join(features)}"
+            f"--dataset {name} has no RGB or gray images: it has "
+            + ", ".join(builder.info.features)
         )
-    examples = tfds.as_numpy(builder.as_dataset(split="train"))
-    return [scale(example["image"], scale_size) for example in examples]
+    return [
+        scale(images.decode(record["image"]).numpy(), scale_size)
+        for record in records.records(builder, "train")
+    ]
