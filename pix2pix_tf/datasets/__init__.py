@@ -55,9 +55,9 @@ def load(name, data_dir=None):
     except Exception as error:  # no such config or version, a package missing
         raise UsageError(f"{what} cannot be used: {first_line(error)}") from None
     if isinstance(builder, paper.Pix2pix):
-        prepare(builder, what, file_format=FILE_FORMATS[0])
+        prepare(builder, what, builder.advice, file_format=FILE_FORMATS[0])
     else:
-        prepare(builder, what)
+        prepare(builder, what, "give --input_dir a folder of images")
     return builder
 
 
@@ -87,7 +87,7 @@ def import_tfds(what):
     return tfds
 
 
-def prepare(builder, what, **how):
+def prepare(builder, what, advice, **how):
     """Downloads and writes a data set, unless it is on disk.
 
     TFDS writes to a folder beside the data set's and renames that when all is written.
@@ -95,6 +95,7 @@ def prepare(builder, what, **how):
     Args:
         builder: tfds.core.DatasetBuilder.
         what: str, the flag that asked for it.
+        advice: str, what to do where it cannot be had.
         how: as `builder.download_and_prepare` takes it.
 
     Raises:
@@ -109,8 +110,8 @@ def prepare(builder, what, **how):
         raise
     except Exception as error:  # network, checksum, disk, a package of its own missing
         raise UsageError(
-            f"{what} is not prepared in {builder.data_dir} and cannot be downloaded "
-            f"({first_line(error)}): give --input_dir a folder of images"
+            f"{what} is not prepared in {builder.data_dir} and cannot be had "
+            f"({first_line(error)}): {advice}"
         ) from None
 
 
@@ -132,12 +133,18 @@ def to_tfds_name(name):
 
 
 def find_folder(name, data_dir):
-    """Returns the folder, there or not, of all versions of one's own data set."""
-    return Path(data_dir or _default_dir(), FOLDER_BUILDER, name).expanduser()
+    """Returns the folder of a prepared data set of one's own, or None.
 
-
-def _default_dir():
-    return os.environ.get("TFDS_DATA_DIR") or Path("~", "tensorflow_datasets")
+    Args:
+        name: str, without version.
+        data_dir: as in `load`.
+    """
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    path = Path(root, FOLDER_BUILDER, name).expanduser()
+    # What a killed run left has other names.
+    versions = path.iterdir() if path.is_dir() else []
+    has_any = any(re.fullmatch(r"\d+\.\d+\.\d+", version.name) for version in versions)
+    return path if has_any else None
 
 
 def _find(tfds, name, data_dir):
@@ -146,6 +153,6 @@ def _find(tfds, name, data_dir):
 
     name = to_tfds_name(name)
     bare = re.sub(rf":{_VERSION}$", "", name)
-    if re.fullmatch(r"[\w.-]+", bare) and find_folder(bare, data_dir).is_dir():
+    if re.fullmatch(r"[\w.-]+", bare) and find_folder(bare, data_dir) is not None:
         name = f"{FOLDER_BUILDER}/{name}"
     return tfds.builder(name, try_gcs=False, data_dir=data_dir)

@@ -1,5 +1,6 @@
 """`python -m pix2pix_tf.datasets`: prepares a data set for training, on disk."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -95,24 +96,37 @@ def main(argv=None):
     return 0
 
 
+@contextlib.contextmanager
+def _ending_on_sigterm():
+    """Makes SIGTERM an exception, as Ctrl-C is, so that half a data set is removed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _prepare(options):
     """Writes the data set, and says what is in it."""
     from pix2pix_tf.train import quiet_stderr
 
-    # As Ctrl-C: what is half written is removed.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     what = f"--paper {options.paper}" if options.paper else f"--name {options.name}"
     with quiet_stderr():
         tfds = datasets.import_tfds(what)
     builder = _make_builder(options, what)
-    counts = tfds.download.DownloadConfig(
+    how = tfds.download.DownloadConfig(
         manual_dir=options.manual_dir,
         num_shards=options.num_shards,
         try_download_gcs=False,
     )
-    datasets.prepare(
-        builder, what, download_config=counts, file_format=options.file_format
-    )
+    with _ending_on_sigterm():
+        datasets.prepare(
+            builder,
+            what,
+            builder.advice,
+            download_config=how,
+            file_format=options.file_format,
+        )
     _report(builder, options)
 
 
@@ -126,7 +140,7 @@ def _make_builder(options, what):
             config=options.paper, base_url=options.base_url, data_dir=data_dir
         )
     there = datasets.find_folder(options.name, data_dir)
-    if there.exists():
+    if there is not None:
         raise UsageError(f"{what} is there: give another, or remove {there} first")
     if options.name in datasets.import_tfds(what).list_builders():
         raise UsageError(f"{what} is a data set of the catalog: give another")
@@ -148,7 +162,7 @@ def _report(builder, options):
     print(f"{builder.info.full_name} in {builder.data_dir}")
     for name, split in builder.info.splits.items():
         print(
-            f"{name}: {split.num_examples} examples, {split.num_bytes} bytes, "
+            f"{name}: {split.num_examples} examples, {split.num_bytes}, "
             f"{split.num_shards} {builder.info.file_format.value} files"
         )
     name = options.name or f"pix2pix:{options.paper}"

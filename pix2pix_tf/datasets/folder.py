@@ -20,7 +20,6 @@ from pix2pix_tf.files import printable
 SUFFIXES = (".jpg", ".jpeg", ".png")
 OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")  # TFDS stores none of them
 SPLITS = ("train", "val", "test")
-MAX_LISTED = 20  # files in one error
 
 
 @dataclasses.dataclass(eq=False)
@@ -37,6 +36,11 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
     name = FOLDER_BUILDER
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "The files as they are."}
+
+    @property
+    def advice(self):
+        """What to do where it cannot be written."""
+        return "nothing is left of it; put that right and run the command again"
 
     def _info(self):
         names = ["image"]
@@ -165,18 +169,24 @@ def _split_pairs(pairs):
             stem = stem.relative_to(split)
         else:
             split = None
-            beside.append(input_path)
-        name = printable(stem.with_name(stem.name + input_path.suffix))
-        splits.setdefault(split, []).append(
-            {"input": str(input_path), "target": str(target_path), "name": name}
-        )
+            beside.append(printable(input_path))
+        name = stem.with_name(stem.name + input_path.suffix)
+        splits.setdefault(split, {})[name] = {
+            "input": str(input_path),
+            "target": str(target_path),
+            "name": printable(name),
+        }
     if set(splits) == {None}:
-        return {"train": splits[None]}
+        splits = {"train": splits[None]}
+        beside = []
     _raise_problems(
-        f"some files are in {', '.join(SPLITS)} and others beside them",
-        [printable(path) for path in beside],
+        f"some files are in {', '.join(SPLITS)} and others beside them", beside
     )
-    return {split: splits[split] for split in SPLITS if split in splits}
+    return {
+        split: [named[name] for name in sorted(named, key=_order(named))]
+        for split in SPLITS
+        if (named := splits.get(split))
+    }
 
 
 def _find_files(flag, folder, paths):
@@ -200,10 +210,14 @@ def _find_files(flag, folder, paths):
             f"{flag} {folder} has no images: wanted files ending in "
             + ", ".join(SUFFIXES)
         )
-    if all(path.stem.isdecimal() for path in found):
-        key = lambda path: (path.parent, int(path.stem), path.name)  # noqa: E731
-        return sorted(found, key=key)
-    return sorted(found)
+    return sorted(found, key=_order(found))
+
+
+def _order(paths):
+    """Returns the key that sorts paths as training does: by number if all have one."""
+    if all(path.stem.isdecimal() for path in paths):
+        return lambda path: (path.parent, int(path.stem), path.name)
+    return lambda path: path
 
 
 def _check_dir(flag, folder):
@@ -226,7 +240,4 @@ def _paths(splits):
 
 def _raise_problems(what, problems):
     if problems:
-        listed = "; ".join(problems[:MAX_LISTED])
-        if len(problems) > MAX_LISTED:
-            listed += f"; and {len(problems) - MAX_LISTED} more"
-        raise UsageError(f"{what}: {listed}")
+        raise UsageError(f"{what}: {'; '.join(problems)}")

@@ -34,6 +34,15 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         self._base_url = base_url
         self._original_state["base_url"] = base_url  # for pickling
 
+    @property
+    def advice(self):
+        """What to do where the archive cannot be downloaded."""
+        name = self.builder_config.name
+        return (
+            f"python -m pix2pix_tf.datasets --paper {name} --manual_dir DIR reads "
+            f"{addresses.ARCHIVES[name].file} in a folder DIR"
+        )
+
     def _info(self):
         return tfds.core.DatasetInfo(
             builder=self,

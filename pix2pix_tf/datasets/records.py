@@ -72,7 +72,7 @@ def image_names(builder):
     """Returns the names of the features that are RGB or gray images of 8 bits."""
     return [
         name
-        for name, feature in builder.info.features.items()
+        for name, feature in sorted(builder.info.features.items())
         if isinstance(feature, tfds.features.Image)
         and feature.shape[-1] in (1, 3)
         and feature.dtype == np.uint8
