@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import threading
 from pathlib import Path
+from urllib.request import urlretrieve
 
 import numpy as np
 import pytest
@@ -163,8 +164,6 @@ def test_a_data_set_of_the_paper_is_downloaded_and_kept_as_its_files(
 def test_an_archive_put_there_by_hand_gives_what_its_folder_gives(
     tmp_path, server, shoes_dir
 ):
-    from urllib.request import urlretrieve
-
     by_hand = tmp_path / "by_hand"
     by_hand.mkdir()
     urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand / "edges2shoes.tar.gz")
@@ -185,6 +184,22 @@ def test_a_wrong_archive_is_refused_and_not_kept(capsys, tmp_path, server):
     [line] = capsys.readouterr().err.splitlines()
     assert "facades.tar.gz has 30168306: download it again" in line
     assert not list(tmp_path.rglob("*.tar.gz")) and not list(tmp_path.rglob("1.0.0*"))
+
+
+@pytest.mark.parametrize("name", ["edges2shoes", "edges2handbags"])
+def test_a_damaged_archive_and_one_of_another_data_set_are_told(
+    capsys, tmp_path, server, name
+):
+    by_hand = tmp_path / "by_hand" / f"{name}.tar.gz"
+    by_hand.parent.mkdir()
+    urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand)
+    if name == "edges2shoes":
+        by_hand.write_bytes(by_hand.read_bytes()[:-500])
+    arguments = ["--paper", name, "--manual_dir", by_hand.parent]
+    assert _run(*arguments, "--data_dir", tmp_path / "out") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    words = " is damaged (" if name == "edges2shoes" else f" has no {name}/train/*.jpg"
+    assert f"{name}.tar.gz{words}" in line and "download it again" in line
 
 
 def test_an_address_without_the_archive_is_told_in_one_line(capsys, tmp_path, server):

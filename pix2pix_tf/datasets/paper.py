@@ -5,6 +5,8 @@ halves would have to be encoded anew, with loss or several times larger.
 """
 
 import re
+import tarfile
+import zlib
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -114,15 +116,20 @@ def _archive_images(dl_manager, path, name, split):
     Nothing is unpacked to disk; a pass for each split costs less than that.
     """
     method = tfds.download.ExtractMethod.TAR_GZ_STREAM
-    members = dl_manager.iter_archive(
-        tfds.download.Resource(path=path, extract_method=method)
-    )
+    resource = tfds.download.Resource(path=path, extract_method=method)
     pattern = re.compile(rf"(?:\./)?{name}/{split}/([^./][^/]*\.jpg)")
     is_empty = True
-    for member, file in members:
-        match = pattern.fullmatch(str(member))
-        if match:
-            is_empty = False
-            yield match[1], {"image": file.read(), "name": match[1]}
+    try:
+        for member, file in dl_manager.iter_archive(resource):
+            match = pattern.fullmatch(str(member))
+            if match:
+                is_empty = False
+                yield match[1], {"image": file.read(), "name": match[1]}
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"{path} is damaged ({error}): remove it and download it again"
+        ) from None
     if is_empty:
-        raise UsageError(f"{path} has no {name}/{split}/*.jpg: download it again")
+        raise UsageError(
+            f"{path} has no {name}/{split}/*.jpg: remove it and download it again"
+        )
