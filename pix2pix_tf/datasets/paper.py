@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from pix2pix_tf.config import UsageError
-from pix2pix_tf.datasets import addresses
+from pix2pix_tf.datasets import addresses, first_line
 
 
 class Pix2pix(tfds.core.GeneratorBasedBuilder):
@@ -115,7 +115,8 @@ def _archive_images(dl_manager, path, name, split):
 
     Nothing is unpacked to disk; a pass for each split costs less than that.
     """
-    method = tfds.download.ExtractMethod.TAR_GZ_STREAM
+    # Not TAR_GZ_STREAM: of a file cut short it gives the first members, and no error.
+    method = tfds.download.ExtractMethod.TAR_GZ
     resource = tfds.download.Resource(path=path, extract_method=method)
     pattern = re.compile(rf"(?:\./)?{name}/{split}/([^./][^/]*\.jpg)")
     is_empty = True
@@ -127,7 +128,7 @@ def _archive_images(dl_manager, path, name, split):
                 yield match[1], {"image": file.read(), "name": match[1]}
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UsageError(
-            f"{path} is damaged ({error}): remove it and download it again"
+            f"{path} is damaged ({first_line(error)}): remove it and download it again"
         ) from None
     if is_empty:
         raise UsageError(
