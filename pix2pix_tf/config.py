@@ -119,6 +119,22 @@ class DataConfig(Checked):
         "folder of picture B, --input_dir then of picture A: paired by name, without "
         "the suffix",
     )
+    dataset: str | None = make_flag(
+        str,
+        None,
+        "instead of --input_dir, a tensorflow_datasets data set: NAME or NAME:CONFIG",
+    )
+    split: str | None = make_flag(
+        str,
+        None,
+        "of --dataset, such as train[:90%%] (default: train, or in test test)",
+    )
+    input_feature: str | None = make_flag(
+        str, None, "of --dataset, picture A (default: input; or image, side by side)"
+    )
+    target_feature: str | None = make_flag(
+        str, None, "of --dataset, picture B (default: target)"
+    )
     inputs_only: bool = make_flag(
         bool, False, "test: the images are inputs alone, without targets"
     )
@@ -140,6 +156,14 @@ class DataConfig(Checked):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.dataset is None:
+            for name in ("split", "input_feature", "target_feature"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name} needs --dataset")
+        else:
+            for name in ("input_dir", "target_dir"):
+                refuse(getattr(self, name) is not None, f"--{name}", "--dataset")
+            refuse(self.on_bad_image != "error", "--on_bad_image", "--dataset")
         is_alone = self.target_dir is not None and self.input_dir is None
         if is_alone:
             raise UsageError("--target_dir needs --input_dir, the folder of picture A")

@@ -3,18 +3,15 @@
 In: counts, sizes, one grid of examples, the networks, and the memory they will take.
 """
 
-import itertools
 import math
-from collections import Counter
 from pathlib import Path
 
 import tensorflow as tf
 
-from pix2pix_tf import data, formats, images, networks, pairs
+from pix2pix_tf import data, images, networks, pairs
 from pix2pix_tf.step import make_state
 
 MAX_ROWS = 4  # of the grid
-MAX_PROBED = 5000  # files
 MAX_KINDS = 10  # of sizes, that are listed
 PICTURE_NAME = "dry_run.png"
 FLOAT_BYTES = 4
@@ -22,20 +19,20 @@ FLOAT_BYTES = 4
 PROGRAM_BYTES = 0.7e9
 
 
-def dry_run(options, reader):
+def dry_run(options, source):
     """Prints what a run would do, and writes `dry_run.png` to its output folder.
 
     Args:
         options: Options.
-        reader: data.Reader.
+        source: data.FileSource.
 
     Raises:
         UsageError: an example cannot be read.
     """
-    print(f"examples count = {len(reader.examples)}")
-    for size, count in _count_sizes(reader.examples).most_common(MAX_KINDS):
-        print(f"  {count} files of {size}")
-    path = _write_grid(options, reader)
+    print(f"examples count = {len(source)}")
+    for size, count in source.count_sizes().most_common(MAX_KINDS):
+        print(f"  {count} pictures of {size}")
+    path = _write_grid(options, source)
     print(f"wrote {path}: inputs on the left, targets on the right, as trained on")
     state = make_state(options.pair.channels, options.model, options.loss)
     for network, _ in state.trained:
@@ -49,21 +46,11 @@ def dry_run(options, reader):
     _print_memory(all_networks, options.data.batch_size)
 
 
-def _count_sizes(examples):
-    """Returns Counter of `WIDTHxHEIGHT, N channels` of the first files."""
-    paths = itertools.chain.from_iterable(example.paths for example in examples)
-    sizes = Counter()
-    for path in itertools.islice(paths, MAX_PROBED):
-        height, width, channels = formats.probe(path)
-        sizes[f"{width}x{height}, {channels} channel" + "s" * (channels > 1)] += 1
-    return sizes
-
-
-def _write_grid(options, reader):
+def _write_grid(options, source):
     """Writes the first examples of training, flipped and cropped; returns the path."""
     pair = options.pair
     batches = data.train_batches(
-        reader, pair, options.data, options.model.crop_size, options.run.seed, 0
+        source, pair, options.data, options.model.crop_size, options.run.seed, 0
     )
     rows = []
     for _, inputs, targets in batches.take(

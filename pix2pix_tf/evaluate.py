@@ -8,7 +8,7 @@ from pix2pix_tf import checkpoints, config, data, gallery, images, networks, pai
 from pix2pix_tf.files import printable
 
 
-def evaluate(options, reader):
+def evaluate(options, source):
     """Writes inputs, outputs and targets of every image, and `index.html`.
 
     Dropout and batch statistics work as in training, like the original's; the masks
@@ -17,7 +17,7 @@ def evaluate(options, reader):
 
     Args:
         options: Options.
-        reader: data.Reader.
+        source: data.FileSource.
 
     Raises:
         UsageError: the checkpoint does not fit, or an image is damaged.
@@ -29,28 +29,28 @@ def evaluate(options, reader):
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
     config.write_options(options)
-    print(f"examples count = {len(reader.examples)}")
+    print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
     done = []
     try:
-        _write_pictures(options, reader, generator, done)
+        _write_pictures(options, source, generator, done)
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
         index_path = gallery.write_index(run.output_dir, done, kinds)
         print(f"wrote index at {index_path}", flush=True)
 
 
-def _write_pictures(options, reader, generator, done):
+def _write_pictures(options, source, generator, done):
     """Generates and writes batch by batch; adds each finished row to `done`."""
     run = options.run
     translate = _make_translate(options, generator)
     is_shown_whole = options.pair.lab_colorization or options.pair.channels[1] in (1, 3)
     started = time.perf_counter()
     num_batches = 0
-    for indices, *tensors in _batches(options, reader):
+    for indices, *tensors in _batches(options, source):
         outputs, pictures = translate(tf.constant(num_batches), *tensors)
         for place, index in enumerate(indices.numpy()):
-            row = gallery.Row(reader.examples[index].name)
+            row = gallery.Row(source.name(index))
             one = {kind: batch[place] for kind, batch in pictures.items()}
             gallery.write_pictures(run.output_dir, row, one)
             if not is_shown_whole:
@@ -82,13 +82,13 @@ def _make_translate(options, generator):
     return translate
 
 
-def _batches(options, reader):
+def _batches(options, source):
     """Yields the test batches, `--max_steps` at most; a damaged file is named."""
     size = None if options.run.full_size else options.model.crop_size
-    batches = data.ordered_batches(reader, options.pair, options.data, size)
+    batches = data.ordered_batches(source, options.pair, options.data, size)
     try:
         yield from batches.take(options.run.max_steps or -1)
     except tf.errors.OpError:
-        if reader.problems:
-            raise reader.error() from None
+        if source.problems:
+            raise source.error() from None
         raise

@@ -163,7 +163,8 @@ def parse_flags(flags, argv, prog, description):
                 required=name == "mode",
                 help=text if flag.default is None else f"{text}; {flag.default}",
             )
-    parser.add_argument(
-        "--no_flip", dest="flip", action="store_false", help="train: do not flip"
-    )
+    if "flip" in flags:
+        parser.add_argument(
+            "--no_flip", dest="flip", action="store_false", help="train: do not flip"
+        )
     return vars(parser.parse_args(argv))

@@ -45,12 +45,12 @@ class Task:
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
 
 
-def train(options, reader):
+def train(options, source):
     """Trains pix2pix, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
         options: Options.
-        reader: data.Reader.
+        source: data.FileSource.
 
     Returns, Raises: as `run`.
     """
@@ -66,12 +66,12 @@ def train(options, reader):
     task = Task(
         title="pix2pix",
         state=state,
-        num_examples=len(reader.examples),
+        num_examples=len(source),
         batch_size=options.data.batch_size,
-        batches=lambda: _batches(options, reader, int(state.position)),
+        batches=lambda: _batches(options, source, int(state.position)),
         train_step=make_train_step(state, options.loss, options.run.seed),
         to_pictures=to_pictures,
-        to_names=lambda indices: [reader.examples[i].name for i in indices.numpy()],
+        to_names=lambda indices: [source.name(i) for i in indices.numpy()],
     )
     return run(options, task)
 
@@ -169,11 +169,11 @@ def _is_due(freq, step, is_last):
     return freq > 0 and (step % freq == 0 or is_last)
 
 
-def _batches(options, reader, position):
+def _batches(options, source, position):
     """Yields pix2pix's training batches; a damaged file is named."""
     try:
         yield from data.train_batches(
-            reader,
+            source,
             options.pair,
             options.data,
             options.model.crop_size,
@@ -181,8 +181,8 @@ def _batches(options, reader, position):
             position,
         )
     except tf.errors.OpError:
-        if reader.problems:
-            raise reader.error() from None
+        if source.problems:
+            raise source.error() from None
         raise
 
 

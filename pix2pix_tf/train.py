@@ -33,7 +33,7 @@ def _run(options):
     """Does what `--mode` says; TensorFlow is loaded only here."""
     run = options.run
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if options.data.input_dir is None and run.mode != "export":
+    if options.data.input_dir is options.data.dataset is None and run.mode != "export":
         print("no --input_dir: using the embedded sample data", flush=True)
     with quiet_stderr():
         import keras
@@ -50,25 +50,27 @@ def _run(options):
     if run.mode == "export":
         export.export(options)
         return 0
-    reader = _open_reader(options)
+    source = _open_source(options)
     try:
         if run.mode == "test":
-            evaluate.evaluate(options, reader)
+            evaluate.evaluate(options, source)
             return 0
         if run.dry_run:
-            dry_run.dry_run(options, reader)
+            dry_run.dry_run(options, source)
             return 0
-        stopped_by = loop.train(options, reader)
+        stopped_by = loop.train(options, source)
         return 128 + stopped_by if stopped_by else 0
     finally:
-        if reader.problems:
-            print(f"skipped {reader.count_problems()}", flush=True)
+        if source.problems:
+            print(f"skipped {source.count_problems()}", flush=True)
 
 
-def _open_reader(options):
-    """Returns the Reader of the run's examples, all checked."""
-    from pix2pix_tf import data, samples
+def _open_source(options):
+    """Returns the source of the run's examples, all checked."""
+    from pix2pix_tf import data, datasets, samples
 
+    if options.data.dataset is not None:
+        return datasets.open_source(options.data, options.pair, options.run.mode)
     is_test = options.run.mode == "test"
     input_dir = options.data.input_dir
     if input_dir is None:
@@ -76,9 +78,9 @@ def _open_reader(options):
         input_dir = samples.sample_dir(options.pair.lab_colorization, split)
     target_dir = options.data.target_dir
     examples = data.find_examples(input_dir, target_dir, is_one_enough=is_test)
-    reader = data.Reader(examples, options.data, options.pair)
-    reader.check()
-    return reader
+    source = data.FileSource(examples, options.data, options.pair)
+    source.check()
+    return source
 
 
 @contextlib.contextmanager

@@ -15,15 +15,15 @@ from tests.conftest import write_image
 PAIR = PairConfig()
 
 
-def _reader(folder, pair=PAIR, config=None):
-    reader = data.Reader(data.find_examples(folder), config or DataConfig(), pair)
-    reader.check()
-    return reader
+def _source(folder, pair=PAIR, config=None):
+    source = data.FileSource(data.find_examples(folder), config or DataConfig(), pair)
+    source.check()
+    return source
 
 
-def _train_batches(reader, config, seed, position):
-    pair = reader._pair
-    return data.train_batches(reader, pair, config, 256, seed, position)
+def _train_batches(source, config, seed, position):
+    pair = source._pair
+    return data.train_batches(source, pair, config, 256, seed, position)
 
 
 def _indices(dataset, count):
@@ -123,7 +123,7 @@ def test_partners_of_differing_sizes_are_all_named_at_once(tmp_path):
             write_image(tmp_path / folder / f"{number}.png", 8, width)
     examples = data.find_examples(tmp_path / "A", tmp_path / "B")
     with pytest.raises(UsageError, match="2 of 3") as error:
-        data.Reader(examples, DataConfig(), PAIR).check()
+        data.FileSource(examples, DataConfig(), PAIR).check()
     assert "2.png is 8x8 and" in str(error.value)
     assert re.search(r"3.png is 8x8 and \S*3.png 14x8", str(error.value))
 
@@ -149,11 +149,11 @@ def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words, 
     write_image(tmp_path / "good.png", 8, 32)
     make(tmp_path / name)
     with pytest.raises(UsageError) as error:
-        _reader(tmp_path)
+        _source(tmp_path)
     message = str(error.value)
     assert name in message and words in message and "good.png" not in message
     assert "1 of 2" in message and "\n" not in message
-    skipping = _reader(tmp_path, config=DataConfig(on_bad_image="skip"))
+    skipping = _source(tmp_path, config=DataConfig(on_bad_image="skip"))
     assert _names(skipping.examples) == ["good.png"]
     assert name in capsys.readouterr().out
 
@@ -161,26 +161,26 @@ def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words, 
 def test_skipping_everything_is_refused(tmp_path):
     _touch(tmp_path, "1.png", "2.png")
     with pytest.raises(UsageError, match="2 of 2 examples cannot be used: .*1.png"):
-        _reader(tmp_path, config=DataConfig(on_bad_image="skip"))
+        _source(tmp_path, config=DataConfig(on_bad_image="skip"))
 
 
 def test_an_odd_width_is_no_problem_for_colorization(tmp_path):
     write_image(tmp_path / "odd.png", 8, 33)
-    assert _reader(tmp_path, PairConfig(lab_colorization=True)).problems == {}
+    assert _source(tmp_path, PairConfig(lab_colorization=True)).problems == {}
 
 
 def test_an_epoch_has_each_example_once_in_a_new_order(pair_dir):
-    reader = _reader(pair_dir)
-    indices = _indices(_train_batches(reader, DataConfig(), 1, 0), 20)
+    source = _source(pair_dir)
+    indices = _indices(_train_batches(source, DataConfig(), 1, 0), 20)
     epochs = [tuple(indices[start : start + 5]) for start in range(0, 20, 5)]
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len(set(epochs)) > 1
 
 
 def test_draws_depend_on_the_seed(pair_dir):
-    reader = _reader(pair_dir)
+    source = _source(pair_dir)
     first, second = (
-        next(iter(_train_batches(reader, DataConfig(batch_size=5), seed, 0)))
+        next(iter(_train_batches(source, DataConfig(batch_size=5), seed, 0)))
         for seed in (1, 2)
     )
     assert not np.array_equal(first[1], second[1])
@@ -188,17 +188,17 @@ def test_draws_depend_on_the_seed(pair_dir):
 
 @pytest.mark.parametrize("lab", [False, True])
 def test_starting_at_a_position_repeats_the_unbroken_run(pair_dir, lab):
-    reader = _reader(pair_dir, PairConfig(lab))
+    source = _source(pair_dir, PairConfig(lab))
     two = DataConfig(batch_size=2)
-    unbroken = list(_train_batches(reader, two, 7, 0).take(4))
-    resumed = list(_train_batches(reader, two, 7, 6).take(1))
+    unbroken = list(_train_batches(source, two, 7, 0).take(4))
+    resumed = list(_train_batches(source, two, 7, 6).take(1))
     for expected, got in zip(unbroken[3], resumed[0], strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
 def test_train_batches_are_whole_and_run_over_the_epochs_border(pair_dir):
-    reader = _reader(pair_dir)
-    batches = _train_batches(reader, DataConfig(batch_size=3), 1, 0)
+    source = _source(pair_dir)
+    batches = _train_batches(source, DataConfig(batch_size=3), 1, 0)
     assert batches.element_spec[1].shape == (3, 256, 256, 3)
     assert sorted(_indices(batches, 5)) == sorted([0, 1, 2, 3, 4] * 3)
 
@@ -247,7 +247,7 @@ def test_sides_are_scaled_and_cropped_each_by_its_own_size():
 
 def test_test_batches_have_each_example_once_in_order(pair_dir):
     dataset = data.ordered_batches(
-        _reader(pair_dir), PAIR, DataConfig(batch_size=2), 256
+        _source(pair_dir), PAIR, DataConfig(batch_size=2), 256
     )
     assert _indices(dataset, 100) == [0, 1, 2, 3, 4]
     assert [len(batch[0]) for batch in dataset] == [2, 2, 1]
@@ -255,12 +255,12 @@ def test_test_batches_have_each_example_once_in_order(pair_dir):
 
 def test_lab_is_split_before_resizing(photo_dir):
     pair = PairConfig(lab_colorization=True)
-    reader = _reader(photo_dir, pair)
+    source = _source(photo_dir, pair)
     _, inputs, targets = next(
-        iter(data.ordered_batches(reader, pair, DataConfig(), 256))
+        iter(data.ordered_batches(source, pair, DataConfig(), 256))
     )
     assert inputs.shape == (1, 256, 256, 1) and targets.shape == (1, 256, 256, 2)
-    (image,) = reader.read(0)
+    (image,) = source.read(0)
     lightness, _ = pairs.from_photograph(image, pair)
     resized = images.resize_area(lightness, (256, 256))
     np.testing.assert_allclose(inputs[0], resized, atol=1e-6)
@@ -268,34 +268,34 @@ def test_lab_is_split_before_resizing(photo_dir):
 
 def test_without_a_size_examples_keep_their_own(photo_dir):
     pair = PairConfig(lab_colorization=True)
-    dataset = data.ordered_batches(_reader(photo_dir, pair), pair, DataConfig(), None)
+    dataset = data.ordered_batches(_source(photo_dir, pair), pair, DataConfig(), None)
     assert [batch[1].shape[1:3] for batch in dataset] == [(60, 90), (91, 61)]
 
 
-def test_the_reader_gives_what_tensorflow_reads_as_in_the_original(pair_dir):
-    reader = _reader(pair_dir)
-    for index, example in enumerate(reader.examples):
+def test_the_source_gives_what_tensorflow_reads_as_in_the_original(pair_dir):
+    source = _source(pair_dir)
+    for index, example in enumerate(source.examples):
         whole = tf.image.convert_image_dtype(
             tf.io.decode_image(example.paths[0].read_bytes()), tf.float32
         )
-        a, b = reader.read(index)
+        a, b = source.read(index)
         np.testing.assert_array_equal(a, whole[:, :64])
         np.testing.assert_array_equal(b, whole[:, 64:])
 
 
 def _damage_after_checking(folder, config):
-    reader = _reader(folder, config=config)
-    path = reader.examples[3].paths[0]
+    source = _source(folder, config=config)
+    path = source.examples[3].paths[0]
     path.write_bytes(path.read_bytes()[:100])
-    return reader, path
+    return source, path
 
 
 def test_a_file_damaged_later_is_named_when_it_is_reached(pair_dir, tmp_path):
     folder = shutil.copytree(pair_dir, tmp_path / "pairs")
-    reader, path = _damage_after_checking(folder, DataConfig())
+    source, path = _damage_after_checking(folder, DataConfig())
     with pytest.raises(tf.errors.OpError):
-        list(data.ordered_batches(reader, PAIR, DataConfig(), 256))
-    assert path.name in str(reader.error())
+        list(data.ordered_batches(source, PAIR, DataConfig(), 256))
+    assert path.name in str(source.error())
 
 
 def test_a_file_damaged_later_is_skipped_and_named_where_that_is_asked(
@@ -303,13 +303,13 @@ def test_a_file_damaged_later_is_skipped_and_named_where_that_is_asked(
 ):
     folder = shutil.copytree(pair_dir, tmp_path / "pairs")
     config = DataConfig(on_bad_image="skip", batch_size=5)
-    reader, path = _damage_after_checking(folder, config)
+    source, path = _damage_after_checking(folder, config)
 
-    tested = list(data.ordered_batches(reader, PAIR, config, 256))
+    tested = list(data.ordered_batches(source, PAIR, config, 256))
     assert tested[0][0].numpy().tolist() == [0, 1, 2, 4]
-    trained = _train_batches(reader, config, 1, 0).take(3)
+    trained = _train_batches(source, config, 1, 0).take(3)
     assert [len(batch[0]) for batch in trained] == [5, 5, 5]  # another took its place
-    assert reader.count_problems() == "1 of 5 examples"
+    assert source.count_problems() == "1 of 5 examples"
     printed = capsys.readouterr().out
     assert printed.count("skipped: ") == 1 and path.name in printed
 
@@ -321,7 +321,7 @@ def test_several_channels_come_from_arrays(tmp_path):
     pair = PairConfig(input_channels=5, target_channels=1)
     config = DataConfig(input_dir="a", target_dir="b")
     examples = data.find_examples(tmp_path / "a", tmp_path / "b")
-    reader = data.Reader(examples, config, pair)
-    _, inputs, targets = next(iter(data.ordered_batches(reader, pair, config, 8)))
+    source = data.FileSource(examples, config, pair)
+    _, inputs, targets = next(iter(data.ordered_batches(source, pair, config, 8)))
     assert inputs.shape == (1, 8, 8, 5) and targets.shape == (1, 8, 8, 1)
     np.testing.assert_allclose(inputs, 0.2 * 2 - 1, atol=1e-6)

@@ -150,7 +150,7 @@ def test_a_file_damaged_in_training_saves_first(
     (folder / "3.JPG").write_bytes(b"hello")
     from pix2pix_tf import data
 
-    monkeypatch.setattr(data.reading, "MAX_CHECKED", 2)
+    monkeypatch.setattr(data.source, "MAX_CHECKED", 2)
     status, out, err = _train(
         capsys, tmp_path / "run", "--input_dir", folder, "--max_steps", 9,
         "--seed", _seed_that_starts_well(folder),

@@ -378,7 +378,7 @@ def _find_images(request, pair):
             folder = samples.sample_dir(pair.lab_colorization, split)
         try:
             examples = data.find_examples(folder)
-            data.Reader(examples, config.DataConfig(), pair).check()
+            data.FileSource(examples, config.DataConfig(), pair).check()
         except UsageError as error:
             raise UsageError(str(error).replace("--input_dir", flag)) from None
         found.append((Path(folder).absolute(), examples))

@@ -1,18 +1,21 @@
 """From files to batches: which examples there are, their reading, order and crops.
 
-`examples` finds and pairs files, `reading` reads one example, `batches` puts them in
-order, flips, scales, crops and batches them.
+`examples` finds and pairs files, `source` reads them in order or shuffled, `batches`
+flips, scales, crops and batches them.
 """
 
-from pix2pix_tf.data.batches import ordered_batches, shuffled, train_batches
-from pix2pix_tf.data.examples import Example, find_examples
-from pix2pix_tf.data.reading import Reader
+from pix2pix_tf.data.batches import ordered_batches, train_batches
+from pix2pix_tf.data.examples import Example, find_examples, join_problems
+from pix2pix_tf.data.source import FileSource, shuffled, size_text, split_halves
 
 __all__ = [
     "Example",
-    "Reader",
+    "FileSource",
     "find_examples",
+    "join_problems",
     "ordered_batches",
     "shuffled",
+    "size_text",
+    "split_halves",
     "train_batches",
 ]

@@ -1,8 +1,4 @@
-"""From examples to batches: order, flip, scale, crop.
-
-Every random draw is stateless: it depends on the seed, the epoch and the example only,
-so that training may go on at any position as if it had never stopped.
-"""
+"""From a source's examples to batches: flip, scale, crop."""
 
 import tensorflow as tf
 
@@ -10,11 +6,11 @@ from pix2pix_tf import images, pairs
 from pix2pix_tf.flags import sides
 
 
-def train_batches(reader, pair, data, crop_size, seed, position):
+def train_batches(source, pair, data, crop_size, seed, position):
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
-        reader: Reader.
+        source: data.FileSource, or another with its methods.
         pair: PairConfig.
         data: DataConfig.
         crop_size: Size.
@@ -27,43 +23,23 @@ def train_batches(reader, pair, data, crop_size, seed, position):
         they run on over the border of an epoch, as the original's do.
     """
 
-    def load(index, example_seed):
-        inputs, targets = _load(reader.read_or_next, reader, index, pair)
+    def load(index, example_seed, *pictures):
+        inputs, targets = _to_tensors(pictures, pair)
         inputs, targets = augment(inputs, targets, data, crop_size, example_seed)
         return index, *_set_shapes((inputs, targets), crop_size)
 
-    examples = shuffled(len(reader.examples), seed, position)
+    examples = source.shuffled(seed, position)
     batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
         data.batch_size, drop_remainder=True
     )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def shuffled(num_examples, seed, position):
-    """Returns an endless tf.data.Dataset of indices, each epoch in its own order.
-
-    Args:
-        num_examples: int, in an epoch.
-        seed, position: int, as in `train_batches`.
-
-    Returns:
-        Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].
-    """
-
-    def example_at(position):
-        epoch_seed = tf.random.fold_in([seed, 0], position // num_examples)
-        rank, last = position % num_examples, num_examples - 1
-        index = tf.random.experimental.index_shuffle(rank, epoch_seed, last)
-        return index, tf.random.fold_in(epoch_seed, index)
-
-    return tf.data.Dataset.range(position, tf.int64.max).map(example_at)
-
-
-def ordered_batches(reader, pair, data, size):
+def ordered_batches(source, pair, data, size):
     """Returns a tf.data.Dataset of every example once, in order.
 
     Args:
-        reader: Reader.
+        source: as `train_batches`.
         pair: PairConfig.
         data: DataConfig.
         size: Size to scale to, or None to leave each example's own.
@@ -73,8 +49,8 @@ def ordered_batches(reader, pair, data, size):
         inputs) for inputs alone; the last batch may be short.
     """
 
-    def load(index):
-        tensors = _load(reader.read, reader, index, pair)
+    def load(index, *pictures):
+        tensors = _to_tensors(pictures, pair)
         if data.inputs_only:
             tensors = tensors[:1]
         if size is not None:
@@ -82,10 +58,7 @@ def ordered_batches(reader, pair, data, size):
             tensors = _set_shapes(tensors, size)
         return index, *tensors
 
-    indices = tf.data.Dataset.range(len(reader.examples))
-    examples = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if data.on_bad_image == "skip":
-        examples = examples.ignore_errors()
+    examples = source.ordered().map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return examples.batch(data.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -116,12 +89,8 @@ def augment(inputs, targets, data, crop_size, seed):
     return both[..., :num_inputs], both[..., num_inputs:]
 
 
-def _load(read, reader, index, pair):
-    """Reads one example into its tensors, float32 [height, width, channels]."""
-    types = [tf.float32] * reader.num_pictures
-    pictures = tf.numpy_function(read, [index], types, stateful=False)
-    for picture, channels in zip(pictures, reader.channels, strict=True):
-        picture.set_shape([None, None, channels])
+def _to_tensors(pictures, pair):
+    """Returns inputs and, where there are any, targets of an example's pictures."""
     if pair.lab_colorization:
         return pairs.from_photograph(pictures[0], pair)
     if len(pictures) == 1:

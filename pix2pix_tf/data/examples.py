@@ -26,8 +26,7 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
     """Finds the examples of a folder, or of two, sorted.
 
     One folder is taken flat, by number where all its stems are numbers. Two folders are
-    paired by the path under each without the suffix, sub-folders too, in the order of
-    these.
+    paired by the path under each without the suffix, sub-folders too.
 
     Args:
         input_dir: folder path.
@@ -65,9 +64,12 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
 
 
 def sort_paths(paths):
-    """Returns paths in order: by number where all stems are numbers, else by name."""
+    """Returns paths in order: by number where all stems are numbers, else by name.
+
+    Folders stay together.
+    """
     if all(path.stem.isdecimal() for path in paths):
-        return sorted(paths, key=lambda path: (int(path.stem), path.name))
+        return sorted(paths, key=lambda path: (path.parent, int(path.stem), path.name))
     return sorted(paths)
 
 

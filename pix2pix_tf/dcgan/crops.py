@@ -4,23 +4,19 @@ All pictures are held in memory, scaled: 12 KB each at 64x64.
 """
 
 import concurrent.futures
-import logging
 import os
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import data, images, samples
+from pix2pix_tf import data, datasets, formats, images, samples
 from pix2pix_tf.config import DataConfig, PairConfig, UsageError
 from pix2pix_tf.dcgan.options import SIZE
-from pix2pix_tf.formats import to_float
 
 # As for colorization: one picture a file, of any width.
 ONE_PICTURE = PairConfig(lab_colorization=True)
 FILE_CONFIG = DataConfig()
-MAX_RETRIES = 2  # of each download
 
 
 class Pictures(NamedTuple):
@@ -52,11 +48,11 @@ def read(config):
         return join(_dataset_pictures(config.dataset, config.scale_size))
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
-    reader = data.Reader(data.find_examples(folder), FILE_CONFIG, ONE_PICTURE)
+    source = data.FileSource(data.find_examples(folder), FILE_CONFIG, ONE_PICTURE)
 
     def read_one(index):
         try:
-            (picture,) = reader.read(index)
+            (picture,) = source.read(index)
         except UsageError:
             return None
         if is_sample:  # the photograph, without the labels on its right
@@ -64,9 +60,9 @@ def read(config):
         return scale(picture, config.scale_size)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        pictures = list(pool.map(read_one, range(len(reader.examples))))
-    if reader.problems:
-        raise reader.error()
+        pictures = list(pool.map(read_one, range(len(source))))
+    if source.problems:
+        raise source.error()
     return join(pictures)
 
 
@@ -76,19 +72,19 @@ def scale(picture, scale_size):
     Smaller pictures stay as they are, or grow until a crop fits.
 
     Args:
-        picture: float32 [height, width, 1 or 3], in [0, 1].
+        picture: float32 [height, width, 3], in [0, 1].
         scale_size: int, pixels.
 
     Returns:
         numpy uint8 [new height, new width, 3].
     """
-    height, width, channels = picture.shape
+    height, width, _ = picture.shape
     short = min(height, width)
     new_short = max(SIZE, min(short, scale_size))
     if new_short != short:
         sides = [round(side * new_short / short) for side in (height, width)]
         picture = images.resize_area(picture, sides)
-    return np.repeat(images.to_uint8(picture), 3 // channels, axis=-1)
+    return images.to_uint8(picture).numpy()
 
 
 def join(pictures):
@@ -147,44 +143,16 @@ def random_crop(picture, flip, seed):
 
 
 def _dataset_pictures(name, scale_size):
-    """Returns the training images of a tensorflow_datasets data set, scaled.
+    """Returns the training images of a data set that `datasets.load` knows, scaled."""
+    builder = datasets.load(name)
+    from pix2pix_tf.datasets import records  # here: slow, and wanted by nobody else
 
-    It is looked for in ~/tensorflow_datasets, or where TFDS_DATA_DIR says, and
-    downloaded where it is not there.
-    """
-    try:
-        import tensorflow_datasets as tfds  # here: slow, and wanted by nobody else
-        from tensorflow_datasets.core.download import downloader
-    except ImportError as error:
+    if "image" not in records.image_names(builder):
         raise UsageError(
-            f"--dataset {name} needs tensorflow_datasets ({error}): pip install "
-            "tensorflow-datasets importlib_resources"
-        ) from None
-    try:
-        builder = tfds.builder(name)
-    except tfds.core.DatasetNotFoundError:
-        raise UsageError(
-            f"--dataset {name} is not known to tensorflow_datasets: wanted a name of "
-            "its catalog, such as svhn_cropped"
-        ) from None
-    # Its ten retries would keep one waiting for minutes where there is no network.
-    downloader.MAX_RETRIES = MAX_RETRIES
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # network, checksum, disk, a package of its own missing
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"--dataset {name} is not prepared in {builder.data_dir} and cannot be "
-            f"downloaded ({reason}): give --input_dir a folder of images"
-        ) from None
-    features = dict(builder.info.features.items())
-    image = features.get("image")
-    if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
-        raise UsageError(
-            f"--dataset {name} has no RGB or gray images: it has {', '.join(features)}"
+            f"--dataset {name} has no RGB or gray images: it has "
+            + ", ".join(builder.info.features)
         )
-    examples = tfds.as_numpy(builder.as_dataset(split="train"))
-    return [scale(to_float(example["image"]), scale_size) for example in examples]
+    return [
+        scale(formats.from_bytes(record["image"].numpy()), scale_size)
+        for record in records.records(builder, "train")
+    ]

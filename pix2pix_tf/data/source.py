@@ -1,12 +1,15 @@
-"""Reading one example: its files become pictures A and B, or the file is named.
+"""Where examples come from: files, read in any order, and named where they fail.
 
 In: what an example's files must be, and what is done about those that are not. Not in:
-tensors, order, crops.
+scaling, crops, batches.
 """
 
 import concurrent.futures
 import itertools
 import os
+from collections import Counter
+
+import tensorflow as tf
 
 from pix2pix_tf import formats
 from pix2pix_tf.config import UsageError
@@ -16,8 +19,8 @@ from pix2pix_tf.files import printable
 MAX_CHECKED = 5000  # examples; above, a damaged file is found when it is reached
 
 
-class Reader:
-    """Reads examples by their index, and remembers those that it could not read.
+class FileSource:
+    """Reads examples from files, and remembers those that it could not read.
 
     Attributes:
         examples: list of Example.
@@ -29,12 +32,65 @@ class Reader:
     def __init__(self, examples, data, pair):
         """Takes a list of Example, DataConfig and PairConfig."""
         self.examples = examples
+        self.num_pictures = 1 if data.inputs_only or pair.lab_colorization else 2
         self.problems = {}
         self._num_found = len(examples)
         self._pair = pair
         self._inputs_only = data.inputs_only
         self._is_skipping = data.on_bad_image == "skip"
-        self.num_pictures = 1 if data.inputs_only or pair.lab_colorization else 2
+
+    def __len__(self):
+        return len(self.examples)
+
+    def name(self, index):
+        """Returns what the pictures of an example are called."""
+        return self.examples[index].name
+
+    def shuffled(self, seed, position):
+        """Returns an endless Dataset of examples, each epoch in its own order.
+
+        Args:
+            seed, position: as `shuffled` takes them.
+
+        Returns:
+            Dataset of (index, seed of the example in this epoch, *pictures): int64
+            scalar, int [2], and float32 [height, width, channels] in [0, 1].
+        """
+
+        def load(index, example_seed):
+            return index, example_seed, *self._pictures(self.read_or_next, index)
+
+        places = shuffled(len(self), seed, position)
+        return places.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def ordered(self):
+        """Returns a Dataset of (index, *pictures), as `shuffled`, each once in order.
+
+        With `--on_bad_image skip` those that cannot be used are left out.
+        """
+        indices = tf.data.Dataset.range(len(self))
+        examples = indices.map(
+            lambda index: (index, *self._pictures(self.read, index)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return examples.ignore_errors() if self._is_skipping else examples
+
+    def count_sizes(self):
+        """Returns Counter of `WIDTHxHEIGHT, N channels` of the first files."""
+        paths = itertools.chain.from_iterable(
+            example.paths for example in self.examples
+        )
+        sizes = (formats.probe(path) for path in itertools.islice(paths, MAX_CHECKED))
+        return Counter(size_text(*size) for size in sizes)
+
+    def _pictures(self, read, index):
+        """Reads one example inside a graph, by a function of an index."""
+        types = [tf.float32] * self.num_pictures
+        pictures = tf.numpy_function(read, [index], types, stateful=False)
+        return [
+            tf.ensure_shape(picture, [None, None, channels])
+            for picture, channels in zip(pictures, self.channels, strict=True)
+        ]
 
     @property
     def channels(self):
@@ -129,18 +185,10 @@ class Reader:
     def _read_halves(self, path):
         """Reads pictures A and B side by side."""
         channels = self.channels
-        image = self._read_file(path, max(channels))
-        height, width, _ = image.shape
-        if width < 2 or width % 2:
-            raise UsageError(
-                f"{printable(path)} is {width} pixels wide and {height} high: two "
-                "pictures side by side need an even width"
-            )
-        halves = image[:, : width // 2], image[:, width // 2 :]
-        return [
-            formats.fit_channels(half, count)
-            for half, count in zip(halves, channels, strict=True)
-        ]
+        try:
+            return split_halves(self._read_file(path, max(channels)), channels)
+        except formats.ImageError as error:
+            raise UsageError(f"{printable(path)} {error}") from None
 
     def _read_two(self, paths):
         """Reads pictures A and B from two files."""
@@ -155,3 +203,55 @@ class Reader:
                 f"{sizes[1]}: wanted one size"
             )
         return [a, b]
+
+
+def size_text(height, width, channels):
+    """Returns a picture's size as text: `WIDTHxHEIGHT, N channels`."""
+    return f"{width}x{height}, {channels} channel" + "s" * (channels > 1)
+
+
+def split_halves(image, channels):
+    """Returns pictures A and B of one with both side by side.
+
+    Args:
+        image: numpy float32 [height, width, channels], in [0, 1].
+        channels: (of A, of B).
+
+    Raises:
+        formats.ImageError: the width is odd, or the channels cannot be fitted.
+    """
+    height, width, _ = image.shape
+    if width < 2 or width % 2:
+        raise formats.ImageError(
+            f"is {width} pixels wide and {height} high: two pictures side by side need "
+            "an even width"
+        )
+    halves = image[:, : width // 2], image[:, width // 2 :]
+    return [
+        formats.fit_channels(half, count)
+        for half, count in zip(halves, channels, strict=True)
+    ]
+
+
+def shuffled(num_examples, seed, position):
+    """Returns an endless Dataset of indices, each epoch in an order of its own.
+
+    Every draw is stateless: it depends on the seed, the epoch and the example only, so
+    that training may go on at any position as if it had never stopped.
+
+    Args:
+        num_examples: int, in an epoch.
+        seed: int, in [0, 2**31).
+        position: int, how many examples training has already seen.
+
+    Returns:
+        Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].
+    """
+
+    def example_at(position):
+        epoch_seed = tf.random.fold_in([seed, 0], position // num_examples)
+        rank, last = position % num_examples, num_examples - 1
+        index = tf.random.experimental.index_shuffle(rank, epoch_seed, last)
+        return index, tf.random.fold_in(epoch_seed, index)
+
+    return tf.data.Dataset.range(position, tf.int64.max).map(example_at)

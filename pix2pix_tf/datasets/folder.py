@@ -1,0 +1,123 @@
+"""The TFDS builder `pix2pix_folder`: a person's own pictures, or pairs of them.
+
+Files are stored as they are and in the order in which training reads a folder, so that
+both ways give the same examples under the same numbers.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from pix2pix_tf import data
+from pix2pix_tf.config import DataConfig, PairConfig, UsageError
+from pix2pix_tf.datasets import FOLDER_BUILDER
+from pix2pix_tf.files import printable
+
+SUFFIXES = (".jpg", ".jpeg", ".png")  # TFDS stores no others
+SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(eq=False)
+class FolderConfig(tfds.core.BuilderConfig):
+    """One data set: its name and the folders that it is made from."""
+
+    input_dir: str | None = None
+    target_dir: str | None = None
+
+
+class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
+    """Pictures, or pairs of them, from one's own folders."""
+
+    name = FOLDER_BUILDER
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "The files as they are."}
+
+    @property
+    def advice(self):
+        """What to do where it cannot be written."""
+        return "nothing is left of it; put that right and run the command again"
+
+    def _info(self):
+        names = ["image"]
+        if self.builder_config is not None and self.builder_config.target_dir:
+            names = ["input", "target"]
+        features = {
+            name: tfds.features.Image(shape=(None, None, 3)) for name in names
+        } | {"name": tfds.features.Text()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,  # the order of the files; training shuffles
+        )
+
+    def _split_generators(self, dl_manager):
+        config = self.builder_config
+        splits = find_splits(config.input_dir, config.target_dir)
+        for examples in splits.values():
+            check_examples(examples)
+        return {
+            split: self._generate_examples(examples)
+            for split, examples in splits.items()
+        }
+
+    def _generate_examples(self, examples):
+        # TFDS sorts by these keys in 1000 buckets of 0 to 2 ** 128: keys that are far
+        # apart fill all of them, where 0, 1, 2, ... would fill one, held in memory.
+        step = 2**128 // len(examples)
+        for index, example in enumerate(examples):
+            yield index * step, to_record(example)
+
+
+def find_splits(input_dir, target_dir=None):
+    """Returns the examples of one folder, or of two that go together.
+
+    Args:
+        input_dir: folder of images; or one with sub-folders train, val or test of them.
+        target_dir: None, or a folder with one image for each of `input_dir`'s, as
+            `data.find_examples` pairs them; with the same sub-folders.
+
+    Returns:
+        {split: [data.Example]}, in the order in which training reads a folder.
+
+    Raises:
+        UsageError: there are no images, they do not go together, or cannot be stored.
+    """
+    names = [name for name in SPLITS if Path(input_dir, name).is_dir()]
+    folders = {name: name for name in names} or {"train": "."}
+    splits = {}
+    for split, name in folders.items():
+        targets = None if target_dir is None else Path(target_dir, name)
+        splits[split] = data.find_examples(Path(input_dir, name), targets)
+    refused = [
+        printable(path)
+        for examples in splits.values()
+        for example in examples
+        for path in example.paths
+        if path.suffix.lower() not in SUFFIXES
+    ]
+    if refused:
+        raise UsageError(
+            f"only {', '.join(SUFFIXES)} files can be stored, convert these by "
+            "tools/process.py: " + data.join_problems(refused)
+        )
+    return splits
+
+
+def to_record(example):
+    """Returns a data.Example as TFDS stores it: the files' paths, and the name."""
+    keys = ("image",) if len(example.paths) == 1 else ("input", "target")
+    record = dict(zip(keys, map(str, example.paths), strict=True))
+    return record | {"name": printable(example.name)}
+
+
+def check_examples(examples):
+    """Decodes all files before any of them is written.
+
+    Raises:
+        UsageError: it names those that cannot be decoded, and pairs of two sizes.
+    """
+    # One picture a file, or two of one size.
+    pair = PairConfig(lab_colorization=len(examples[0].paths) == 1)
+    data.FileSource(examples, DataConfig(), pair).check()

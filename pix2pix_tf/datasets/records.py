@@ -1,0 +1,93 @@
+"""The records of a prepared data set, with images still encoded."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from pix2pix_tf.config import UsageError
+from pix2pix_tf.datasets import first_line
+
+
+def records(builder, split):
+    """Returns the examples of a split, each once, always in the same order.
+
+    Args:
+        builder: tfds.core.DatasetBuilder, prepared.
+        split: str, as TFDS reads it: `train`, `train[:10%]`, `train+val`.
+
+    Returns:
+        tf.data.Dataset of {feature: tensor}; of `image_names` the bytes of their files.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    if has_random_access(builder):  # TFDS has no as_dataset for these
+        count, read = reader(builder, split)
+        return tf.data.Dataset.range(count).map(read)
+    with _usage_errors(builder, split):
+        return builder.as_dataset(
+            split=split,
+            decoders=_decoders(builder),
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            shuffle_files=False,
+        )
+
+
+def reader(builder, split):
+    """Returns a way to any example of a split, for use in tf.data.
+
+    Args:
+        builder: tfds.core.DatasetBuilder, for which `has_random_access`.
+        split: str, as in `records`.
+
+    Returns:
+        (count, read): int, and a function from an int64 scalar tensor in [0, count) to
+        {feature: tensor} as in `records`, which has them in this order.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    with _usage_errors(builder, split):
+        source = builder.as_data_source(
+            split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+    features, decoders = builder.info.features, _decoders(builder)
+
+    def read(index):
+        example = tf.numpy_function(lambda i: source[int(i)], [index], tf.string)
+        example = tf.ensure_shape(example, [])
+        return features.deserialize_example(example, decoders=decoders)
+
+    return len(source), read
+
+
+def has_random_access(builder):
+    """Returns whether `reader` can read it: array_record files, not tfrecord."""
+    return builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
+
+
+def image_names(builder):
+    """Returns the names of the features that are RGB or gray images of 8 bits."""
+    return [
+        name
+        for name, feature in sorted(builder.info.features.items())
+        if isinstance(feature, tfds.features.Image)
+        and feature.shape[-1] in (1, 3)
+        and feature.dtype == np.uint8
+    ]
+
+
+def _decoders(builder):
+    return {name: tfds.decode.SkipDecoding() for name in image_names(builder)}
+
+
+@contextlib.contextmanager
+def _usage_errors(builder, split):
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{builder.info.full_name} has no split {split}: {first_line(error)}"
+        ) from None

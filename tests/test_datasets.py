@@ -1,0 +1,548 @@
+"""Data sets of tensorflow_datasets: the paper's, one's own folders, and by name."""
+
+import functools
+import http.server
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+from pathlib import Path
+from urllib.request import urlretrieve
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from pix2pix_tf import config, data, datasets, images, train
+from pix2pix_tf.config import DataConfig, PairConfig
+from pix2pix_tf.datasets import __main__ as command
+from pix2pix_tf.datasets import addresses, folder, paper, records
+from pix2pix_tf.datasets.source import RecordSource
+from tests.conftest import TINY, write_image
+
+SPLITS = ("train", "val", "test")
+
+
+def _write_archive_folder(parent, name, splits):
+    """Writes NAME/<split>/*.jpg, one file more in each split; returns NAME's path."""
+    for number, split in enumerate(splits, 1):
+        split_dir = parent / name / split
+        split_dir.mkdir(parents=True)
+        for stem in range(1, number + 2):
+            write_image(split_dir / f"{stem}.jpg", 8, 16, seed=10 * number + stem)
+    return parent / name
+
+
+@pytest.fixture(scope="module")
+def shoes_dir(tmp_path_factory):
+    """edges2shoes, as its archive unpacks."""
+    parent = tmp_path_factory.mktemp("paper")
+    return _write_archive_folder(parent, "edges2shoes", ("train", "val"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, shoes_dir):
+    """Serves edges2shoes.tar.gz, and a facades.tar.gz of another size; its address."""
+    served = tmp_path_factory.mktemp("server")
+    for name in ("edges2shoes", "facades"):
+        with tarfile.open(served / f"{name}.tar.gz", "w:gz") as archive:
+            archive.add(shoes_dir, name)
+    handler = functools.partial(_QuietHandler, directory=served)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def _run(*arguments):
+    return command.main([str(argument) for argument in arguments])
+
+
+def _names(builder, split):
+    return [r["name"].numpy().decode() for r in records.records(builder, split)]
+
+
+class _BuilderTestCase(tfds.testing.DatasetBuilderTestCase):
+    """TFDS's own checks of a builder, on folders made here."""
+
+    __test__ = False
+    SPLITS = {"train": 2, "val": 3, "test": 4}
+    # The forbidden functions are those that only local folders need, as ours are.
+    MOCK_OUT_FORBIDDEN_OS_FUNCTIONS = False
+
+    @classmethod
+    def setUpClass(cls):
+        cls.EXAMPLE_DIR = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.EXAMPLE_DIR)
+        super().setUpClass()
+
+
+class Pix2pixTest(_BuilderTestCase):
+    __test__ = True
+    DATASET_CLASS = paper.Pix2pix
+    BUILDER_CONFIG_NAMES_TO_TEST = ["facades", "night2day"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name in cls.BUILDER_CONFIG_NAMES_TO_TEST:
+            _write_archive_folder(Path(cls.EXAMPLE_DIR), name, SPLITS)
+
+
+class Pix2pixFolderTest(_BuilderTestCase):
+    __test__ = True
+    DATASET_CLASS = folder.Pix2pixFolder
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        parent = Path(cls.EXAMPLE_DIR)
+        ours = str(_write_archive_folder(parent, "a", SPLITS))
+        theirs = str(_write_archive_folder(parent, "b", SPLITS))
+        cls.BUILDER_CONFIG_NAMES_TO_TEST = [
+            folder.FolderConfig(name="single", input_dir=ours),
+            folder.FolderConfig(name="pairs", input_dir=ours, target_dir=theirs),
+        ]
+
+
+def test_the_table_has_the_papers_six_data_sets():
+    assert set(addresses.ARCHIVES) == {
+        "facades",
+        "cityscapes",
+        "maps",
+        "edges2shoes",
+        "edges2handbags",
+        "night2day",
+    }
+    for name, archive in addresses.ARCHIVES.items():
+        assert archive.file == f"{name}.tar.gz" and archive.splits[0] == "train"
+    wanted = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/maps.tar.gz"
+    assert addresses.make_url("maps.tar.gz") == wanted
+    assert addresses.make_url("a.tar.gz", "http://b") == "http://b/a.tar.gz"
+
+
+def test_a_file_that_is_not_the_archive_is_told_by_size_then_by_sha256(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1.
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    archive = addresses.Archive("x.tar.gz", ("train",), sha256, 3)
+    assert addresses.find_problem(path, archive) is None
+    assert "3 bytes" in addresses.find_problem(path, archive._replace(size=4))
+    assert sha256 in addresses.find_problem(path, archive._replace(sha256="0"))
+
+
+def test_a_data_set_of_the_paper_is_downloaded_and_kept_as_its_files(
+    capsys, tmp_path, server, shoes_dir
+):
+    arguments = ["--paper", "edges2shoes", "--base_url", server]
+    assert _run(*arguments, "--data_dir", tmp_path) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].startswith("pix2pix/edges2shoes/1.0.0 in ")
+    assert printed[2].startswith("train: 2 examples, ") and printed[3][:6] == "val: 3"
+    assert printed[4].endswith(
+        "python -m pix2pix_tf.train --mode train --dataset pix2pix:edges2shoes"
+    )
+    builder = datasets.load("pix2pix:edges2shoes", tmp_path)
+    assert builder.info.features["image"].shape == (None, None, 3)
+    stored = {
+        record["name"].numpy().decode(): record["image"].numpy()
+        for record in records.records(builder, "val")
+    }
+    files = {path.name: path.read_bytes() for path in (shoes_dir / "val").iterdir()}
+    assert stored == files
+
+
+def test_an_archive_put_there_by_hand_gives_what_its_folder_gives(
+    tmp_path, server, shoes_dir
+):
+    by_hand = tmp_path / "by_hand"
+    by_hand.mkdir()
+    urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand / "edges2shoes.tar.gz")
+    shards = []
+    for name, manual_dir in (("a", by_hand), ("b", shoes_dir.parent)):
+        arguments = ["--paper", "edges2shoes", "--file_format", "tfrecord"]
+        arguments += ["--base_url", "http://127.0.0.1:9"]  # it is not asked
+        arguments += ["--data_dir", tmp_path / name, "--manual_dir", manual_dir]
+        assert _run(*arguments) == 0
+        [shard] = (tmp_path / name).rglob("*train.tfrecord*")
+        shards.append(shard.read_bytes())
+    assert shards[0] == shards[1]
+
+
+def test_a_wrong_archive_is_refused_and_not_kept(capsys, tmp_path, server):
+    arguments = ["--paper", "facades", "--base_url", server, "--data_dir", tmp_path]
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "facades.tar.gz has 30168306: download it again" in line
+    assert not list(tmp_path.rglob("*.tar.gz")) and not list(tmp_path.rglob("1.0.0*"))
+
+
+@pytest.mark.parametrize("cut", [50, 500, 1500, 2500])
+def test_an_archive_that_is_cut_short_is_told(capsys, tmp_path, server, cut):
+    by_hand = tmp_path / "by_hand" / "edges2shoes.tar.gz"
+    by_hand.parent.mkdir()
+    urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand)
+    by_hand.write_bytes(by_hand.read_bytes()[:-cut])
+    arguments = ["--paper", "edges2shoes", "--manual_dir", by_hand.parent]
+    assert _run(*arguments, "--data_dir", tmp_path / "out") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "edges2shoes.tar.gz is damaged (" in line and "download it again" in line
+
+
+def test_an_archive_of_another_data_set_is_told(capsys, tmp_path, server):
+    by_hand = tmp_path / "by_hand" / "edges2handbags.tar.gz"
+    by_hand.parent.mkdir()
+    urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand)
+    arguments = ["--paper", "edges2handbags", "--manual_dir", by_hand.parent]
+    assert _run(*arguments, "--data_dir", tmp_path / "out") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "edges2handbags.tar.gz has no edges2handbags/train/*.jpg" in line
+
+
+def test_an_address_without_the_archive_is_told_in_one_line(capsys, tmp_path, server):
+    arguments = ["--paper", "maps", "--base_url", server, "--data_dir", tmp_path]
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "HTTP code: 404" in line and "--manual_dir DIR reads maps.tar.gz" in line
+
+
+@pytest.mark.parametrize("file_format", datasets.FILE_FORMATS)
+def test_a_folder_becomes_records_of_its_files_in_trainings_order(
+    capsys, tmp_path, pair_dir, file_format
+):
+    arguments = ["--input_dir", pair_dir, "--name", "mine", "--data_dir", tmp_path]
+    arguments += ["--file_format", file_format, "--num_shards", 2]
+    assert _run(*arguments) == 0
+    assert f"2 {file_format} files" in capsys.readouterr().out
+    builder = datasets.load("mine", tmp_path)
+    paths = [example.paths[0] for example in data.find_examples(pair_dir)]
+    assert _names(builder, "train") == [path.stem for path in paths]
+    stored = [r["image"].numpy() for r in records.records(builder, "train")]
+    assert stored == [path.read_bytes() for path in paths]
+    assert images.decode(stored[0]).shape == (64, 128, 3)
+    assert _names(builder, "train[1:3]") == [path.stem for path in paths[1:3]]
+    with pytest.raises(config.UsageError, match="no split val"):
+        records.records(builder, "val")
+    # It is a data set like any other, for those who have none of this code.
+    theirs = tfds.builder("pix2pix_folder/mine", data_dir=tmp_path)
+    assert theirs.info.splits["train"].num_examples == 5
+
+
+def test_the_order_is_kept_where_tfds_sorts_on_disk(tmp_path, pair_dir, monkeypatch):
+    from tensorflow_datasets.core import shuffle
+
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 0)  # as of a large data set
+    arguments = ["--input_dir", pair_dir, "--name", "mine", "--data_dir", tmp_path]
+    assert _run(*arguments) == 0
+    names = _names(datasets.load("mine", tmp_path), "train")
+    assert names == [example.name for example in data.find_examples(pair_dir)]
+
+
+def test_any_record_of_an_array_record_can_be_read(tmp_path, pair_dir):
+    arguments = ["--input_dir", pair_dir, "--name", "mine", "--data_dir", tmp_path]
+    assert _run(*arguments, "--num_shards", 3) == 0
+    builder = datasets.load("mine:1.0.0", tmp_path)
+    assert records.has_random_access(builder)
+    count, read = records.reader(builder, "train")
+    order = [3, 0, 4, 4, 1]
+    picked = tf.data.Dataset.from_tensor_slices(np.int64(order)).map(read)
+    names = [record["name"].numpy().decode() for record in picked]
+    in_order = _names(builder, "train")
+    assert count == 5 and names == [in_order[index] for index in order]
+
+
+def test_two_folders_are_paired_by_name_and_keep_their_splits(tmp_path):
+    for side, suffix in (("a", ".jpg"), ("b", ".png")):
+        for number, stem in enumerate(["train/x/2", "train/x/10", "val/y"]):
+            path = (tmp_path / side / stem).with_suffix(suffix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_image(path, 8, 8, seed=number)
+    arguments = ["--input_dir", tmp_path / "a", "--target_dir", tmp_path / "b"]
+    assert _run(*arguments, "--name", "pairs", "--data_dir", tmp_path / "out") == 0
+    builder = datasets.load("pix2pix_folder:pairs", tmp_path / "out")
+    assert set(builder.info.splits) == {"train", "val"}
+    assert records.image_names(builder) == ["input", "target"]
+    assert _names(builder, "train") == ["x/2", "x/10"]
+    [record] = records.records(builder, "val")
+    assert record["input"] == (tmp_path / "a" / "val" / "y.jpg").read_bytes()
+    assert record["target"] == (tmp_path / "b" / "val" / "y.png").read_bytes()
+
+
+def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
+    pictures = shutil.copytree(photo_dir, tmp_path / "photos")
+    arguments = ["--input_dir", pictures, "--name", "x", "--data_dir", tmp_path / "out"]
+    (pictures / "c.png").write_bytes(b"hello")
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "1 of 3 examples cannot be used" in line and "c.png is no picture" in line
+    (pictures / "c.png").rename(pictures / "c.WEBP")
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "c.WEBP" in line and "tools/process.py" in line
+    assert not list((tmp_path / "out").rglob("1.0.0*"))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["--input_dir", "--paper"]),
+        (["--paper", "facades", "--input_dir", "x"], ["either", "--paper"]),
+        (["--paper", "facades", "--name", "x"], ["--name does not go with --paper"]),
+        (["--input_dir", "x"], ["--input_dir needs --name"]),
+        (["--input_dir", "x", "--name", "1.0"], ["letters", "got 1.0"]),
+        (["--input_dir", "x", "--name", "a", "--manual_dir", "b"], ["--manual_dir"]),
+        (["--input_dir", "nowhere", "--name", "a"], ["nowhere is not a folder"]),
+        (["--input_dir", "x", "--name", "mnist"], ["mnist", "catalog"]),
+        (["--paper", "facades", "--num_shards", "0"], ["--num_shards", "at least 1"]),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
+    assert _run(*arguments, "--data_dir", tmp_path) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m pix2pix_tf.datasets: error: ")
+    assert all(word in line for word in words)
+    assert not any(tmp_path.iterdir())
+
+
+def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(
+    capsys, tmp_path, photo_dir
+):
+    arguments = ["--input_dir", photo_dir, "--name", "x", "--data_dir", tmp_path]
+    assert _run(*arguments, "--num_shards", 3) == 2
+    assert "--num_shards 3 is more than the 2 examples" in capsys.readouterr().err
+    assert _run(*arguments) == 0 and _run(*arguments) == 2
+    assert "--name x is there: give another, or remove" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
+    code = (
+        "import os, sys\n"
+        "from pix2pix_tf.datasets import __main__, folder\n"
+        "def die(self, examples):\n"
+        "    yield 0, folder.to_record(examples[0])\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "folder.Pix2pixFolder._generate_examples = die\n"
+        "__main__.main(sys.argv[1:])\n"
+    )
+    arguments = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    killed = subprocess.run(line, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with pytest.raises(config.UsageError, match="is not known"):
+        datasets.load("x", tmp_path)
+    assert _run(*arguments) == 0
+    assert len(_names(datasets.load("x", tmp_path), "train")) == 5
+
+
+def test_a_run_that_is_told_to_stop_leaves_nothing(tmp_path, pair_dir, monkeypatch):
+    def stop(self, examples):
+        yield 0, folder.to_record(examples[0])
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(folder.Pix2pixFolder, "_generate_examples", stop)
+    arguments = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        _run(*arguments)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("mnist", "mnist"),
+        ("mnist:3.0.1", "mnist:3.0.1"),
+        ("mnist:3.*.*", "mnist:3.*.*"),
+        ("pix2pix:facades", "pix2pix/facades"),
+        ("pix2pix/facades", "pix2pix/facades"),
+        ("pix2pix:facades:1.0.0", "pix2pix/facades:1.0.0"),
+        ("cycle_gan/maps:2.0.0", "cycle_gan/maps:2.0.0"),
+        ("robotics:mt_opt", "robotics:mt_opt"),
+    ],
+)
+def test_a_configuration_may_follow_a_colon(name, wanted):
+    assert datasets.to_tfds_name(name) == wanted
+
+
+def test_what_others_prepared_is_found_where_tfds_data_dir_says(tmp_path, monkeypatch):
+    tfds.testing.DummyDataset(data_dir=tmp_path).download_and_prepare()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    builder = datasets.load("dummy_dataset:1.0.0")
+    ids = [int(record["id"]) for record in records.records(builder, "train")]
+    assert sorted(ids) == [0, 1, 2] and records.image_names(builder) == []
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("no_such_set", "is not known"),
+        ("pix2pix:no_such", "no_such"),
+        ("mnist:9.9.9", "9.9.9"),
+        ("two words", "cannot be used"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_told_in_one_line(tmp_path, name, words):
+    with pytest.raises(config.UsageError, match=words) as error:
+        datasets.load(name, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_help_and_the_table_answer_without_tensorflow():
+    code = (
+        "import sys; from pix2pix_tf.datasets import __main__, addresses\n"
+        "try: __main__.main(['--help'])\n"
+        "except SystemExit as error: assert error.code == 0\n"
+        "assert not {'tensorflow', 'tensorflow_datasets'} & set(sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "--paper" in shown.stdout and "--no_flip" not in shown.stdout
+
+
+def _source(folder, name, split="train", pair=None, **flags):
+    flags = DataConfig(dataset=name, **flags)
+    builder = datasets.load(name, folder)
+    pair = pair or PairConfig()
+    return RecordSource(builder, split, flags, pair), flags, pair
+
+
+def _batches(source, flags, pair, position, count):
+    batches = data.train_batches(source, pair, flags, 32, 7, position)
+    return [[part.numpy() for part in batch] for batch in batches.take(count)]
+
+
+@pytest.fixture(scope="module")
+def prepared_dir(tmp_path_factory, pair_dir):
+    """pair_dir as a data set of each kind of file."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for file_format in datasets.FILE_FORMATS:
+        arguments = ["--input_dir", pair_dir, "--name", file_format]
+        arguments += ["--data_dir", folder, "--file_format", file_format]
+        assert _run(*arguments) == 0
+    return folder
+
+
+def test_training_from_array_records_equals_training_from_the_files(
+    prepared_dir, pair_dir
+):
+    source, flags, pair = _source(prepared_dir, "array_record", scale_size=40)
+    files = data.FileSource(data.find_examples(pair_dir), flags, pair)
+    for mine, theirs in zip(
+        _batches(source, flags, pair, 3, 9), _batches(files, flags, pair, 3, 9),
+        strict=True,
+    ):  # fmt: skip
+        for part, other in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(part, other)
+
+
+def test_training_from_tfrecords_goes_on_at_any_position(prepared_dir):
+    source, flags, pair = _source(prepared_dir, "tfrecord", scale_size=40)
+    unbroken = _batches(source, flags, pair, 0, 15)
+    epochs = [[int(batch[0][0]) for batch in unbroken[n : n + 5]] for n in (0, 5, 10)]
+    assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
+    assert len(set(map(tuple, epochs))) > 1
+    for position in (3, 5, 12):
+        resumed = _batches(source, flags, pair, position, 3)
+        for mine, theirs in zip(resumed, unbroken[position:], strict=False):
+            for part, other in zip(mine, theirs, strict=True):
+                np.testing.assert_array_equal(part, other)
+
+
+def test_testing_reads_each_record_once_in_order(prepared_dir):
+    for name in datasets.FILE_FORMATS:
+        source, flags, pair = _source(prepared_dir, name, split="train[1:4]")
+        batches = list(data.ordered_batches(source, pair, flags, None))
+        assert [int(batch[0][0]) for batch in batches] == [0, 1, 2]
+        assert len(source) == 3 and source.name(np.int64(2)) == "000002"
+        assert batches[0][1].shape == (1, 64, 64, 3)
+        assert source.count_sizes() == {"64x64, 3 channels": 6}
+
+
+def test_features_are_chosen_by_name_and_labels_are_spread_over_all_grays(tmp_path):
+    class Masked(tfds.core.GeneratorBasedBuilder):
+        name = "masked"
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "photo": tfds.features.Image(shape=(None, None, 3)),
+                "mask": tfds.features.LabeledImage(labels=5, shape=(None, None, 1)),
+                "depth": tfds.features.Tensor(shape=(4, 6, 1), dtype=np.float32),
+                "count": tfds.features.Scalar(np.int64),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            yield (
+                0,
+                {
+                    "photo": np.full((4, 6, 3), 51, np.uint8),
+                    "mask": np.full((4, 6, 1), 3, np.uint8),
+                    "depth": np.full((4, 6, 1), 0.25, np.float32),
+                    "count": 1,
+                },
+            )
+
+    builder = Masked(data_dir=tmp_path)
+    builder.download_and_prepare()
+
+    def pictures(pair=None, **flags):
+        source = RecordSource(
+            builder,
+            "train",
+            DataConfig(dataset="masked", **flags),
+            pair or PairConfig(),
+        )
+        return [
+            float(picture.numpy().mean())
+            for picture in next(iter(source.ordered()))[1:]
+        ]
+
+    two = {"input_feature": "photo", "target_feature": "mask"}
+    np.testing.assert_allclose(pictures(**two), [0.2, 0.75], atol=1e-6)
+    depth = PairConfig(target_channels=1)
+    two["target_feature"] = "depth"
+    np.testing.assert_allclose(pictures(depth, **two), [0.2, 0.25], atol=1e-6)
+    lab = PairConfig(lab_colorization=True)
+    np.testing.assert_allclose(pictures(lab, input_feature="photo"), [0.2], atol=1e-6)
+    with pytest.raises(config.UsageError, match="--input_feature image is no image of"):
+        pictures()
+    with pytest.raises(config.UsageError, match="--target_feature count.*photo"):
+        pictures(input_feature="photo", target_feature="count")
+
+
+def test_the_train_and_test_commands_take_a_data_set(
+    prepared_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_dir))
+    flags = ["--dataset", "array_record", "--output_dir", str(tmp_path / "run")]
+    flags += ["--max_steps", "1", "--summary_freq", "0", "--crop_size", "32"]
+    flags += ["--n_layers", "1", *TINY]
+    assert train.main(["--mode", "train", *flags]) == 0
+    test = ["--mode", "test", "--dataset", "array_record", "--checkpoint"]
+    test += [str(tmp_path / "run"), "--output_dir", str(tmp_path / "out"), "--split"]
+    assert train.main([*test, "train[:2]"]) == 0
+    assert (tmp_path / "out/images/000001-outputs.png").exists()
+    capsys.readouterr()
+    assert train.main([*test, "val"]) == 2
+    assert "no split val" in capsys.readouterr().err
+    assert train.main([*test, "val", "--input_dir", "x"]) == 2
+    assert "--input_dir does not go with --dataset" in capsys.readouterr().err
