@@ -15,7 +15,7 @@ from pix2pix_tf.config import UsageError
 
 LUMA = (0.2989, 0.5870, 0.1140)  # as tf.image.rgb_to_grayscale
 SIGMA = 2.0  # pixels; Canny's blur
-LOW, HIGH = 0.05, 0.12  # Canny's thresholds, of the Sobel gradient of [0, 1]
+LOW, HIGH = 0.08, 0.2  # Canny's thresholds, of the Sobel gradient of [0, 1]
 MIN_LENGTH = 5  # pixels of a line; as the original
 
 # VGG16's five stages of convolutions: filters, and how many layers.
@@ -132,8 +132,8 @@ def build_hed():
     """Builds HED: VGG16's convolutions, and a side output of each stage, fused.
 
     Returns:
-        keras.Model from float32 [batch, height, width, 3], BGR in [0, 255] without
-        MEAN_BGR, both sides multiples of STRIDE, to [batch, height, width, 1] in [0, 1].
+        keras.Model from float32 [batch, height, width, 3], BGR in [0, 255] less
+        MEAN_BGR, sides multiples of STRIDE, to [batch, height, width, 1] in [0, 1].
     """
     import keras
     from keras import layers
