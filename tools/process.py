@@ -208,7 +208,7 @@ def find_partners(sources, b_dir):
 
 
 def _compare_sizes(source, partner):
-    """Returns how two pictures differ in size, or None; also where one is no picture."""
+    """Returns why two pictures cannot stand side by side, or None."""
     from pix2pix_tf import formats
 
     sizes = []
