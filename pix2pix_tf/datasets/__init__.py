@@ -1,1 +1,0 @@
-"""Data sets of pairs that others published."""
