@@ -200,8 +200,8 @@ def _read_arrays(path):
 
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
+            with path.open("rb") as file:
+                return dict(np.load(file, allow_pickle=False))
         if path.suffix == ".h5":
             import h5py
 

@@ -6,6 +6,7 @@ that it is in.
 """
 
 import argparse
+import gzip
 import hashlib
 import http.client
 import json
@@ -32,10 +33,17 @@ from pix2pix_tf.datasets import addresses
 from pix2pix_tf.files import printable
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
-SCHEMES = ("http", "https", "file")
+SCHEMES = ("http://", "https://", "file://")
 CHUNK = 2**18  # bytes
 TIMEOUT = 60  # seconds without a byte
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError)
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    RuntimeError,  # zipfile: a password, or an unknown compression
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,10 +92,9 @@ def parse(argv=None):
     parser.add_argument("--sha256", metavar="HEX", help="what the archive must have")
     parser.usage = f"download_dataset {{{','.join(addresses.ARCHIVES)}}} [flags]"
     options = parser.parse_args(argv)
-    scheme = urllib.parse.urlsplit(options.url).scheme
-    if scheme not in SCHEMES:
+    if not options.url.startswith(SCHEMES):
         raise UsageError(
-            f"--url must begin with {', '.join(SCHEMES)} and ://, got {options.url}"
+            f"--url must begin with {', '.join(SCHEMES)}, got {options.url}"
         )
     if options.sha256 is not None:
         options.sha256 = options.sha256.lower()
@@ -163,14 +170,20 @@ def download(url, partial):
         error.close()
         if error.code == 416:  # it is shorter than what we have
             forget(partial)
-            raise UsageError(
-                f"{url} has changed: run it again from the start"
-            ) from None
+            raise UsageError(f"{url} has changed: run the command again") from None
         raise UsageError(
             f"{url} answers {error.code} {error.reason}: give --url another place that "
             "has it"
         ) from None
-    except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
+    except UsageError:
+        raise
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,
+        TimeoutError,
+        ConnectionError,
+        ValueError,  # an address with letters that no address has
+    ) as error:
         reason = getattr(error, "reason", error)
         raise UsageError(
             f"{url} cannot be reached ({reason}): look at the network, or give --url "
@@ -181,21 +194,16 @@ def download(url, partial):
 def _receive(response, url, partial, done, known):
     """Appends what comes to `partial`, from its start where it is another version."""
     headers = response.headers
-    part = f"bytes {done}-"
-    is_rest = response.status == 206 and headers.get("Content-Range", "").startswith(
-        part
-    )
-    is_rest = is_rest and headers["Content-Range"].endswith(f"/{known['size']}")
-    if response.status == 206 and not is_rest:
-        forget(partial)
-        raise UsageError(f"{url} has changed: run it again from the start")
-    if not is_rest:
-        done = 0
-        size = headers.get("Content-Length")
-        size = int(size) if size else None
-        _write_state(partial, url, _version(headers), size)
-    else:
+    is_rest = response.status == 206
+    if is_rest:
         size = known["size"]
+        if headers.get("Content-Range") != f"bytes {done}-{size - 1}/{size}":
+            forget(partial)
+            raise UsageError(f"{url} has changed: run the command again")
+    else:
+        done = 0
+        size = int(headers["Content-Length"]) if "Content-Length" in headers else None
+        _write_state(partial, url, _version(headers), size)
     with (
         partial.open("ab" if is_rest else "wb") as file,
         tqdm.tqdm(
@@ -208,8 +216,8 @@ def _receive(response, url, partial, done, known):
             done += len(chunk)
     if size is not None and done != size:
         raise UsageError(
-            f"{url} broke off after {done} of {size} bytes: run the same command again, "
-            "it goes on from there"
+            f"{url} broke off after {done} of {size} bytes: run the command again, "
+            "which goes on from there"
         )
 
 
@@ -304,8 +312,8 @@ def unpack(path, folder, is_zip):
     except _DAMAGE as error:
         forget(path)
         raise UsageError(
-            f"what was downloaded is no whole archive ({error}): run it again, or give "
-            "--url another place that has it"
+            f"what was downloaded is no whole archive ({error}): run the command "
+            "again, or give --url another place that has it"
         ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
