@@ -139,8 +139,9 @@ def test_every_kind_of_file_is_read_and_jpeg_written(tmp_path):
     contents = (tmp_path / "out" / "b.jpg").read_bytes()
     assert contents.startswith(b"\xff\xd8")
     before = read_image(tmp_path / "in" / "b.PNG").astype(int)
-    after = tf.io.decode_jpeg(contents).numpy().astype(int)
-    assert np.abs(before - after).mean() < 2  # of 255: quality 95
+    # TensorFlow's usual decoder is off by up to 10 levels at qualities from 95 on.
+    after = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE").numpy()
+    assert np.abs(before - after.astype(int)).mean() < 0.8  # of 255: quality 95
 
 
 @pytest.fixture

@@ -96,6 +96,10 @@ def parse(argv=None):
         raise UsageError(
             f"--url must begin with {', '.join(SCHEMES)}, got {options.url}"
         )
+    try:
+        urllib.parse.urlsplit(options.url)
+    except ValueError as error:
+        raise UsageError(f"--url {options.url} is no address: {error}") from None
     if options.sha256 is not None:
         options.sha256 = options.sha256.lower()
         if len(options.sha256) != 64 or set(options.sha256) - set("0123456789abcdef"):
@@ -311,8 +315,9 @@ def unpack(path, folder, is_zip):
         raise
     except _DAMAGE as error:
         forget(path)
+        reason = str(error).split("\n")[0]
         raise UsageError(
-            f"what was downloaded is no whole archive ({error}): run the command "
+            f"what was downloaded is no whole archive ({reason}): run the command "
             "again, or give --url another place that has it"
         ) from None
     finally:
@@ -329,6 +334,8 @@ def _unpack_tar(path, folder):
                 archive.extract(member, folder, filter="data")
             except tarfile.FilterError as error:
                 _refuse(member.name, str(error))
+        while archive.fileobj.read(CHUNK):  # gzip's checksum is at the very end
+            pass
 
 
 def _unpack_zip(path, folder):
