@@ -4,6 +4,7 @@ By Canny's detector, which needs nothing else, or by the network that the origin
 tools use, HED (Xie and Tu 2015), where somebody has its weights. Not in here: files.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +136,11 @@ def build_hed():
         keras.Model from float32 [batch, height, width, 3], BGR in [0, 255] less
         MEAN_BGR, sides multiples of STRIDE, to [batch, height, width, 1] in [0, 1].
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
     from keras import layers
 
+    keras.config.set_image_data_format("channels_last")  # whatever keras.json says
     inputs = x = keras.Input([None, None, 3])
     sides = []
     for stage, (filters, count) in enumerate(STAGES, start=1):
@@ -160,7 +163,9 @@ def load_hed(path):
     """Builds HED with the weights of an `.npz` or `.h5` file.
 
     It holds `NAME/kernel` [height, width, from, to] and `NAME/bias` [to] of each of
-    conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
+    conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input. The authors'
+    file for Caffe calls them conv1_1, score-dsn1 and new-score-weighting, and has
+    kernels as [to, from, height, width].
 
     Raises:
         UsageError: the file does not fit.

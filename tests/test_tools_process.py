@@ -403,6 +403,26 @@ def test_hed_sees_blue_green_red_less_their_means(hed, small_border, tmp_path):
     np.testing.assert_allclose(edges.detect(image, network), want, rtol=1e-5)
 
 
+def test_the_coarsest_stage_lies_where_its_pixels_do(hed, small_border, tmp_path):
+    arrays = {name: np.zeros_like(values) for name, values in _arrays(hed).items()}
+    for name in arrays:
+        if name.startswith("conv") and name.endswith("kernel"):
+            arrays[name][1, 1, 0, 0] = 1  # blue, as it is
+    arrays["score_dsn5/kernel"][0, 0, 0, 0] = 1 / 100
+    arrays["fuse/kernel"][0, 0, 4, 0] = 1
+    np.savez(tmp_path / "hed.npz", **arrays)
+    network = edges.load_hed(tmp_path / "hed.npz")
+    image = _noise(32, 32).astype(np.float32) / 255 * np.linspace(0, 1, 32)[:, None]
+    mirrored = np.pad(image[..., 2] * 255 - edges.MEAN_BGR[0], 16, mode="reflect")
+    largest = np.maximum(mirrored, 0).reshape(4, 16, 4, 16).max(axis=(1, 3)) / 100
+    place = (np.arange(16, 48) + 0.5) / 16 - 0.5  # of a pixel, among the largest
+    mix = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(4)))
+    want = 1 / (1 + np.exp(-mix @ largest @ mix.T))
+    np.testing.assert_allclose(
+        edges.detect(image.astype(np.float32), network), want, atol=1e-5
+    )
+
+
 def test_weights_that_do_not_fit_are_refused(hed, tmp_path):
     arrays = _arrays(hed)
     path = tmp_path / "hed.npz"

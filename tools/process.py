@@ -113,12 +113,11 @@ def run(options):
     Raises:
         UsageError: nothing can be done, and nothing was written.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    for flag, folder in (("input_dir", options.input_dir), ("b_dir", options.b_dir)):
+        if folder and not folder.is_dir():
+            raise UsageError(f"--{flag} {printable(folder)} is not a folder")
     with quiet_stderr():
-        import keras
-
-        from pix2pix_tf import edges
-    keras.config.set_image_data_format("channels_last")
+        from pix2pix_tf import edges, formats, images  # noqa: F401  TensorFlow
     jobs = plan(options)
     network = edges.load_hed(options.hed_weights) if options.hed_weights else None
     options.output_dir.mkdir(parents=True, exist_ok=True)
@@ -226,8 +225,6 @@ def _compare_sizes(source, partner):
 def _list(folder, flag):
     from pix2pix_tf import formats
 
-    if not folder.is_dir():
-        raise UsageError(f"{flag} {printable(folder)} is not a folder")
     paths = files.find(folder, formats.SUFFIXES)
     if not paths:
         raise UsageError(

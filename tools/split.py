@@ -97,10 +97,10 @@ def run(options):
     Raises:
         UsageError: it cannot be done, and nothing was written.
     """
-    with quiet_stderr():
-        from pix2pix_tf.formats import SUFFIXES
     if not options.dir.is_dir():
         raise UsageError(f"--dir {printable(options.dir)} is not a folder")
+    with quiet_stderr():
+        from pix2pix_tf.formats import SUFFIXES
     sources = {path.name: path for path in files.find(options.dir, SUFFIXES)}
     present = find_present(options.output_dir, SUFFIXES)
     # What was moved is still part of the split that it was moved for.
