@@ -15,7 +15,6 @@ NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR i
 
 import argparse
 import concurrent.futures
-import os
 import signal
 import sys
 from pathlib import Path
@@ -117,7 +116,7 @@ def run(options):
         if folder and not folder.is_dir():
             raise UsageError(f"--{flag} {printable(folder)} is not a folder")
     with quiet_stderr():
-        from pix2pix_tf import edges, formats, images  # noqa: F401  TensorFlow
+        from pix2pix_tf import edges
     jobs = plan(options)
     network = edges.load_hed(options.hed_weights) if options.hed_weights else None
     options.output_dir.mkdir(parents=True, exist_ok=True)
