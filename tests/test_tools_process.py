@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import edges, files
-from pix2pix_tf.config import UsageError
+from pix2pix_tf.flags import UsageError
 from tests.conftest import read_image, write_image
 from tools import process
 

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import tqdm
 
 from pix2pix_tf import files
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.datasets import addresses
 from pix2pix_tf.files import printable
+from pix2pix_tf.flags import UsageError
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 SCHEMES = ("http://", "https://", "file://")

@@ -26,8 +26,8 @@ import numpy as np
 import tqdm
 
 from pix2pix_tf import files
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
+from pix2pix_tf.flags import UsageError
 from pix2pix_tf.train import quiet_stderr
 
 OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
@@ -341,7 +341,7 @@ def resize(picture, size, is_padded):
 
     square = pad_to_square(picture) if is_padded else crop_to_square(picture)
     if len(square) > size:
-        return images.resize_area(square, size).numpy()
+        return images.resize_area(square, (size, size)).numpy()
     if len(square) < size:
         method = tf.compat.v1.image.ResizeMethod.BICUBIC
         return tf.compat.v1.image.resize(square, [size, size], method).numpy()

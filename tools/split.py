@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import tqdm
 
 from pix2pix_tf import files
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
+from pix2pix_tf.flags import UsageError
 from pix2pix_tf.train import quiet_stderr
 
 SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
