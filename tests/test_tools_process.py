@@ -241,11 +241,11 @@ def test_all_pictures_without_a_fitting_partner_are_named_before_any_is_written(
     (three / "b" / "5.png").write_bytes(b"")
     assert _run(three, "combine", "--b_dir", str(three / "b")) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "5 of 6 pictures have no one partner" in line
+    assert "5 of 6 pictures do not pair with --b_dir" in line
     for words in (
-        "1.png has none",
+        "1.png has no partner",
         "2.png is 8x8 and 2.png 9x8",
-        "3.png has 3.gif and 3.png",
+        "3.png has both 3.gif and 3.png",
         f"{three / 'b' / '4.jpg'} ",
         f"{three / 'b' / '5.png'} is empty",
     ):

@@ -87,7 +87,9 @@ def parse(argv=None):
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", choices=addresses.ARCHIVES)
-    parser.add_argument("--output_dir", type=Path, default=Path(), metavar="FOLDER")
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path(), metavar="FOLDER", help="of NAME/; ."
+    )
     parser.add_argument("--url", default=addresses.BASE_URL, help=addresses.BASE_URL)
     parser.add_argument("--sha256", metavar="HEX", help="what the archive must have")
     parser.usage = f"download_dataset {{{','.join(addresses.ARCHIVES)}}} [flags]"

@@ -88,12 +88,16 @@ def parse(argv=None):
     parser.add_argument("--input_dir", required=True, **folder)
     parser.add_argument("--output_dir", required=True, **folder)
     parser.add_argument("--operation", required=True, choices=OPERATIONS)
-    parser.add_argument("--workers", type=int, default=1, help="at the same time; 1")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="pictures at the same time; 1"
+    )
     parser.add_argument("--pad", action="store_true", help="resize: do not crop")
     parser.add_argument("--size", type=int, default=256, help="resize: pixels; 256")
     parser.add_argument("--b_dir", help="combine: the right pictures", **folder)
     parser.add_argument("--hed_weights", type=Path, metavar="FILE", help="edges: HED")
-    parser.add_argument("--output_filetype", choices=["png", "jpg"], default="png")
+    parser.add_argument(
+        "--output_filetype", choices=["png", "jpg"], default="png", help="png"
+    )
     options = parser.parse_args(argv)
     for name, largest in (("workers", MAX_WORKERS), ("size", MAX_SIZE)):
         value = getattr(options, name)
@@ -192,15 +196,15 @@ def find_partners(sources, b_dir):
             partners.append(found[0])
             problem = _compare_sizes(source, found[0])
         elif found:
-            problem = f"{_name(source)} has {' and '.join(map(_name, found))}"
+            problem = f"{_name(source)} has both {' and '.join(map(_name, found))}"
         else:
-            problem = f"{_name(source)} has none"
+            problem = f"{_name(source)} has no partner"
         if problem:
             problems.append(problem)
     if problems:
         raise UsageError(
-            f"{len(problems)} of {len(sources)} pictures have no one partner of their "
-            f"size in --b_dir {printable(b_dir)}: {'; '.join(problems)}"
+            f"{len(problems)} of {len(sources)} pictures do not pair with --b_dir "
+            f"{printable(b_dir)}: {'; '.join(problems)}"
         )
     return partners
 
