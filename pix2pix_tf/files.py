@@ -1,15 +1,49 @@
-"""Files and their names: writing whole, and showing any name."""
+"""Files and their names: finding, writing whole, and showing any name."""
 
 import os
 from pathlib import Path
 
+_PARTIAL = ".partial"
 
-def write_whole(path, text):
-    """Writes a text file under another name, then renames it: never half of it."""
+
+def write_whole(path, contents):
+    """Writes a file under another name, then renames it: never half of it.
+
+    Args:
+        path: str or Path.
+        contents: str, written as UTF-8, or bytes.
+    """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    if isinstance(contents, str):
+        contents = contents.encode()
+    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    partial.write_bytes(contents)
     os.replace(partial, path)
+
+
+def remove_partials(folder):
+    """Removes what a killed `write_whole` left in a folder."""
+    for path in Path(folder).glob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def find(folder, suffixes):
+    """Returns the files of a folder, without its subfolders and hidden ones, sorted.
+
+    Args:
+        folder: str or Path.
+        suffixes: tuple of lower-case suffixes; files may have them in any case.
+
+    Returns:
+        list of Path.
+    """
+    return sorted(
+        path
+        for path in Path(folder).iterdir()
+        if path.suffix.lower() in suffixes
+        and not path.name.startswith(".")
+        and not path.is_dir()
+    )
 
 
 def printable(name):

@@ -28,10 +28,10 @@ def decode(contents, channels=3):
     return tf.ensure_shape(image, [None, None, channels])
 
 
-def encode(image, filetype):
+def encode(image, filetype, quality=JPEG_QUALITY):
     """Encodes uint8 [height, width, 1, 3 or 4] as "png" or "jpeg": a scalar string."""
     if filetype == "jpeg":
-        return tf.io.encode_jpeg(image, quality=JPEG_QUALITY)
+        return tf.io.encode_jpeg(image, quality=quality)
     return tf.io.encode_png(image)
 
 

@@ -1,0 +1,452 @@
+"""Preparing a folder of pictures: each operation's pixels, and what is done again."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_tf import edges, files
+from pix2pix_tf.flags import UsageError
+from tests.conftest import read_image, write_image
+from tools import process
+
+TOOL = Path(process.__file__)
+
+
+def _write(path, pixels):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(tf.io.encode_png(pixels.astype(np.uint8)).numpy())
+    return path
+
+
+def _noise(height, width, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, [height, width, channels])
+
+
+def _run(tmp_path, operation, *flags):
+    """Processes in/ to out/; returns the exit status."""
+    argv = ["--input_dir", str(tmp_path / "in"), "--output_dir", str(tmp_path / "out")]
+    return process.main([*argv, "--operation", operation, *flags])
+
+
+def _result(tmp_path, operation, *flags):
+    """Returns the pixels that one picture, in/a.png, became."""
+    assert _run(tmp_path, operation, *flags) == 0
+    return read_image(tmp_path / "out" / "a.png")
+
+
+def _stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_resize_cuts_out_the_middle_and_averages_down(tmp_path):
+    pixels = _noise(8, 13)
+    _write(tmp_path / "in" / "a.png", pixels)
+    square = pixels[:, 2:10] / 255
+    want = square.reshape(4, 2, 4, 2, 3).mean(axis=(1, 3))
+    got = _result(tmp_path, "resize", "--size", "4")
+    np.testing.assert_allclose(got, want * 255, atol=1)  # one level: rounding
+
+
+def test_resize_pads_with_black_and_leaves_the_right_size_alone(tmp_path):
+    pixels = _noise(8, 13)
+    _write(tmp_path / "in" / "a.png", pixels)
+    got = _result(tmp_path, "resize", "--size", "13", "--pad")
+    want = np.zeros([13, 13, 3])
+    want[2:10] = pixels
+    np.testing.assert_array_equal(got, want)
+
+
+def test_resize_enlarges_by_the_bicubic_of_tensorflow_1(tmp_path):
+    pixels = _noise(5, 5) // 2 + 64  # no overshoot beyond [0, 255]
+    _write(tmp_path / "in" / "a.png", pixels)
+
+    def weight(x, a=-0.75):  # Keys 1981, with TensorFlow 1's a
+        x = abs(x)
+        if x <= 1:
+            return (a + 2) * x**3 - (a + 3) * x**2 + 1
+        return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0
+
+    mix = np.zeros([10, 5])
+    for row in range(10):
+        place = row / 2  # no half-pixel centres
+        for source in range(int(place) - 1, int(place) + 3):
+            mix[row, np.clip(source, 0, 4)] += weight(place - source)
+    want = np.einsum("ij,jkc,lk->ilc", mix, pixels, mix)
+    got = _result(tmp_path, "resize", "--size", "10")
+    np.testing.assert_allclose(got, np.clip(want, 0, 255), atol=1)  # rounding
+
+
+def test_grayscale_is_the_luma_in_three_channels(tmp_path):
+    pixels = _noise(6, 9)
+    _write(tmp_path / "in" / "a.png", pixels)
+    want = pixels @ [[0.2989], [0.5870], [0.1140]]
+    got = _result(tmp_path, "grayscale")
+    np.testing.assert_allclose(got, np.repeat(want, 3, axis=2), atol=1)  # rounding
+
+
+def test_blank_paints_the_middle_white(tmp_path):
+    pixels = _noise(25, 25)
+    _write(tmp_path / "in" / "a.png", pixels)
+    got = _result(tmp_path, "blank")
+    pixels[9:16, 9:16] = 255  # int(25 * 0.3) = 7 from int(25 / 2 - 7 / 2) = 9
+    np.testing.assert_array_equal(got, pixels)
+
+
+def test_combine_puts_gray_and_transparent_pictures_side_by_side(tmp_path):
+    left, right = _noise(6, 8, 1), _noise(6, 8, 4, seed=1)
+    _write(tmp_path / "in" / "a.png", left)
+    _write(tmp_path / "b" / "a.PNG", right)
+    _write(tmp_path / "b" / "unused.png", right)
+    got = _result(tmp_path, "combine", "--b_dir", str(tmp_path / "b"))
+    want = np.concatenate([np.repeat(left, 3, axis=2), right[..., :3]], axis=1)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_edges_are_thin_black_lines_where_the_brightness_changes(tmp_path):
+    pixels = np.zeros([40, 50, 3])
+    pixels[10:30, 15:40] = 255
+    _write(tmp_path / "in" / "a.png", pixels)
+    got = _result(tmp_path, "edges")
+    assert set(np.unique(got)) == {0, 255}
+    lines = got[..., 0] == 0
+    np.testing.assert_array_equal(got, np.repeat(got[..., :1], 3, axis=2))
+    assert 80 <= lines.sum() <= 92  # once round a square of 20 x 25
+    rows, columns = np.nonzero(lines)
+    assert {rows.min(), rows.max()} <= {9, 10, 29, 30}
+    assert {columns.min(), columns.max()} <= {14, 15, 39, 40}
+    assert not lines[12:28, 17:38].any()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_border_of_a_picture_is_no_edge(tmp_path, seed):
+    _write(tmp_path / "in" / "a.png", np.full([16, 16, 3], 255 * seed))
+    assert (_result(tmp_path, "edges") == 255).all()
+
+
+def test_every_kind_of_file_is_read_and_jpeg_written(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.PNG", "c.jpeg", ".hidden.png", "notes.txt"):
+        write_image(tmp_path / "in" / name, 20, 20, channels=1)
+    (tmp_path / "in" / "folder.png").mkdir()
+    assert _run(tmp_path, "resize", "--size", "20", "--output_filetype", "jpg") == 0
+    assert sorted(_stamps(tmp_path / "out")) == ["a.jpg", "b.jpg", "c.jpg"]
+    contents = (tmp_path / "out" / "b.jpg").read_bytes()
+    assert contents.startswith(b"\xff\xd8")
+    before = read_image(tmp_path / "in" / "b.PNG").astype(int)
+    # TensorFlow's usual decoder is off by up to 10 levels at qualities from 95 on.
+    after = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE").numpy()
+    assert np.abs(before - after.astype(int)).mean() < 0.8  # of 255: quality 95
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A folder of three pictures in in/."""
+    for number in range(3):
+        _write(tmp_path / "in" / f"{number}.png", _noise(8, 8, seed=number))
+    return tmp_path
+
+
+def test_a_second_run_changes_nothing(three, capsys):
+    assert _run(three, "grayscale") == 0
+    assert capsys.readouterr().out == "processed 3, skipped 0\n"
+    before = _stamps(three / "out")
+    assert _run(three, "grayscale") == 0
+    assert capsys.readouterr().out == "processed 0, skipped 3\n"
+    assert _stamps(three / "out") == before
+
+
+def test_a_run_that_was_stopped_leaves_whole_pictures_and_is_gone_on_with(
+    three, capsys, monkeypatch
+):
+    replace = os.replace
+
+    def stop_at_the_second(old, new):
+        if Path(new).name == "1.png":
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "replace", stop_at_the_second)
+        assert _run(three, "grayscale") == 130
+    assert "goes on from here" in capsys.readouterr().err
+    names = set(_stamps(three / "out"))
+    assert ".1.png.partial" in names and "1.png" not in names
+    (three / "out" / "2.png").write_bytes(b"\x89PNG half a file of another program")
+    (three / "out" / ".note").write_text("not ours")
+    assert _run(three, "grayscale") == 0
+    assert capsys.readouterr().out == "processed 2, skipped 1\n"
+    names = set(_stamps(three / "out"))
+    assert names == {"0.png", "1.png", "2.png", ".note"}
+    assert read_image(three / "out" / "2.png").shape == (8, 8, 3)
+
+
+def test_pictures_that_cannot_be_used_are_named_and_the_others_done(three, capsys):
+    (three / "in" / "0.png").write_bytes(b"\x89PNG no picture")
+    _write(three / "in" / "3.png", _noise(8, 9))
+    assert _run(three, "blank", "--workers", "2") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "processed 2, skipped 0\n"
+    damaged, not_square, total = captured.err.splitlines()
+    assert str(three / "in" / "0.png") in damaged
+    assert f"{three / 'in' / '3.png'} is 9x8: blank wants a square" in not_square
+    assert total.startswith("process: error: 2 of 4 pictures could not be used")
+    assert sorted(_stamps(three / "out")) == ["1.png", "2.png"]
+
+
+def test_a_full_disk_ends_it_with_one_line(three, capsys, monkeypatch):
+    def fail(path, contents):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_whole", fail)
+    assert _run(three, "grayscale") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in line and "0.png" in line
+
+
+def test_workers_work_at_the_same_time_and_give_the_same(three, monkeypatch):
+    assert _run(three, "grayscale") == 0
+    alone = {path.name: path.read_bytes() for path in (three / "out").iterdir()}
+    for path in (three / "out").iterdir():
+        path.unlink()
+    barrier = threading.Barrier(3)
+    read = process._read
+
+    def read_together(path):
+        if path.parent.name == "in":
+            barrier.wait(timeout=60)  # broken unless three are here at once
+        return read(path)
+
+    monkeypatch.setattr(process, "_read", read_together)
+    assert _run(three, "grayscale", "--workers", "3") == 0
+    together = {path.name: path.read_bytes() for path in (three / "out").iterdir()}
+    assert together == alone
+
+
+def test_all_pictures_without_a_fitting_partner_are_named_before_any_is_written(
+    three, capsys
+):
+    for number in range(3, 6):
+        _write(three / "in" / f"{number}.png", _noise(8, 8))
+    _write(three / "b" / "0.png", _noise(8, 8))
+    _write(three / "b" / "2.png", _noise(8, 9))
+    _write(three / "b" / "3.png", _noise(8, 8))
+    _write(three / "b" / "3.gif", _noise(8, 8))
+    (three / "b" / "4.jpg").write_bytes(b"no picture")
+    (three / "b" / "5.png").write_bytes(b"")
+    assert _run(three, "combine", "--b_dir", str(three / "b")) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "5 of 6 pictures do not pair with --b_dir" in line
+    for words in (
+        "1.png has no partner",
+        "2.png is 8x8 and 2.png 9x8",
+        "3.png has both 3.gif and 3.png",
+        f"{three / 'b' / '4.jpg'} ",
+        f"{three / 'b' / '5.png'} is empty",
+    ):
+        assert words in line
+    assert not (three / "out").exists()
+
+
+def test_two_pictures_of_one_name_are_refused(three, capsys):
+    _write(three / "in" / "1.jpeg", _noise(8, 8))
+    assert _run(three, "grayscale") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "1.jpeg and 1.png" in line and "rename" in line
+    assert not (three / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--operation", "blur"], "invalid choice: 'blur'"),
+        (["--operation", "resize", "--size", "0"], "--size must be from 1 to 16384"),
+        (["--operation", "resize", "--workers", "0"], "--workers must be from 1"),
+        (["--operation", "resize", "--siz", "9"], "unrecognized arguments: --siz"),
+        (["--operation", "combine"], "--operation combine and --b_dir go together"),
+        (["--operation", "blank", "--b_dir", "b"], "and --b_dir go together"),
+        (["--operation", "blank", "--hed_weights", "x"], "goes with --operation edges"),
+        (["--operation", "blank", "--output_dir", "in"], "holds what is read"),
+        (["--operation", "blank", "--input_dir", "gone"], "gone is not a folder"),
+        (["--operation", "blank", "--input_dir", "b"], "b has no pictures: wanted"),
+        (["--operation", "edges", "--hed_weights", "x.npz"], "x.npz does not exist"),
+        (["--operation", "edges", "--hed_weights", "in"], "in must be an .npz or .h5"),
+        (["--operation", "blank", "--output_dir", "in/0.png/x"], "Not a directory"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(
+    three, capsys, monkeypatch, flags, message
+):
+    monkeypatch.chdir(three)
+    (three / "b").mkdir()
+    before = sorted(three.rglob("*"))
+    argv = ["--input_dir", "in", "--output_dir", "out", *flags]
+    assert process.main(argv) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("process: error: ") and message in line
+    assert sorted(three.rglob("*")) == before
+
+
+def test_a_long_strip_is_not_padded_to_a_picture_that_fills_the_memory():
+    with pytest.raises(process.UnfitError, match="is 20000x1, too long to pad"):
+        process.pad_to_square(np.zeros([1, 20000, 3], np.float32))
+
+
+def test_it_runs_from_any_folder_without_an_installation(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [sys.executable, str(TOOL), "--input_dir", "x"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "the following arguments are required: --output_dir, --operation" in line
+
+
+# ---------------------------------------------------------------------------
+# HED
+# ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hed():
+    """A network of random weights, each kernel its own mirror image."""
+    tf.keras.utils.set_random_seed(1)
+    network = edges.build_hed()
+    for variable in network.weights:
+        if len(variable.shape) == 4:
+            kernel = variable.numpy()
+            kernel = kernel + kernel[::-1]
+            variable.assign((kernel + kernel[:, ::-1]) / 4)
+    return network
+
+
+@pytest.fixture
+def small_border(monkeypatch):
+    monkeypatch.setattr(edges, "BORDER", 16)  # a quarter of the time
+
+
+def _arrays(network):
+    return {
+        f"{layer.name}/{variable.name}": variable.numpy()
+        for layer in network.layers
+        for variable in layer.weights
+    }
+
+
+@pytest.mark.parametrize("height, width", [(24, 40), (17, 1)])
+def test_hed_gives_each_pixel_a_value_from_0_to_1(hed, small_border, height, width):
+    image = _noise(height, width).astype(np.float32) / 255
+    got = edges.detect(image, hed)
+    assert got.shape == (height, width) and got.dtype == np.float32
+    assert got.min() >= 0 and got.max() <= 1
+
+
+def test_hed_shifts_nothing(hed, small_border):
+    image = _noise(20, 26).astype(np.float32) / 255
+    got = edges.detect(image, hed)
+    assert got.std() > 1e-3
+    for mirror in (np.fliplr, np.flipud):
+        # 1e-5: float32 sums of thousands of terms, in another order.
+        np.testing.assert_allclose(
+            edges.detect(mirror(image).copy(), hed), mirror(got), atol=1e-5
+        )
+
+
+def _first_stage_only(hed):
+    """Returns weights that answer at each pixel to its own brightness alone."""
+    arrays = {name: np.zeros_like(values) for name, values in _arrays(hed).items()}
+    arrays["conv1_1/kernel"][1, 1, :, 0] = 1 / 100
+    arrays["conv1_2/kernel"][1, 1, 0, 0] = 1
+    arrays["score_dsn1/kernel"][0, 0, 0, 0] = 1
+    arrays["fuse/kernel"][0, 0, 0, 0] = 2
+    arrays["fuse/bias"][:] = -5
+    return arrays
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_weights_are_read_by_name_and_lines_drawn_where_they_are(
+    hed, small_border, tmp_path, suffix
+):
+    weights_path = tmp_path / f"hed.{suffix}"
+    arrays = _first_stage_only(hed)
+    if suffix == "npz":
+        np.savez(weights_path, **arrays)
+    else:
+        import h5py
+
+        with h5py.File(weights_path, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+    pixels = np.zeros([30, 31, 3])
+    pixels[:, 11] = 255  # a white line is what this network takes for an edge
+    pixels[20, 20:23] = 255  # a speck
+    _write(tmp_path / "in" / "a.png", pixels)
+    got = _result(tmp_path, "edges", "--hed_weights", str(weights_path))
+    assert (got[6:-6, 11] == 0).all()
+    got[:, 11] = 255
+    assert (got == 255).all()
+
+
+def test_hed_sees_blue_green_red_less_their_means(hed, small_border, tmp_path):
+    arrays = _first_stage_only(hed)
+    arrays["conv1_1/kernel"][1, 1, :, 0] = [1 / 100, 0, 0]  # blue alone
+    np.savez(tmp_path / "hed.npz", **arrays)
+    network = edges.load_hed(tmp_path / "hed.npz")
+    image = np.full([4, 4, 3], [0.1, 0.2, 0.9], np.float32)
+    want = 1 / (1 + np.exp(5 - 2 * (0.9 * 255 - 104.00698793) / 100))
+    np.testing.assert_allclose(edges.detect(image, network), want, rtol=1e-5)
+
+
+def test_the_coarsest_stage_lies_where_its_pixels_do(hed, small_border, tmp_path):
+    arrays = {name: np.zeros_like(values) for name, values in _arrays(hed).items()}
+    for name in arrays:
+        if name.startswith("conv") and name.endswith("kernel"):
+            arrays[name][1, 1, 0, 0] = 1  # blue, as it is
+    arrays["score_dsn5/kernel"][0, 0, 0, 0] = 1 / 100
+    arrays["fuse/kernel"][0, 0, 4, 0] = 1
+    np.savez(tmp_path / "hed.npz", **arrays)
+    network = edges.load_hed(tmp_path / "hed.npz")
+    image = _noise(32, 32).astype(np.float32) / 255 * np.linspace(0, 1, 32)[:, None]
+    mirrored = np.pad(image[..., 2] * 255 - edges.MEAN_BGR[0], 16, mode="reflect")
+    largest = np.maximum(mirrored, 0).reshape(4, 16, 4, 16).max(axis=(1, 3)) / 100
+    place = (np.arange(16, 48) + 0.5) / 16 - 0.5  # of a pixel, among the largest
+    mix = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(4)))
+    want = 1 / (1 + np.exp(-mix @ largest @ mix.T))
+    np.testing.assert_allclose(
+        edges.detect(image.astype(np.float32), network), want, atol=1e-5
+    )
+
+
+def test_weights_that_do_not_fit_are_refused(hed, tmp_path):
+    arrays = _arrays(hed)
+    path = tmp_path / "hed.npz"
+    small = {name: values for name, values in arrays.items() if "conv5" not in name}
+    np.savez(path, **small)
+    with pytest.raises(UsageError, match="conv5_1/kernel is missing, and 5 more"):
+        edges.load_hed(path)
+    arrays["fuse/bias"] = np.zeros(2)
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match=r"fuse/bias is \[2\] and not \[1\]: wanted"):
+        edges.load_hed(path)
+    path.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(UsageError, match="hed.npz cannot be read"):
+        edges.load_hed(path)
+
+
+@pytest.mark.parametrize("is_level", [False, True])
+def test_only_the_crest_of_a_ridge_is_kept(is_level):
+    across = np.exp(-((np.arange(41) - 20) ** 2) / 18).astype(np.float32)
+    ridge = np.tile(across, [41, 1])
+    if is_level:
+        ridge = ridge.T
+    kept = edges.suppress(ridge)
+    rows, columns = np.nonzero(kept > 0.01)
+    assert set(rows if is_level else columns) == {20}
+    along = kept[20] if is_level else kept[:, 20]
+    np.testing.assert_allclose(along[:6], [0, 0.2, 0.4, 0.6, 0.8, 1], atol=1e-6)
