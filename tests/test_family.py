@@ -1,12 +1,13 @@
 """Every kind of generator, discriminator and loss: shapes, counts, fields, training."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, networks, step, train
+from pix2pix_tf import checkpoints, config, export, networks, step, train
 from pix2pix_tf.config import LossConfig, ModelConfig, UsageError, parse
 from pix2pix_tf.networks import discriminators, parts
 from tests.conftest import read_image
@@ -233,7 +234,7 @@ def _has_no_gradient(name, model, loss):
 
 
 @pytest.mark.parametrize("model_flags, loss_flags", COMBINATIONS)
-def test_three_steps_change_every_variable_and_a_checkpoint_restores_them(
+def test_three_steps_change_every_variable_and_all_comes_back_from_disk(
     model_flags, loss_flags, tmp_path
 ):
     model, loss = ModelConfig(ngf=2, ndf=2, **model_flags), LossConfig(**loss_flags)
@@ -259,6 +260,24 @@ def test_three_steps_change_every_variable_and_a_checkpoint_restores_them(
     np.testing.assert_allclose(
         restored.generator(sides[0]), state.generator(sides[0]), atol=1e-5
     )
+    _check_export(model, tmp_path, sides[0, :1])
+
+
+def _check_export(model, folder, inputs):
+    """Holds what is exported, for any size, to the generator of the trained size."""
+    model = dataclasses.replace(model, no_dropout=True)
+    generator, any_size = (
+        networks.build_generator((3, 3), model, any_size) for any_size in (False, True)
+    )
+    for network in (generator, any_size):
+        checkpoints.restore_generator(network, checkpoints.find_latest(folder))
+    parts = {"mode": "export", "checkpoint": "", "full_size": True}
+    options = config.from_dict(vars(model) | parts)
+    serving = export.ServingModel(any_size, options)
+    tf.saved_model.save(serving, str(folder / "model"), serving.signatures())
+    loaded = tf.saved_model.load(str(folder / "model"))
+    outputs = loaded.signatures["generate"](inputs=inputs)["outputs"]
+    np.testing.assert_allclose(outputs, generator(inputs), atol=1e-5)
 
 
 def test_without_a_gan_term_no_discriminator_is_built():

@@ -4,6 +4,7 @@ In: names and paths. Not in: what the files hold.
 """
 
 import glob
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +44,8 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
     if target_dir is not None:
         return _pair(Path(input_dir), Path(target_dir))
     if Path(input_dir).is_dir():
-        paths = [path for path in Path(input_dir).iterdir() if _is_image(path)]
+        with os.scandir(input_dir) as entries:  # knows folders without asking again
+            paths = [Path(entry.path) for entry in entries if _is_image(entry)]
     elif not is_one_enough:
         raise UsageError(f"--input_dir {printable(input_dir)} is not a folder")
     elif Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
@@ -69,8 +71,9 @@ def sort_paths(paths):
     Folders stay together.
     """
     if all(path.stem.isdecimal() for path in paths):
-        return sorted(paths, key=lambda path: (path.parent, int(path.stem), path.name))
-    return sorted(paths)
+        # As text: Paths compare slowly, and there may be 100,000.
+        return sorted(paths, key=lambda p: (str(p.parent), int(p.stem), p.name))
+    return sorted(paths, key=os.fspath)
 
 
 def unique_names(paths):
@@ -90,9 +93,10 @@ def unique_names(paths):
 
 
 def _is_image(path):
-    """Says so by the name only: a broken link stays, to be refused by name."""
+    """Says so of a Path or DirEntry: a broken link stays, to be refused by name."""
     name = path.name
-    return path.suffix.lower() in SUFFIXES and name[0] != "." and not path.is_dir()
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in SUFFIXES and not name.startswith(".") and not path.is_dir()
 
 
 def _no_images(flag, folder):
