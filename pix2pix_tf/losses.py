@@ -43,8 +43,17 @@ def discriminator_loss(predict_real, predict_fake, gan_mode="vanilla", smoothing
         return tf.reduce_mean(predict_fake - predict_real)
     real = tf.math.log(predict_real + EPS)
     if smoothing:
-        real = (1 - smoothing) * real + smoothing * tf.math.log(1 - predict_real + EPS)
-    return tf.reduce_mean(-(real + tf.math.log(1 - predict_fake + EPS)))
+        real = (1 - smoothing) * real + smoothing * _log_complement(predict_real)
+    return tf.reduce_mean(-(real + _log_complement(predict_fake)))
+
+
+def _log_complement(predictions):
+    """log(1 - p + EPS).
+
+    The relu changes no value. Without it TensorFlow's graph optimizer makes 1 + EPS one
+    constant, which is 1 in float32, and a p of 1 then gives log(0) and NaN gradients.
+    """
+    return tf.math.log(tf.nn.relu(1 - predictions) + EPS)
 
 
 def gan_loss(predict_fake, gan_mode="vanilla"):

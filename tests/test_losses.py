@@ -104,3 +104,30 @@ def test_the_perceptual_loss_reads_weights_from_a_path(tmp_path):
     gradient = tape.gradient(distance, images)
     assert np.abs(gradient[1]).max() > 0
     assert np.abs(gradient[0]).max() == 0  # targets are held fixed
+
+
+def test_a_discriminator_that_is_sure_gives_finite_losses_and_gradients():
+    """Also where the graph is optimised, as in every run: there EPS could get lost."""
+    logits = tf.constant([-200.0, -20, 0, 20, 200])
+
+    @tf.function
+    def gradients(logits):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(logits)
+            p = tf.sigmoid(logits)
+            terms = [
+                losses.discriminator_loss(p, p, smoothing=0.1),
+                losses.discriminator_loss(p, p),
+                losses.gan_loss(p),
+            ]
+        return terms, [tape.gradient(term, logits) for term in terms]
+
+    try:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+        terms, found = gradients(logits)
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    assert np.isfinite(terms).all() and np.isfinite(found).all()
+    p = tf.cast(tf.sigmoid(logits), tf.float64)
+    expected = tf.reduce_mean(-(tf.math.log(p + 1e-12) + tf.math.log(1 - p + 1e-12)))
+    np.testing.assert_allclose(terms[1], expected, rtol=1e-5)
