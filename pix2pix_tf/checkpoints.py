@@ -20,7 +20,9 @@ EMA_NAMES = {  # of the losses that the original has
     "generator_loss_GAN": "generator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_L1": "generator_loss/Mean_1/ExponentialMovingAverage",
 }
-POSITION_NAME = "position"  # the one entry that the original's checkpoints lack
+# Entries that the original's checkpoints lack; the second kind only float16 has.
+POSITION_NAME = "position"
+SCALE_PREFIX = "loss_scale"
 MAX_LISTED = 3  # variables, in a message
 # What TensorFlow raises for files that are cut or overwritten.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -104,8 +106,9 @@ def restore(state, prefix, batch_size=1):
             f"{prefix} holds a generator only, for --mode test and export: training on "
             "wants the discriminator, the Adam slots and global_step too"
         )
-    if POSITION_NAME not in shapes:
-        del wanted[POSITION_NAME]
+    for name in list(wanted):
+        if name.startswith((POSITION_NAME, SCALE_PREFIX)) and name not in shapes:
+            del wanted[name]
     _assign(wanted, reader, shapes, prefix)
     for _, optimizer in state.trained:
         optimizer.iterations.assign(state.global_step)
@@ -211,6 +214,8 @@ def _variables(state):
             named[names[id(variable)] + "/Adam"] = momentum
             named[names[id(variable)] + "/Adam_1"] = velocity
         variables |= named
+        for name, variable in optimizer.scale_state.items():
+            variables[f"{SCALE_PREFIX}/{network.name}/{name}"] = variable
     for name, average in state.ema.items():
         variables[EMA_NAMES.get(name, f"{name}/ExponentialMovingAverage")] = average
     return variables | {"global_step": state.global_step, POSITION_NAME: state.position}

@@ -466,6 +466,12 @@ class RunConfig(LoopConfig):
     dry_run: bool = make_flag(
         bool, False, "train: show what would be trained on what, and stop"
     )
+    precision: str = make_flag(
+        str,
+        "float32",
+        "what the networks compute in; their variables stay float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
     output_filetype: str = make_flag(
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )

@@ -54,7 +54,9 @@ def train(options, source):
 
     Returns, Raises: as `run`.
     """
-    state = make_state(options.pair.channels, options.model, options.loss)
+    state = make_state(
+        options.pair.channels, options.model, options.loss, options.run.precision
+    )
 
     def to_pictures(result, inputs, targets):
         return pairs.to_pictures(

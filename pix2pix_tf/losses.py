@@ -159,11 +159,11 @@ def make_perceptual_loss(weights):
             features(keras.applications.vgg19.preprocess_input((images + 1) * 127.5))
             for images in (targets, outputs)
         )
-        return tf.add_n(
-            [
-                weight * tf.reduce_mean(tf.abs(tf.stop_gradient(a) - b))
-                for weight, a, b in zip(VGG_LAYERS.values(), real, fake, strict=True)
-            ]
-        )
+        distances = [
+            tf.cast(tf.reduce_mean(tf.abs(tf.stop_gradient(a) - b)), tf.float32)
+            for a, b in zip(real, fake, strict=True)
+        ]
+        weighted = zip(VGG_LAYERS.values(), distances, strict=True)
+        return tf.add_n([weight * distance for weight, distance in weighted])
 
     return perceptual_loss

@@ -43,6 +43,40 @@ class Adam(keras.optimizers.Adam):
         """(momentum, velocity) of each trainable variable, in the order of `build`."""
         return list(zip(self._momentums, self._velocities, strict=True))
 
+    @property
+    def scale_state(self):
+        """{name: variable} of a loss scale: none."""
+        return {}
+
+
+class ScaledAdam(keras.optimizers.LossScaleOptimizer):
+    """Adam for gradients in float16, of a loss that is scaled to keep them from 0.
+
+    A step whose gradients overflow is left out, and the scale halved; after 2,000 that
+    do not it is doubled (Micikevicius et al. 2018, section 3.2).
+    """
+
+    def __init__(self, learning_rate, beta_1):
+        super().__init__(Adam(learning_rate, beta_1))
+
+    @property
+    def beta_1(self):
+        return self.inner_optimizer.beta_1
+
+    @property
+    def beta_2(self):
+        return self.inner_optimizer.beta_2
+
+    @property
+    def slots(self):
+        """As `Adam.slots`."""
+        return self.inner_optimizer.slots
+
+    @property
+    def scale_state(self):
+        """{name: variable}: the scale, and the steps since it changed."""
+        return {"value": self.dynamic_scale, "steps": self.step_counter}
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -75,17 +109,19 @@ class Forward(NamedTuple):
     predict_real: tf.Tensor | None
     predict_fake: tf.Tensor | None
     losses: dict  # {name: float32 scalar}, without weights
-    g_gradients: list  # in the order of generator.trainable_variables
+    # In the order of generator.trainable_variables; of the scaled loss, for ScaledAdam.
+    g_gradients: list
     d_gradients: list  # in the order of discriminator.trainable_variables
 
 
-def make_state(channels, model, loss):
+def make_state(channels, model, loss, precision="float32"):
     """Builds the networks and optimizers, at step 0.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
         loss: LossConfig.
+        precision: str, as `precision.set_precision` was told.
 
     Returns:
         TrainState.
@@ -94,28 +130,30 @@ def make_state(channels, model, loss):
     discriminator = None
     if loss.gan_weight:
         discriminator = networks.build_discriminator(channels, model, loss.gan_mode)
-    return start_state(generator, discriminator, loss, loss_names(loss))
+    return start_state(generator, discriminator, loss, loss_names(loss), precision)
 
 
-def start_state(generator, discriminator, loss, names):
+def start_state(generator, discriminator, loss, names, precision="float32"):
     """Returns the TrainState of two networks at step 0.
 
     Args:
         generator, discriminator: keras.Model; no discriminator is None.
         loss: what holds Adam's `lr` and `beta1`.
         names: list of str, of the losses.
+        precision: as in `make_state`.
     """
     ema = {name: tf.Variable(0.0, name=name) for name in names}
     counts = [tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen")]
     d_optimizer = None
     if discriminator is not None:
-        d_optimizer = _make_optimizer(discriminator, loss)
-    g_optimizer = _make_optimizer(generator, loss)
+        d_optimizer = _make_optimizer(discriminator, loss, precision)
+    g_optimizer = _make_optimizer(generator, loss, precision)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
 
-def _make_optimizer(network, loss):
-    optimizer = Adam(loss.lr, loss.beta1)
+def _make_optimizer(network, loss, precision):
+    kind = ScaledAdam if precision == "mixed_float16" else Adam
+    optimizer = kind(loss.lr, loss.beta1)
     optimizer.build(network.trainable_variables)
     return optimizer
 
@@ -134,16 +172,14 @@ def loss_names(loss):
     return names
 
 
-def forward(
-    generator, discriminator, inputs, targets, loss, perceptual=None, seed=(0, 0)
-):
+def forward(state, inputs, targets, loss, perceptual=None, seed=(0, 0)):
     """One forward pass and both gradients, all at the same weights.
 
     The generator's gradient sees the discriminator from before this step's update, and
     each call of the discriminator has its own batch statistics, as in the original.
 
     Args:
-        generator, discriminator: keras.Model; no discriminator is None.
+        state: TrainState, which stays as it is.
         inputs, targets: float32 [batch, height, width, channels], in [-1, 1].
         loss: LossConfig.
         perceptual: function from (targets, outputs) to the VGG19 distance, or None.
@@ -152,6 +188,7 @@ def forward(
     Returns:
         Forward.
     """
+    generator, discriminator = state.generator, state.discriminator
     with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
         outputs = generator(inputs)
         terms = _image_terms(targets, outputs, loss, perceptual)
@@ -166,11 +203,12 @@ def forward(
             )
             if loss.gan_mode == "wgangp":
                 d_loss += _penalty(judge, targets, outputs, seed)
-        g_loss = _weighted_sum(terms, loss)
+            scaled_d_loss = state.d_optimizer.scale_loss(d_loss)
+        g_loss = state.g_optimizer.scale_loss(_weighted_sum(terms, loss))
     g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
     if discriminator is None:
         return Forward(outputs, None, None, terms, g_gradients, [])
-    d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
+    d_gradients = d_tape.gradient(scaled_d_loss, discriminator.trainable_variables)
     terms = {LOSS_NAMES[0]: d_loss} | terms
     return Forward(
         outputs,
@@ -198,6 +236,7 @@ def _make_judge(discriminator, inputs, loss):
     def judge(images):
         results = network([inputs, images])
         predictions, features = results if loss.feature_weight else (results, [])
+        features = [tf.cast(feature, tf.float32) for feature in features]
         is_many = isinstance(predictions, (list, tuple))
         return Verdict(list(predictions) if is_many else [predictions], features)
 
@@ -283,8 +322,7 @@ def make_train_step(state, loss, seed):
     def train_step(inputs, targets):
         networks.key_dropout(state.generator, seed, state.global_step)
         result = forward(
-            state.generator,
-            state.discriminator,
+            state,
             inputs,
             targets,
             loss,

@@ -38,7 +38,7 @@ def _run(options):
     with quiet_stderr():
         import keras
 
-        from pix2pix_tf import dry_run, evaluate, export, loop
+        from pix2pix_tf import dry_run, evaluate, export, loop, precision
 
     keras.config.set_image_data_format(
         "channels_last"
@@ -46,6 +46,7 @@ def _run(options):
     keras.config.set_floatx("float32")
     for name, value in sorted(config.to_dict(options).items()):
         print(f"{name} = {value}")
+    precision.set_precision(run.precision)
     keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's
     if run.mode == "export":
         export.export(options)

@@ -23,13 +23,7 @@ def _is_noise(name):
 @pytest.fixture(scope="module")
 def result(golden):
     """The first forward pass, at the recorded weights; used before any training."""
-    return step.forward(
-        golden.state.generator,
-        golden.state.discriminator,
-        golden.inputs,
-        golden.targets,
-        golden.loss,
-    )
+    return step.forward(golden.state, golden.inputs, golden.targets, golden.loss)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,128 @@
+"""Networks that compute in 16 bits: what stays float32, and that they learn."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_tf import checkpoints, networks, precision, step, train
+from pix2pix_tf.config import LossConfig, ModelConfig
+from tests.conftest import TINY, read_image
+
+LOW = ["mixed_bfloat16", "mixed_float16"]
+SMALL = ModelConfig(ngf=4, ndf=4, crop_size=64, num_downs=6, n_layers=2)
+
+
+@pytest.fixture(autouse=True)
+def policy_as_before():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+# Without a norm, which at few pixels divides by next to nothing, and dropout.
+SMOOTH = dataclasses.replace(SMALL, norm="none", no_dropout=True, init="kaiming")
+
+
+def _state(kind, model=SMALL):
+    keras.config.set_dtype_policy(kind)
+    keras.utils.set_random_seed(1)
+    return step.make_state((3, 3), model, LossConfig(), kind)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return tf.random.stateless_uniform([2, 1, 64, 64, 3], [1, 1], -1, 1)
+
+
+@pytest.mark.parametrize("kind", LOW)
+def test_variables_outputs_losses_and_gradients_stay_float32(kind, sides):
+    state = _state(kind)
+    result = step.forward(state, *sides, LossConfig())
+    low = precision.LOW[kind]
+    inner = [layer.compute_dtype for layer in state.generator.layers[1:-1]]
+    assert set(inner) == {low.name}
+    for _, variable in networks.variables_by_name(state.generator).items():
+        assert variable.dtype == "float32"
+    tensors = [result.outputs, result.predict_fake, *result.losses.values()]
+    assert {tensor.dtype for tensor in tensors} == {tf.float32}
+    assert {gradient.dtype for gradient in result.g_gradients} == {tf.float32}
+
+
+@pytest.mark.parametrize("kind", LOW)
+def test_losses_are_those_of_float32_to_the_precision_of_16_bits(kind, sides):
+    # L1's gradient is a sign, which flips where outputs all but meet targets.
+    loss = LossConfig(l1_weight=0.0, l2_weight=100.0)
+    expected = step.forward(_state("float32", SMOOTH), *sides, loss)
+    state, scale = _state(kind, SMOOTH), 1.0
+    if kind == "mixed_float16":
+        scale = 16.0
+        state.g_optimizer.dynamic_scale.assign(scale)
+    found = step.forward(state, *sides, loss)
+    for name, value in expected.losses.items():
+        np.testing.assert_allclose(found.losses[name], value, rtol=0.02, err_msg=name)
+    for ours, theirs in zip(found.g_gradients, expected.g_gradients, strict=True):
+        distance = np.linalg.norm(ours / scale - theirs)
+        assert distance < 0.15 * np.linalg.norm(theirs) + 1e-6
+
+
+def test_a_loss_scale_is_saved_halved_on_overflow_and_optional(sides, tmp_path):
+    state = _state("mixed_float16")
+    train_step = step.make_train_step(state, LossConfig(), seed=1)
+    before = [variable.numpy() for variable in state.generator.trainable_variables]
+    state.g_optimizer.dynamic_scale.assign(3e38)  # no gradient survives that
+    train_step(*sides)
+    assert float(state.g_optimizer.dynamic_scale) == np.float32(3e38) / 2
+    for old, variable in zip(before, state.generator.trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    state.g_optimizer.dynamic_scale.assign(1024.0)
+    train_step(*sides)
+    changed = [
+        not np.array_equal(old, variable)
+        for old, variable in zip(
+            before, state.generator.trainable_variables, strict=True
+        )
+    ]
+    assert any(changed)
+    checkpoints.save(state, tmp_path / "", keep=1)
+    prefix = checkpoints.find_latest(tmp_path)
+    again, plain = _state("mixed_float16"), _state("float32")
+    checkpoints.restore(again, prefix)
+    assert float(again.g_optimizer.dynamic_scale) == 1024
+    checkpoints.restore(plain, prefix)  # and on in another precision
+    checkpoints.save(plain, tmp_path / "", keep=1)
+    checkpoints.restore(_state("mixed_float16"), prefix)
+
+
+def test_the_commands_take_a_precision_each(pair_dir, tmp_path, capsys):
+    flags = ["--precision", "mixed_bfloat16", "--input_dir", str(pair_dir)]
+    run = str(tmp_path / "run")
+    small = ["--crop_size", "32", "--n_layers", "1", "--summary_freq", "1", *TINY]
+    small += ["--max_steps", "1"]
+    assert train.main(["--mode", "train", *flags, *small, "--output_dir", run]) == 0
+    pictures = {}
+    for kind in ("float32", "mixed_bfloat16"):
+        folder = tmp_path / kind
+        test = ["--mode", "test", "--checkpoint", run, "--precision", kind]
+        test += ["--input_dir", str(pair_dir), "--no_dropout", "--output_dir"]
+        assert train.main([*test, str(folder)]) == 0
+        pictures[kind] = read_image(folder / "images/1-outputs.png").astype(int)
+    difference = np.abs(pictures["float32"] - pictures["mixed_bfloat16"])
+    assert 0 < difference.max() and difference.mean() < 2
+    export = ["--mode", "export", "--checkpoint", run, "--precision"]
+    export += ["mixed_bfloat16", "--no_dropout", "--output_dir", str(tmp_path / "m")]
+    assert train.main(export) == 0
+    model = tf.saved_model.load(str(tmp_path / "m"))
+    outputs = model.signatures["generate"](inputs=tf.zeros([1, 32, 32, 3]))["outputs"]
+    assert outputs.dtype == tf.float32
+
+
+def test_a_slow_format_is_told_with_what_was_measured(monkeypatch, capsys):
+    times = {tf.float32: 1.0, tf.bfloat16: 5.25, tf.float16: 0.5}
+    monkeypatch.setattr(precision, "_product_time", times.get)
+    precision.set_precision("mixed_float16")
+    assert capsys.readouterr().out == ""
+    precision.set_precision("mixed_bfloat16")
+    printed = capsys.readouterr().out
+    assert "--precision mixed_bfloat16 is slow" in printed and "5.2 times" in printed
