@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from pix2pix_tf.networks import fast
+
 
 class BatchNorm(layers.BatchNormalization):
     """Batch norm by the batch's own statistics in every mode, as in the original.
@@ -73,10 +75,11 @@ class DepthToSpace(layers.Layer):
         return tf.nn.depth_to_space(inputs, 2)
 
 
-# Where the original keeps a layer's variables; the last three are not in its networks.
+# Where the original keeps a layer's variables; it has no instance norm, and no networks
+# with the last two.
 SCOPES = {
-    layers.Conv2D: "conv2d",
-    layers.Conv2DTranspose: "conv2d_transpose",
+    fast.Conv2D: "conv2d",
+    fast.Conv2DTranspose: "conv2d_transpose",
     layers.SeparableConv2D: "separable_conv2d",
     BatchNorm: "batch_normalization",
     InstanceNorm: "instance_normalization",
@@ -104,7 +107,7 @@ def kernel_initializer(init):
 
 def conv(x, filters, size, strides, padding, name, init):
     """A convolution: [batch, h, w, c] -> [batch, h / strides, w / strides, filters]."""
-    return layers.Conv2D(
+    return fast.Conv2D(
         filters,
         size,
         strides=strides,
@@ -116,7 +119,7 @@ def conv(x, filters, size, strides, padding, name, init):
 
 def deconv(x, filters, size, name, init):
     """A transposed convolution: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters]."""
-    return layers.Conv2DTranspose(
+    return fast.Conv2DTranspose(
         filters,
         size,
         strides=2,
