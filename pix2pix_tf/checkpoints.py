@@ -207,13 +207,11 @@ def _variables(state):
     """Returns {name in the checkpoint: variable} of all that is restored."""
     variables = {}
     for network, optimizer in state.trained:
-        named = networks.variables_by_name(network)
-        names = {id(variable): name for name, variable in named.items()}
-        trained = zip(network.trainable_variables, optimizer.slots, strict=True)
-        for variable, (momentum, velocity) in trained:
-            named[names[id(variable)] + "/Adam"] = momentum
-            named[names[id(variable)] + "/Adam_1"] = velocity
-        variables |= named
+        variables |= networks.variables_by_name(network)
+        trained = zip(networks.trainable_by_name(network), optimizer.slots, strict=True)
+        for name, (momentum, velocity) in trained:
+            variables[f"{name}/Adam"] = momentum
+            variables[f"{name}/Adam_1"] = velocity
         for name, variable in optimizer.scale_state.items():
             variables[f"{SCALE_PREFIX}/{network.name}/{name}"] = variable
     for name, average in state.ema.items():

@@ -30,6 +30,7 @@ SCALE_SIZE = 286  # pixels; the original's
 MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
 DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
+MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
 OPTIONS_NAME = "options.json"
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
@@ -182,7 +183,7 @@ class ModelConfig(Checked):
         Size,
         CROP_SIZE,
         "pixels of the networks' images, one number or height and width",
-        minimum=1,
+        minimum=MIN_SIDE,
     )
     generator: str = make_flag(
         str,

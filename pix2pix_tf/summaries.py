@@ -48,12 +48,8 @@ def _write_image(name, image):
 
 
 def _write_histograms(network, gradients):
-    names = {
-        id(variable): name
-        for name, variable in networks.variables_by_name(network).items()
-    }
-    for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
-        name = names[id(variable)]
+    trained = networks.trainable_by_name(network).items()
+    for (name, variable), gradient in zip(trained, gradients, strict=True):
         _write_histogram(f"{name}/values", variable.numpy())
         _write_histogram(f"{name}/gradients", gradient.numpy())
 

@@ -250,14 +250,8 @@ def _make_run(recording):
     """
     options, arrays = recording.options, recording.arrays
     state = step.make_state(options.pair.channels, options.model, options.loss)
-    both = (state.generator, state.discriminator)
-    variables = {
-        name: variable
-        for network in both
-        for name, variable in networks.variables_by_name(network).items()
-        if variable.trainable
-    }
-    names = {id(variable): name for name, variable in variables.items()}
+    variables = networks.trainable_by_name(state.generator)
+    variables |= networks.trainable_by_name(state.discriminator)
     _check_arrays(recording, {name: v.shape for name, v in variables.items()})
     inputs, targets = (
         tf.constant(arrays[k], tf.float32) for k in ("inputs", "targets")
@@ -287,13 +281,12 @@ def _make_run(recording):
         forward = {k: np.asarray(getattr(first, k)) for k in FORWARD_KEYS}
         for name, key in zip(step.LOSS_NAMES, LOSS_KEYS, strict=True):
             forward[f"loss/{key}"] = np.asarray(first.losses[name])
-        trained = [v for network in both for v in network.trainable_variables]
         gradients = [*first.g_gradients, *first.d_gradients]
         return Figures(
             forward,
             {
-                names[id(variable)]: np.asarray(gradient)
-                for variable, gradient in zip(trained, gradients, strict=True)
+                name: np.asarray(gradient)
+                for name, gradient in zip(variables, gradients, strict=True)
             },
             steps,
             np.array(ema),

@@ -9,6 +9,7 @@ import math
 import tensorflow as tf
 
 from pix2pix_tf import images
+from pix2pix_tf.config import MIN_SIDE
 from pix2pix_tf.networks import parts
 from pix2pix_tf.networks.discriminators import (
     build_discriminator,
@@ -24,12 +25,10 @@ __all__ = [
     "describe_discriminator",
     "generate_at_own_size",
     "key_dropout",
+    "trainable_by_name",
     "variables_by_name",
     "with_features",
 ]
-
-
-MIN_SIDE = 8  # pixels; what is less cannot be mirrored by a ResNet's 7x7 layers
 
 
 def key_dropout(generator, seed, position):
@@ -60,6 +59,12 @@ def variables_by_name(network):
         for variable in layer.weights
         if type(layer) in parts.SCOPES
     }
+
+
+def trainable_by_name(network):
+    """Returns {the original's name: variable}, in `trainable_variables`' order."""
+    names = {id(v): name for name, v in variables_by_name(network).items()}
+    return {names[id(v)]: v for v in network.trainable_variables}
 
 
 def generate_at_own_size(generator, inputs, multiple):
