@@ -21,15 +21,18 @@ class BatchNorm(nn.BatchNorm2d):
     PyTorch's module refuses the innermost layer, 1x1 at batch 1; its kernel does not.
     """
 
+    def __init__(self, width):
+        super().__init__(width, track_running_stats=False)
+
     def forward(self, x):
         return torch.batch_norm(
             x,
             self.weight,
             self.bias,
-            self.running_mean,
-            self.running_var,
+            None,  # no running statistics, which nothing reads
+            None,
             True,  # training
-            0.9,  # momentum, of the new: the original's 0.1 of the old
+            0.0,
             1e-5,
             torch.backends.cudnn.enabled,
         )
@@ -101,7 +104,7 @@ class Discriminator(nn.Module):
 
 
 def to_tensors(pair):
-    """Returns inputs and targets as they are trained on, from [..., height, width, 3]."""
+    """Returns inputs and targets for `step`, from [batch, height, width, 3] each."""
     return [
         torch.from_numpy(images)
         .permute(0, 3, 1, 2)
@@ -164,7 +167,8 @@ def make_step(ngf, precision, networks=None, is_compiled=True):
         except RuntimeError as error:  # torch.compile's are of this kind
             if functions.pop() is forward:
                 raise
-            print(f"without torch.compile: {error}", file=sys.stderr)
+            line = str(error).strip().partition("\n")[0]
+            print(f"without torch.compile: {line}", file=sys.stderr)
             found = derive(forward, inputs, targets)
         outputs, losses, d_gradients, g_gradients = found
         for adam, weights, gradients in (

@@ -2,11 +2,11 @@
 
     python benchmarks/train_step.py
 
-One whole step (both networks, losses, gradients, Adam, moving averages) on random images
-of 256x256, in float32 and mixed_bfloat16, at batch 1 and 4. `plain` is plain.py, the
-same model with Keras's own layers and optimizer; `project` is the package's step at its
-defaults; `--peer torch` adds peer_torch.py. Each runs in a process of its own, in turn
-(A B A B ...): the table has medians, the fastest and the slowest call, how often, and
+One whole step (both networks, losses, gradients, Adam, moving averages) on random
+images of 256x256, in float32 and mixed_bfloat16, at batch 1 and 4. `plain` is plain.py,
+the same model with Keras's own layers and optimizer; `project` is the package's step at
+its defaults; `--peer torch` adds peer_torch.py. Each runs in a process of its own, in
+turn (A B A B ...): the table has medians, the fastest and the slowest call, how often,
 
 - ratio: the median over plain float32's at the same batch size;
 - GFLOP/s: the convolutions' work (81 GFLOP an image at --ngf 64) over the median;
@@ -16,7 +16,7 @@ defaults; `--peer torch` adds peer_torch.py. Each runs in a process of its own, 
 - peak MB: of the process, so far (at several batch sizes: up to this one).
 
 It takes under five minutes on two quiet cores, most of it mixed_bfloat16 at batch 4
-where the processor has no bfloat16 instructions. A figure counts on a quiet machine only.
+where the processor has no bfloat16 instructions. On a busy machine no figure counts.
 """
 
 import argparse
