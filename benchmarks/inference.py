@@ -87,7 +87,10 @@ def parse(argv):
         metavar=("CHECKPOINT", "DIR"),
         help="measure test mode too, of this checkpoint on these pictures",
     )
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if given.test_mode and "float32" not in given.precision:
+        parser.error("--test_mode runs in float32: leave --precision out")
+    return given
 
 
 def measure_test_mode(checkpoint, input_dir, results):
@@ -101,7 +104,9 @@ def measure_test_mode(checkpoint, input_dir, results):
     steps = zip(stamps[1:], stamps[2:], strict=False)
     picture_s = statistics.median(after - before for before, after in steps)
     network_s = next(
-        result["median_s"] for result in results if result["variant"] == "project"
+        result["median_s"]
+        for result in results
+        if (result["variant"], result["precision"]) == ("project", "float32")
     )
     return {
         "test_mode_picture_s": picture_s,

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import (
+    commands,
     end_to_end,
     inference,
     input_pipeline,
@@ -20,13 +21,16 @@ from benchmarks import (
 from pix2pix_tf import config, networks, step
 
 NGF = 4
-# Sums in another order, and Adam's first updates, which hardly depend on a gradient's
-# size: where it is almost 0, rounding decides.
-TOLERANCE = 1e-4
+TOLERANCE = 1e-4  # sums in another order; Adam's first updates enlarge what they differ
 
 
-def _make_pair(batch_size):
-    shape = [2, batch_size, 256, 256, 3]
+def _make_pair():
+    """Inputs and targets of one image.
+
+    Of two images the innermost batch norm would see two numbers, and make of any
+    rounding a difference.
+    """
+    shape = [2, 1, 256, 256, 3]
     return tf.unstack(tf.random.stateless_uniform(shape, [1, 2], -1, 1))
 
 
@@ -43,6 +47,7 @@ def _same_dropout(state, generator):
 
 
 def test_from_the_same_weights_the_yardstick_computes_what_the_project_does():
+    keras.utils.set_random_seed(3)
     state = variants.build_project("float32", NGF)
     generator = plain.make_plain_generator(NGF, "float32")
     discriminator = plain.make_plain_discriminator(NGF, "float32")
@@ -50,7 +55,7 @@ def test_from_the_same_weights_the_yardstick_computes_what_the_project_does():
     discriminator.set_weights(state.discriminator.get_weights())
     project_step = step.make_train_step(state, config.LossConfig(), variants.SEED)
     plain_step = plain.make_plain_step(NGF, "float32", (generator, discriminator))
-    pair = _make_pair(batch_size=2)
+    pair = _make_pair()
     for _ in range(3):  # the second and third see the first's updates
         _same_dropout(state, generator)
         outputs, losses = plain_step(*pair)
@@ -100,40 +105,91 @@ def test_a_mixed_network_computes_in_bfloat16_and_answers_in_float32():
     assert {variable.dtype for variable in generator.trainable_variables} == {"float32"}
 
 
-def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path):
-    path = tmp_path / "step.json"
-    train_step.main(
-        ["--ngf", "1", "--batch_size", "2", "1", "--rounds", "1", "--json", str(path)]
-    )
-    written = json.loads(path.read_text())
-    results = written["results"]
-    assert [
-        (result["batch_size"], result["precision"], result["variant"])
-        for result in results
-    ] == [
-        (batch_size, precision, variant)
-        for batch_size in (1, 2)
-        for precision in ("float32", "mixed_bfloat16")
-        for variant in ("plain", "project")
+class _FakeWorker:
+    """A timing.Worker without a process: known times, and a list of all turns."""
+
+    SECONDS = {"plain": 1.0, "project": 0.5, "exported": 0.25}
+    turns = []
+
+    def __init__(self, task, variant, precision, ngf, python=None):
+        self.variant, self.precision, self.peak_mb = variant, precision, 100.0
+        self.seconds = self.SECONDS[variant] * (1 if precision == "float32" else 8)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, batch_size, calls):
+        self.turns.append(self.variant)
+        return [self.seconds * batch_size] * calls
+
+
+@pytest.fixture
+def fake_workers(monkeypatch):
+    """No processes, and the machine's rates of next to nothing; gives the turns."""
+    monkeypatch.setattr(timing, "Worker", _FakeWorker)
+    monkeypatch.setattr(_FakeWorker, "turns", [])
+    monkeypatch.setattr(timing, "MATRIX_SIDE", 64)
+    monkeypatch.setattr(timing, "ARRAY_NUMBERS", 1000)
+    return _FakeWorker.turns
+
+
+def test_workers_take_turns_until_their_budget_is_spent(fake_workers):
+    workers = [
+        _FakeWorker("step", variant, "float32", 1) for variant in ("plain", "project")
     ]
-    for result in results:
-        yardstick = next(r for r in results if r["batch_size"] == result["batch_size"])
-        ratio = result["median_s"] / yardstick["median_s"]
-        assert result["ratio_to_plain"] == pytest.approx(ratio)
-        assert result["rounds"] == 1 and result["peak_mb"] > 100
-        assert result["share_of_floor"] == pytest.approx(
-            result["floor_s"] / result["median_s"]
+    times = timing.take_turns(workers, batch_size=1, rounds=9, budget=2.6)
+    assert times == [[1.0], [0.5] * 4]  # a first call of each is not among them
+    assert fake_workers[:6] == ["plain", "project"] * 2 + ["project"] * 2
+
+
+def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path, fake_workers):
+    path = tmp_path / "step.json"
+    train_step.main(["--batch_size", "4", "1", "--rounds", "2", "--json", str(path)])
+    written = json.loads(path.read_text())
+    assert [
+        (
+            result["batch_size"],
+            result["precision"],
+            result["variant"],
+            result["median_s"],
+            result["ratio_to_plain"],
         )
-    printed = capsys.readouterr().out
-    assert "processors" in printed and "TensorFlow" in printed
-    lines = printed.splitlines()
-    assert lines[-9].split()[:3] == ["variant", "precision", "batch"]
-    assert lines[-8].split()[:4] == ["plain", "float32", "1", "1"]
+        for result in written["results"]
+    ] == [
+        (batch_size, precision, variant, slower * batch_size * seconds, ratio)
+        for batch_size in (1, 4)
+        for precision, slower in (("float32", 1), ("mixed_bfloat16", 8))
+        for variant, seconds in (("plain", 1.0), ("project", 0.5))
+        for ratio in [slower * seconds]
+    ]
     assert set(written["rates"]) == {
         "matmul_gflops_float32",
         "matmul_gflops_mixed_bfloat16",
         "memory_gb_per_s",
     }
+    first = written["results"][0]
+    assert first["gflops"] == pytest.approx(written["work"]["step_gflop"])
+    arithmetic_s = first["gflops"] / written["rates"]["matmul_gflops_float32"]
+    adam_s = 7 * 4 * 57_190_084 / 1e9 / written["rates"]["memory_gb_per_s"]
+    assert first["share_of_floor"] == pytest.approx(arithmetic_s + adam_s)
+    printed = capsys.readouterr().out
+    assert "processors" in printed and "TensorFlow" in printed
+    lines = printed.splitlines()
+    assert lines[-9].split()[:3] == ["variant", "precision", "batch"]
+    assert lines[-8].split()[:5] == ["plain", "float32", "1", "2", "1.000"]
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [("step", "project", "mixed_bfloat16"), ("forward", "exported", "float32")],
+)
+def test_a_variant_runs_in_a_process_of_its_own(variant):
+    with timing.Worker(*variant, ngf=1) as worker:
+        assert all(seconds > 0 for seconds in worker.run(1, 2))
+        assert worker.peak_mb > 100
 
 
 def test_a_peer_that_is_absent_is_refused_by_one_line(capsys, monkeypatch, tmp_path):
@@ -154,25 +210,32 @@ def test_a_variant_that_fails_says_why():
         worker.run(1, 1)
 
 
-def test_inference_and_test_mode_have_their_figures(capsys, tmp_path, trained_dir):
-    pair_dir = json.loads((trained_dir / "options.json").read_text())["input_dir"]
+def test_inference_and_test_mode_have_their_figures(
+    capsys, monkeypatch, tmp_path, fake_workers
+):
+    lines = [(10.0 + 2 * number, f"evaluated image {number}") for number in range(4)]
+    run = commands.Run(lines, seconds=20.0, peak_mb=300.0)
+    monkeypatch.setattr(commands, "run_command", lambda flags: run)
+    (tmp_path / "options.json").write_text('{"ngf": 2}')
     path = tmp_path / "inference.json"
-    inference.main(
-        ["--precision", "float32", "--rounds", "1", "--json", str(path)]
-        + ["--test_mode", str(trained_dir), pair_dir]
-    )
+    flags = ["--json", str(path), "--test_mode", str(tmp_path), "pictures"]
+    inference.main(flags)
     written = json.loads(path.read_text())
     assert written["ngf"] == 2  # the checkpoint's
     assert [
-        (result["variant"], result["precision"], result["batch_size"])
+        (result["variant"], result["precision"], result["ratio_to_plain"])
         for result in written["results"]
-    ] == [(variant, "float32", 1) for variant in ("plain", "project", "exported")]
-    assert written["results"][0]["ratio_to_plain"] == 1
-    assert 0 < written["test_mode"]["network_share"]
+    ] == [
+        (variant, precision, slower * seconds)
+        for precision, slower in (("float32", 1), ("mixed_bfloat16", 8))
+        for variant, seconds in _FakeWorker.SECONDS.items()
+    ]
+    assert written["test_mode"]["test_mode_picture_s"] == 2
+    assert written["test_mode"]["network_share"] == 0.25
     assert "network_share" in capsys.readouterr().out
 
 
-def test_a_whole_command_has_its_figures(capsys, tmp_path, pair_dir):
+def test_a_whole_command_has_its_figures(capsys, tmp_path, pair_dir, fake_workers):
     path = tmp_path / "end_to_end.json"
     end_to_end.main(
         ["--input_dir", str(pair_dir), "--ngf", "1", "--num_steps", "2"]
@@ -224,7 +287,7 @@ def test_the_pytorch_peer_computes_what_the_yardstick_does():
             module.p = 0.0
     plain_step = plain.make_plain_step(NGF, "float32", (generator, discriminator))
     peer_step = peer_torch.make_step(NGF, "float32", peers, is_compiled=False)
-    pair = _make_pair(batch_size=2)
+    pair = _make_pair()
     peer_pair = peer_torch.to_tensors([images.numpy() for images in pair])
     for _ in range(3):
         outputs, losses = plain_step(*pair)
