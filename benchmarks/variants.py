@@ -1,0 +1,184 @@
+"""What is timed: each variant in a process of its own, which waits for its turn.
+
+`timing.Worker` starts `python variants.py TASK VARIANT PRECISION NGF` and asks it, by
+one line of JSON on its stdin, for a number of calls at a batch size; the answer, on its
+stdout, holds their seconds and the process's peak memory so far. Imports are where they
+are needed: the peer's Python may have no TensorFlow.
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
+
+import numpy as np
+
+SEED = 1
+
+
+def build_project(precision, ngf):
+    """Returns the project's TrainState at its defaults, for one precision."""
+    from benchmarks.plain import using_precision
+    from pix2pix_tf import config, step
+
+    with using_precision(precision):
+        return step.make_state(
+            config.PairConfig().channels,
+            config.ModelConfig(ngf=ngf, ndf=ngf),
+            config.LossConfig(),
+        )
+
+
+def _build_generator(precision, ngf):
+    from benchmarks.plain import using_precision
+    from pix2pix_tf import config, networks
+
+    with using_precision(precision):
+        model = config.ModelConfig(ngf=ngf)
+        return networks.build_generator(config.PairConfig().channels, model)
+
+
+def _make_plain_step(precision, ngf):
+    from benchmarks import plain
+
+    return plain.make_plain_step(ngf, precision)
+
+
+def _make_project_step(precision, ngf):
+    from pix2pix_tf import config, step
+
+    state = build_project(precision, ngf)
+    return step.make_train_step(state, config.LossConfig(), SEED)
+
+
+def _make_torch_step(precision, ngf):
+    from benchmarks import peer_torch
+
+    return peer_torch.make_step(ngf, precision)
+
+
+def _make_plain_forward(precision, ngf):
+    import tensorflow as tf
+
+    from benchmarks import plain
+
+    generator = plain.make_plain_generator(ngf, precision)
+    return tf.function(lambda inputs, _: generator(inputs, training=True))
+
+
+def _make_project_forward(precision, ngf):
+    """The core of test mode: as in `evaluate`, without the way to pictures."""
+    import tensorflow as tf
+
+    from pix2pix_tf import networks
+
+    generator = _build_generator(precision, ngf)
+    number = tf.constant(0)  # of the batch
+
+    @tf.function
+    def forward(inputs, number):
+        networks.key_dropout(generator, SEED, number)
+        return generator(inputs)
+
+    return lambda inputs, _: forward(inputs, number)
+
+
+def _make_exported_forward(precision, ngf):
+    """The signature `generate` of a SavedModel, as another program would call it."""
+    import tensorflow as tf
+
+    from pix2pix_tf import config, export
+
+    with tempfile.TemporaryDirectory() as folder:
+        values = {"mode": "export", "ngf": ngf, "output_dir": folder, "seed": SEED}
+        generator = _build_generator(precision, ngf)
+        model = export.ServingModel(generator, config.from_dict(values))
+        tf.saved_model.save(model, folder, signatures=model.signatures())
+        loaded = tf.saved_model.load(folder)
+    # The loaded object must outlive its signature.
+    return lambda inputs, _: loaded.signatures["generate"](inputs=inputs)
+
+
+# {(task, variant): function from (precision, ngf) to what maps inputs and targets}
+MAKERS = {
+    ("step", "plain"): _make_plain_step,
+    ("step", "project"): _make_project_step,
+    ("step", "torch"): _make_torch_step,
+    ("forward", "plain"): _make_plain_forward,
+    ("forward", "project"): _make_project_forward,
+    ("forward", "exported"): _make_exported_forward,
+}
+
+
+def _make_pair(batch_size):
+    """Returns inputs and targets, float32 [batch, 256, 256, 3] in [-1, 1]."""
+    pair = np.random.RandomState(SEED).uniform(-1, 1, [2, batch_size, 256, 256, 3])
+    return pair.astype(np.float32)
+
+
+def _make_run(variant, function):
+    """Returns a function from batch size to one that does a call and waits for it."""
+    if variant == "torch":
+        from benchmarks import peer_torch
+
+        def prepare_torch(batch_size):
+            pair = peer_torch.to_tensors(_make_pair(batch_size))
+            return lambda: function(*pair)
+
+        return prepare_torch
+
+    import tensorflow as tf
+
+    def prepare(batch_size):
+        inputs, targets = (tf.constant(images) for images in _make_pair(batch_size))
+
+        def run():
+            function(inputs, targets)
+            tf.test.experimental.sync_devices()  # a GPU's work too
+
+        return run
+
+    return prepare
+
+
+def read_peak_mb(process="self"):
+    """Returns the most memory that a process held so far, or None; Linux only.
+
+    `ru_maxrss` would not do: a child's begins with what its parent held.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return None
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)  # absent once it has ended
+    return int(found.group(1)) * 1024 / 1e6 if found else None
+
+
+def main():
+    """Answers until stdin ends."""
+    task, variant, precision, ngf = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    prepare = _make_run(variant, MAKERS[task, variant](precision, int(ngf)))
+    runs = {}  # {batch size: function}
+    for line in sys.stdin:
+        request = json.loads(line)
+        batch_size = request["batch_size"]
+        if batch_size not in runs:
+            runs[batch_size] = prepare(batch_size)
+        seconds = []
+        for _ in range(request["calls"]):
+            started = time.perf_counter()
+            runs[batch_size]()
+            seconds.append(time.perf_counter() - started)
+        answer = {"seconds": seconds, "peak_mb": read_peak_mb()}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
