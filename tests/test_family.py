@@ -274,7 +274,10 @@ def _check_export(model, folder, inputs):
     parts = {"mode": "export", "checkpoint": "", "full_size": True}
     options = config.from_dict(vars(model) | parts)
     serving = export.ServingModel(any_size, options)
-    tf.saved_model.save(serving, str(folder / "model"), serving.signatures())
+    generate = serving.generate.get_concrete_function(
+        tf.TensorSpec([None, None, None, 3], tf.float32, name="inputs")
+    )
+    tf.saved_model.save(serving, str(folder / "model"), {"generate": generate})
     loaded = tf.saved_model.load(str(folder / "model"))
     outputs = loaded.signatures["generate"](inputs=inputs)["outputs"]
     np.testing.assert_allclose(outputs, generator(inputs), atol=1e-5)
