@@ -105,10 +105,11 @@ def test_a_step_depends_on_seed_and_step_only_and_moves_the_statistics():
 
 
 def test_pictures_keep_their_pixels_and_larger_ones_are_scaled():
-    small = crops.scale(RAMP, 64)
+    small = crops.scale(RAMP.astype(np.float32) * np.float32(1 / 255), 64)
     np.testing.assert_array_equal(small, RAMP)
-    assert crops.scale(np.zeros([128, 200, 3], np.uint8), 64).shape == (64, 100, 3)
-    assert crops.scale(np.zeros([28, 28, 1], np.uint8), 64).shape == (32, 32, 3)
+    for size, scaled in [((128, 200), (64, 100)), ((28, 28), (32, 32))]:
+        picture = np.zeros([*size, 3], np.float32)
+        assert crops.scale(picture, 64).shape == (*scaled, 3)
     pictures = crops.join([small[:, :45], small[::-1]])
     np.testing.assert_array_equal(pictures.picture(0), RAMP[:, :45])
     np.testing.assert_array_equal(pictures.picture(1), RAMP[::-1])
