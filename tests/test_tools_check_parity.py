@@ -129,7 +129,7 @@ def test_what_the_code_itself_recorded_passes_line_by_line(capsys, recording, tm
 
 
 def _same_padding(x, filters, strides, name, init):
-    return layers.Conv2D(filters, 4, strides=strides, padding="same", name=name)(x)
+    return networks.parts.conv(x, filters, 4, strides, "same", name, init)
 
 
 def _set_adam(monkeypatch, name, value):
