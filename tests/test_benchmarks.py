@@ -182,16 +182,6 @@ def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path, fake_w
     assert lines[-8].split()[:5] == ["plain", "float32", "1", "2", "1.000"]
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [("step", "project", "mixed_bfloat16"), ("forward", "exported", "float32")],
-)
-def test_a_variant_runs_in_a_process_of_its_own(variant):
-    with timing.Worker(*variant, ngf=1) as worker:
-        assert all(seconds > 0 for seconds in worker.run(1, 2))
-        assert worker.peak_mb > 100
-
-
 def test_a_peer_that_is_absent_is_refused_by_one_line(capsys, monkeypatch, tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError")  # found before PyTorch
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -233,29 +223,6 @@ def test_inference_and_test_mode_have_their_figures(
     assert written["test_mode"]["test_mode_picture_s"] == 2
     assert written["test_mode"]["network_share"] == 0.25
     assert "network_share" in capsys.readouterr().out
-
-
-def test_a_whole_command_has_its_figures(capsys, tmp_path, pair_dir, fake_workers):
-    path = tmp_path / "end_to_end.json"
-    end_to_end.main(
-        ["--input_dir", str(pair_dir), "--ngf", "1", "--num_steps", "2"]
-        + ["--warm_up", "1", "--json", str(path)]
-    )
-    results = json.loads(path.read_text())["results"]
-    assert {
-        "step_images_per_s",
-        "bare_images_per_s",
-        "bare_of_step",
-        "default_images_per_s",
-        "default_of_bare",
-        "default_first_step_s",
-        "default_peak_mb",
-        "summary_share",
-        "picture_share_if_every_100",
-        "save_share",
-    } <= set(results)
-    assert results["default_peak_mb"] > 100
-    assert "summary_share" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("script", [train_step, inference, end_to_end, input_pipeline])
