@@ -7,6 +7,8 @@ No TensorFlow here, so that `--help` and wrong usage answer at once.
 import argparse
 import dataclasses
 import math
+import signal
+import sys
 
 
 class UsageError(ValueError):
@@ -168,3 +170,39 @@ def parse_flags(flags, argv, prog, description):
             "--no_flip", dest="flip", action="store_false", help="train: do not flip"
         )
     return vars(parser.parse_args(argv))
+
+
+class ToolParser(argparse.ArgumentParser):
+    """The parser of a tool: its description as it is written, errors as UsageError."""
+
+    def __init__(self, prog, description):
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message):
+        raise UsageError(f"{message} (--help lists the flags)")
+
+
+def run_tool(name, run):
+    """Returns the exit status of a tool's work.
+
+    Args:
+        name: str, what the tool is called.
+        run: function that does it, and returns its status, or None for 0.
+
+    Returns:
+        int: `run`'s, 2 where it raised UsageError or OSError (one line on stderr), 130
+        where Ctrl-C stopped it.
+    """
+    try:
+        return run() or 0
+    except (UsageError, OSError) as error:  # str() of OSError names the file
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGINT

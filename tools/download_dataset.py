@@ -5,14 +5,12 @@ It goes on with a download that was cut off. --url is another place that has the
 that it is in.
 """
 
-import argparse
 import gzip
 import hashlib
 import http.client
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 import tarfile
@@ -30,7 +28,7 @@ import tqdm
 from pix2pix_tf import files
 from pix2pix_tf.datasets import addresses
 from pix2pix_tf.files import printable
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.flags import ToolParser, UsageError, run_tool
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 SCHEMES = ("http://", "https://", "file://")
@@ -46,13 +44,6 @@ _DAMAGE = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message):
-        raise UsageError(f"{message} (--help lists the flags)")
-
-
 def main(argv=None):
     """Runs one command line.
 
@@ -63,15 +54,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 where it cannot be done (one line on stderr),
         130 stopped by Ctrl-C.
     """
-    try:
-        run(parse(argv))
-        return 0
-    except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(f"download_dataset: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return run_tool("download_dataset", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
@@ -80,12 +63,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = _Parser(
-        prog="download_dataset",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = ToolParser("download_dataset", __doc__)
     parser.add_argument("name", metavar="NAME", choices=addresses.ARCHIVES)
     parser.add_argument(
         "--output_dir", type=Path, default=Path(), metavar="FOLDER", help="of NAME/; ."

@@ -13,9 +13,7 @@ HED's weights are an .npz or .h5 file of NAME/kernel [height, width, from, to] a
 NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
 """
 
-import argparse
 import concurrent.futures
-import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +25,7 @@ import tqdm
 
 from pix2pix_tf import files
 from pix2pix_tf.files import printable
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.flags import ToolParser, UsageError, run_tool
 from pix2pix_tf.train import quiet_stderr
 
 OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
@@ -45,13 +43,6 @@ class Job(NamedTuple):
     destination: Path
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message):
-        raise UsageError(f"{message} (--help lists the flags)")
-
-
 def main(argv=None):
     """Runs one command line.
 
@@ -62,14 +53,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or a picture that cannot be used
         (a line on stderr for each, and how many), 130 stopped by Ctrl-C.
     """
-    try:
-        return run(parse(argv))
-    except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(f"process: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return run_tool("process", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
@@ -78,12 +62,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = _Parser(
-        prog="process",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = ToolParser("process", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--input_dir", required=True, **folder)
     parser.add_argument("--output_dir", required=True, **folder)

@@ -5,12 +5,10 @@ the same split, in whatever order the file system lists them. Once a folder is s
 another split into the same place is refused, so no picture is ever in two of them.
 """
 
-import argparse
 import errno
 import math
 import os
 import random
-import signal
 import sys
 from pathlib import Path
 
@@ -20,18 +18,11 @@ import tqdm
 
 from pix2pix_tf import files
 from pix2pix_tf.files import printable
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.flags import ToolParser, UsageError, run_tool
 from pix2pix_tf.train import quiet_stderr
 
 SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
 ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message):
-        raise UsageError(f"{message} (--help lists the flags)")
 
 
 def main(argv=None):
@@ -44,15 +35,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
         stderr), 130 stopped by Ctrl-C.
     """
-    try:
-        run(parse(argv))
-        return 0
-    except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(f"split: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return run_tool("split", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
@@ -61,12 +44,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = _Parser(
-        prog="split",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = ToolParser("split", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     fraction = {"type": float, "metavar": "SHARE"}
     parser.add_argument("--dir", required=True, help="the pictures", **folder)
