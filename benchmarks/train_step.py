@@ -8,7 +8,8 @@ the same model with Keras's own layers and optimizer; `project` is the package's
 its defaults; `--peer torch` adds peer_torch.py. Each runs in a process of its own, in
 turn (A B A B ...): the table has medians, the fastest and the slowest call, how often,
 
-- ratio: the median over plain float32's at the same batch size;
+- ratio: plain float32's median at the same batch size over this one, so that 1.3 is
+  1.3 times as fast;
 - GFLOP/s: the convolutions' work (81 GFLOP an image at --ngf 64) over the median;
 - of floor: the least time that this machine could need, which is that work at the rate
   of one large matrix product, and Adam's way through memory at the rate of one array

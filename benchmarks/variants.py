@@ -78,6 +78,7 @@ def _make_project_forward(precision, ngf):
     from pix2pix_tf import networks
 
     generator = _build_generator(precision, ngf)
+    networks.freeze(generator)
     number = tf.constant(0)  # of the batch
 
     @tf.function

@@ -1,11 +1,16 @@
 """Test mode: every image once, in order, to pictures and an index."""
 
+import collections
+import concurrent.futures
 import time
 
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, config, data, gallery, images, networks, pairs
 from pix2pix_tf.files import printable
+
+NUM_WRITERS = 2  # threads
+MAX_WAITING = 8  # rows whose pictures are held until they are written
 
 
 def evaluate(options, source):
@@ -28,6 +33,7 @@ def evaluate(options, source):
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
+    networks.freeze(generator)
     config.write_options(options)
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
@@ -41,24 +47,45 @@ def evaluate(options, source):
 
 
 def _write_pictures(options, source, generator, done):
-    """Generates and writes batch by batch; adds each finished row to `done`."""
-    run = options.run
+    """Generates batch by batch; adds each row to `done` once it is written.
+
+    Encoding and writing go on in threads, beside the network's next batch.
+    """
     translate = _make_translate(options, generator)
-    is_shown_whole = options.pair.lab_colorization or options.pair.channels[1] in (1, 3)
     started = time.perf_counter()
     num_batches = 0
-    for indices, *tensors in _batches(options, source):
-        outputs, pictures = translate(tf.constant(num_batches), *tensors)
-        for place, index in enumerate(indices.numpy()):
-            row = gallery.Row(source.name(index))
-            one = {kind: batch[place] for kind, batch in pictures.items()}
-            gallery.write_pictures(run.output_dir, row, one)
-            if not is_shown_whole:
-                gallery.write_array(run.output_dir, row, outputs[place].numpy())
-            done.append(row)
-            print(f"evaluated image {printable(row.name)}", flush=True)
-        num_batches += 1
+    writes = collections.deque()  # (Row, Future), the oldest first
+    with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
+        try:
+            for indices, *tensors in _batches(options, source):
+                outputs, pictures = translate(tf.constant(num_batches), *tensors)
+                for place, index in enumerate(indices.numpy()):
+                    row = gallery.Row(source.name(index))
+                    one = {kind: batch[place] for kind, batch in pictures.items()}
+                    write = pool.submit(_write_row, options, row, one, outputs[place])
+                    writes.append((row, write))
+                _finish(writes, MAX_WAITING, done)
+                num_batches += 1
+        finally:
+            _finish(writes, 0, done)
     print(f"rate {(time.perf_counter() - started) / max(num_batches, 1):.4f}")
+
+
+def _write_row(options, row, pictures, output):
+    """Writes one example's pictures, and its output where they do not show it whole."""
+    gallery.write_pictures(options.run.output_dir, row, pictures)
+    pair = options.pair
+    if not pair.lab_colorization and pair.channels[1] not in (1, 3):
+        gallery.write_array(options.run.output_dir, row, output.numpy())
+
+
+def _finish(writes, num_left, done):
+    """Waits until at most `num_left` writes are under way; moves the rest to `done`."""
+    while len(writes) > num_left:
+        row, write = writes.popleft()
+        write.result()
+        done.append(row)
+        print(f"evaluated image {printable(row.name)}", flush=True)
 
 
 def _make_translate(options, generator):

@@ -1,9 +1,10 @@
-"""The products of small convolutions equal the library's convolutions."""
+"""Our forms of convolutions equal the library's convolutions."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pix2pix_tf import config, networks
 from pix2pix_tf.networks import fast
 
 
@@ -30,14 +31,82 @@ def test_products_equal_convolutions_and_their_gradients(height, width, batch):
         size = [batch, 2 * height, 2 * width, 7]
         return tf.nn.conv2d_transpose(x, kernel, size, 2, "SAME")
 
+    def library_conv(x, kernel):
+        return tf.nn.conv2d(x, kernel, 2, "SAME")
+
+    def conv_blocks(x, kernel):
+        return fast.conv_blocks(x, fast.blocks_kernel(kernel.numpy()))
+
+    def deconv_blocks(x, kernel):
+        return fast.deconv_blocks(x, fast.blocks_deconv_kernel(kernel.numpy()))
+
+    np.testing.assert_allclose(
+        conv_blocks(large, kernel), library_conv(large, kernel), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        deconv_blocks(small, back), library_deconv(small, back), atol=1e-12
+    )
     pairs = [
-        (fast.conv, lambda x, k: tf.nn.conv2d(x, k, 2, "SAME"), large, kernel),
+        (fast.conv, library_conv, large, kernel),
         (fast.deconv, library_deconv, small, back),
     ]
     for ours, theirs, x, weights in pairs:
         results = _with_gradients(ours, x, weights), _with_gradients(theirs, x, weights)
         for got, expected in zip(*results, strict=True):
             np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_one_filter_equals_the_convolution_and_its_gradients():
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=[2, 9, 6, 5]), tf.float64)
+    kernel = tf.constant(rng.normal(size=[4, 4, 5, 1]), tf.float64)
+    results = (
+        _with_gradients(fast.conv_to_one, x, kernel),
+        _with_gradients(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"), x, kernel),
+    )
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("any_size", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"separable_conv": True},
+        {"upsample": "resize"},
+        {"upsample": "subpixel", "generator": "encoder_decoder"},
+        {"generator": "resnet", "num_blocks": 6, "norm": "instance"},
+    ],
+)
+def test_a_frozen_generator_gives_the_same(values, any_size):
+    model = config.ModelConfig(
+        crop_size=64,
+        num_downs=8 if values.get("generator") == "resnet" else 6,
+        ngf=3,
+        no_dropout=True,
+        **values,
+    )
+    generator = networks.build_generator((3, 2), model, any_size=any_size)
+    inputs = tf.random.stateless_uniform([2, 64, 64, 3], [1, 2], -1, 1)
+    expected = generator(inputs)
+    read = networks.freeze(generator)
+    np.testing.assert_allclose(generator(inputs), expected, atol=2e-6)
+    graph = tf.function(generator).get_concrete_function(inputs).graph
+    captured = {id(tensor) for tensor, _ in graph.captures}
+    assert captured <= {id(variable.value.handle) for variable in read}
+
+
+def test_kernels_that_a_graph_cannot_hold_stay_variables(monkeypatch):
+    monkeypatch.setattr(networks, "MAX_CONSTANT_BYTES", 1000)
+    model = config.ModelConfig(crop_size=32, num_downs=5, ngf=1)
+    generator = networks.build_generator((3, 3), model)
+    assert networks.freeze(generator) == list(generator.variables)
+    assert all(
+        layer.frozen_kernel is None
+        for layer in generator.layers
+        if isinstance(layer, fast.Conv2D)
+    )
 
 
 def test_layers_of_any_size_give_the_same_and_keep_keras_variables():

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pix2pix_tf import images
 from pix2pix_tf.config import MIN_SIDE
-from pix2pix_tf.networks import parts
+from pix2pix_tf.networks import fast, parts
 from pix2pix_tf.networks.discriminators import (
     build_discriminator,
     describe_discriminator,
@@ -18,11 +18,14 @@ from pix2pix_tf.networks.discriminators import (
 )
 from pix2pix_tf.networks.generators import build_generator
 
+MAX_CONSTANT_BYTES = 1.8e9  # of a graph: a saved one must be below 2 GB
+
 __all__ = [
     "build_discriminator",
     "build_generator",
     "count_parameters",
     "describe_discriminator",
+    "freeze",
     "generate_at_own_size",
     "key_dropout",
     "trainable_by_name",
@@ -44,6 +47,28 @@ def key_dropout(generator, seed, position):
         state = layer.seed_generator.state
         key = tf.random.fold_in([seed, number], tf.cast(position, tf.int32))
         state.assign(tf.cast(key, state.dtype))
+
+
+def freeze(generator):
+    """Makes the generator's kernels constants of what is traced from now on.
+
+    That is faster, and for inference only. Kernels that a graph could not hold stay.
+
+    Args:
+        generator: keras.Model, its weights set.
+
+    Returns:
+        list of keras.Variable that the graphs still read.
+    """
+    kinds = (fast.Conv2D, fast.Conv2DTranspose)
+    layers = [layer for layer in generator.layers if isinstance(layer, kinds)]
+    numbers = sum(math.prod(layer.kernel.shape) for layer in layers)
+    if numbers * tf.float32.size > MAX_CONSTANT_BYTES:
+        return list(generator.variables)
+    for layer in layers:
+        layer.freeze()
+    frozen = {id(layer.kernel) for layer in layers if layer.frozen_kernel is not None}
+    return [variable for variable in generator.variables if id(variable) not in frozen]
 
 
 def variables_by_name(network):
