@@ -210,7 +210,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
         (["--mode", "train"], "--resume auto needs --output_dir"),
         (
             ["--mode", "test", "--checkpoint", "{}", "--output_dir", "new"],
-            "does not go with --mode test",
+            "--resume auto is for training, not",
         ),
     ],
 )
@@ -221,13 +221,13 @@ def test_resume_has_its_place(flags, words, cut_dir):
 
 
 @pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
-def test_the_newest_readable_checkpoint_is_taken(command, cut, capsys, ending):
+def test_the_newest_readable_checkpoint_is_taken(cut, capsys, ending):
     path = cut / f"model-5.{ending}"
     path.write_bytes(path.read_bytes()[:-20])
-    assert _train(command, cut, "--max_steps", 4, "--summary_freq", 0) == 0
+    assert checkpoints.find_latest(cut) == str(cut / "model-3")
     out = capsys.readouterr().out
-    assert "warning: " in out and "model-5 is damaged" in out
-    assert "taking model-3" in out and "resuming after step 3" in out
+    assert out.startswith("warning: ") and "model-5 is damaged" in out
+    assert out.endswith(": taking model-3\n")
 
 
 def test_a_missing_index_is_told_too(cut, capsys):
