@@ -3,6 +3,11 @@
 Deciding when is not here.
 """
 
+import os
+import socket
+import time
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.histogram import metadata as histogram_metadata
@@ -11,6 +16,28 @@ from pix2pix_tf import images, networks
 
 NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
 MAX_IMAGES = 3  # of a batch, as the original
+
+
+def open_writer(output_dir, global_step):
+    """Returns a SummaryWriter for the steps after `global_step`.
+
+    What an earlier process of the run, which was killed, wrote about those steps is
+    declared void: TensorBoard drops it where it meets a session's START, but for the
+    first, so every process writes one.
+
+    Args:
+        output_dir: folder path.
+        global_step: int, steps done.
+    """
+    session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+    # Files are read in the order of names: after earlier ones, before TensorFlow's new.
+    name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}-start"
+    path = Path(output_dir, f"events.out.tfevents.{name}")
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for event in ({"file_version": "brain.Event:2"}, {"session_log": session}):
+            event |= {"wall_time": time.time(), "step": global_step + 1}
+            file.write(tf.compat.v1.Event(**event).SerializeToString())
+    return tf.summary.create_file_writer(str(output_dir))
 
 
 def write(writer, state, result, pictures):

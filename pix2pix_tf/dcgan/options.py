@@ -19,6 +19,8 @@ class RunConfig(config.LoopConfig):
         default=100,
         help="steps between grids of samples, always of the same z (0: none)",
     )
+    # The forward pass has moved the norms' statistics: there is nothing to skip.
+    on_nan: str = reuse_flag("on_nan", choices=("stop",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,4 +80,9 @@ def parse(argv=None):
         shown, argv, PROG, f"DCGAN: learn to draw {SIZE}x{SIZE} images, without pairs"
     )
     values = {name: flag.default for name, flag in flags.items()} | given
-    return config.from_dict(config.complete(values), DcganOptions)
+    stored = config.stored_run(values)
+    if stored is None:
+        values = config.complete(values)
+    else:
+        values = config.resume(values, given, stored)
+    return config.from_dict(values, DcganOptions)
