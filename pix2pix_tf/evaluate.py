@@ -6,7 +6,16 @@ import time
 
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, data, gallery, images, networks, pairs
+from pix2pix_tf import (
+    checkpoints,
+    config,
+    data,
+    gallery,
+    images,
+    metrics,
+    networks,
+    pairs,
+)
 from pix2pix_tf.files import printable
 
 NUM_WRITERS = 2  # threads
@@ -14,20 +23,23 @@ MAX_WAITING = 8  # rows whose pictures are held until they are written
 
 
 def evaluate(options, source):
-    """Writes inputs, outputs and targets of every image, and `index.html`.
+    """Writes inputs, outputs and targets of every image, their figures, and a page.
 
     Dropout and batch statistics work as in training, like the original's; the masks
     depend on `--seed` and the batch's number only. The index lists what was written,
-    also where a damaged image or Ctrl-C ends the run early.
+    also where a damaged image or Ctrl-C ends the run early; `metrics.json` and
+    `metrics.csv` come only after all of it.
 
     Args:
         options: Options.
         source: data.FileSource.
 
     Raises:
-        UsageError: the checkpoint does not fit, or an image is damaged.
+        UsageError: the checkpoint does not fit, an image is damaged, or what measures
+            the pictures cannot be used.
     """
     run, full_size = options.run, options.run.full_size
+    set_scorer = metrics.SetScorer(run.fid_weights, run.palette)
     generator = networks.build_generator(
         options.pair.channels, options.model, any_size=full_size
     )
@@ -37,19 +49,48 @@ def evaluate(options, source):
     config.write_options(options)
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
-    done = []
+    metrics.remove_report(run.output_dir)
+    done, scores = [], metrics.Scores()
     try:
-        _write_pictures(options, source, generator, done)
+        _write_pictures(options, source, generator, done, scores)
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
-        index_path = gallery.write_index(run.output_dir, done, kinds)
+        columns = _columns(done, scores) if scores.images else ()
+        index_path = gallery.write_index(run.output_dir, done, kinds, columns=columns)
         print(f"wrote index at {index_path}", flush=True)
+    if scores.images:
+        _report(run.output_dir, done, scores, set_scorer)
+    elif not options.data.inputs_only:
+        print(f"no metrics: {options.pair.channels[1]} channels are no picture")
 
 
-def _write_pictures(options, source, generator, done):
-    """Generates batch by batch; adds each row to `done` once it is written.
+def _columns(rows, scores):
+    """Returns the index's columns of figures."""
+    return [
+        gallery.Column(
+            name,
+            [scores.images[row.name][name] for row in rows],
+            metrics.FIGURES[name].decimals,
+            metrics.FIGURES[name].is_better_high,
+        )
+        for name in metrics.PICTURE_FIGURES
+    ]
 
-    Encoding and writing go on in threads, beside the network's next batch.
+
+def _report(output_dir, rows, scores, set_scorer):
+    """Prints and writes the figures; those of sets come from the files written."""
+
+    def read(kind):
+        return (gallery.read_picture(output_dir, row, kind) for row in rows)
+
+    found, details = set_scorer.measure(read, len(rows))
+    metrics.report(output_dir, [row.name for row in rows], scores, found, details)
+
+
+def _write_pictures(options, source, generator, done, scores):
+    """Generates batch by batch; fills `done` and `scores` with what is written.
+
+    Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
     translate = _make_translate(options, generator)
     started = time.perf_counter()
@@ -62,7 +103,9 @@ def _write_pictures(options, source, generator, done):
                 for place, index in enumerate(indices.numpy()):
                     row = gallery.Row(source.name(index))
                     one = {kind: batch[place] for kind, batch in pictures.items()}
-                    write = pool.submit(_write_row, options, row, one, outputs[place])
+                    write = pool.submit(
+                        _write_row, options, row, one, outputs[place], scores
+                    )
                     writes.append((row, write))
                 _finish(writes, MAX_WAITING, done)
                 num_batches += 1
@@ -71,12 +114,14 @@ def _write_pictures(options, source, generator, done):
     print(f"rate {(time.perf_counter() - started) / max(num_batches, 1):.4f}")
 
 
-def _write_row(options, row, pictures, output):
-    """Writes one example's pictures, and its output where they do not show it whole."""
+def _write_row(options, row, pictures, output, scores):
+    """Writes one example: its pictures, and its output where they do not show it."""
     gallery.write_pictures(options.run.output_dir, row, pictures)
     pair = options.pair
-    if not pair.lab_colorization and pair.channels[1] not in (1, 3):
+    if not (pair.lab_colorization or pair.channels[1] in (1, 3)):
         gallery.write_array(options.run.output_dir, row, output.numpy())
+    elif not options.data.inputs_only:
+        scores.add(row.name, pictures["outputs"].numpy(), pictures["targets"].numpy())
 
 
 def _finish(writes, num_left, done):
