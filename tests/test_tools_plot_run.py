@@ -116,6 +116,7 @@ def test_many_values_are_drawn_as_means_of_neighbours():
         ([0.1, 100], "log", False),
         ([1, 5], "linear", True),
         ([4, 5], "linear", False),
+        ([4, 4], "linear", True),
         ([0, 1e6], "linear", True),
         ([-1, 100], "linear", False),
         ([np.nan, np.inf], "linear", False),

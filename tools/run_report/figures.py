@@ -96,7 +96,7 @@ def _explain_lines(runs, tags):
     if max(sizes) > MAX_POINTS:
         return [
             (Line2D([], [], color="0.3"), "mean of neighbouring values"),
-            (Line2D([], [], color="0.3", **PALE), "values as logged"),
+            (Line2D([], [], color="0.8"), "values as logged"),
         ]
     return []
 
@@ -119,7 +119,9 @@ def _finish_panel(axis, tag):
     if values.size and values.min() > 0 and values.max() > LOG_RATIO * values.min():
         axis.set_yscale("log")
     elif values.size and values.min() >= 0:
-        axis.set_ylim(bottom=0 if values.min() < values.max() / 2 else None)
+        is_flat = values.min() == values.max()
+        is_wide = values.min() < values.max() / 2
+        axis.set_ylim(bottom=0 if is_flat or is_wide else None)
     if axis.get_yscale() == "linear":
         axis.ticklabel_format(axis="y", scilimits=(-3, 5))
     axis.set_title(printable(tag), fontsize=10, parse_math=False)

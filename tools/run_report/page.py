@@ -50,7 +50,8 @@ def _options_section(runs):
             [name, records.option_text(value)]
             for name, value in sorted(run.options.items())
         ]
-        return _section("Options", _table(["option", "value"], rows))
+        table = _table(["option", "value"], rows)
+        return f"<details>\n<summary>Options</summary>\n{table}\n</details>"
     differing = records.differing_options(runs)
     rows = [
         [name, *map(records.option_text, values)] for name, values in differing.items()
@@ -99,6 +100,7 @@ table {{ border-collapse: collapse; font-size: 0.9em; }}
 th, td {{ border: 1px solid #ccc; padding: 0.3em 0.6em; text-align: left; }}
 th {{ background: #f2f2f2; }}
 figure {{ margin: 0; }}
+details {{ margin-top: 1em; }}
 figcaption {{ color: #666; font-size: 0.8em; }}
 img {{ max-width: 100%; }}
 </style>
