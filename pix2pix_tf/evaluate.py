@@ -23,11 +23,13 @@ def evaluate(options, source):
         UsageError: the checkpoint does not fit, or an image is damaged.
     """
     run, full_size = options.run, options.run.full_size
+    prefix = checkpoints.find_latest(run.checkpoint)
+    checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
         options.pair.channels, options.model, any_size=full_size
     )
     print("loading model from checkpoint")
-    checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
+    checkpoints.restore_generator(generator, prefix)
     config.write_options(options)
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)

@@ -9,6 +9,7 @@ import sys
 
 from pix2pix_tf import config
 from pix2pix_tf.dcgan import options as dcgan_options
+from pix2pix_tf.files import printable
 
 
 def main(argv=None):
@@ -24,8 +25,8 @@ def main(argv=None):
         options = dcgan_options.parse(argv)
         config.check_output_dir(options.run)
         return _run(options)
-    except config.UsageError as error:
-        print(f"{dcgan_options.PROG}: error: {error}", file=sys.stderr)
+    except (config.UsageError, OSError) as error:
+        print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 2
 
 
@@ -41,7 +42,7 @@ def _run(options):
         from pix2pix_tf.dcgan import crops, training
 
     for name, value in sorted(config.to_dict(options).items()):
-        print(f"{name} = {value}", flush=True)
+        print(printable(f"{name} = {value}"), flush=True)
     keras.utils.set_random_seed(options.run.seed)
     stopped_by = training.train(options, crops.read(options.data))
     return 128 + stopped_by if stopped_by else 0
