@@ -53,7 +53,7 @@ def find_latest(checkpoint_dir):
         *_named_checkpoints(checkpoint_dir),
     ]
     names = list(dict.fromkeys(reversed(names)))  # each once, the newest first
-    found = [name for name in names if (checkpoint_dir / f"{name}.index").exists()]
+    found = [name for name in names if (checkpoint_dir / f"{name}.index").is_file()]
     if not found:
         raise UsageError(
             f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
@@ -162,6 +162,31 @@ def restore_generator(generator, prefix):
     _assign(networks.variables_by_name(generator), reader, shapes, prefix)
 
 
+def check_widths(prefix, model):
+    """Compares the networks' first layers with `ngf` and `ndf` before any is built.
+
+    test and export build no discriminator, so nothing else would notice a wrong `ndf`.
+
+    Args:
+        prefix: path prefix, as `find_latest` gives it.
+        model: ModelConfig.
+
+    Raises:
+        UsageError: one differs, or the files are damaged.
+    """
+    _, shapes = open_reader(prefix)
+    layers = {"ngf": "generator/encoder_1/", "ndf": "discriminator/layer_1/"}
+    for name, layer in layers.items():
+        wanted = getattr(model, name)
+        for variable, shape in shapes.items():
+            if variable.startswith(layer) and variable.endswith("/bias"):
+                if shape != [wanted]:
+                    raise UsageError(
+                        f"{prefix} does not fit its options.json: {variable} is "
+                        f"{shape}, and {name} is {wanted}"
+                    )
+
+
 def is_generator_only(names):
     """Says whether a checkpoint with these names serves test and export only."""
     return not any(name.endswith("/Adam") for name in names)
@@ -188,6 +213,9 @@ def open_reader(prefix):
     Raises:
         UsageError: the files are missing or damaged.
     """
+    for path in (Path(f"{prefix}{suffix}") for suffix in SUFFIXES):
+        if path.exists() and not path.is_file():  # a pipe would be read for ever
+            raise UsageError(f"{prefix} is damaged: {path} is no file")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         return reader, reader.get_variable_to_shape_map()
@@ -293,7 +321,7 @@ def _named_checkpoints(folder):
     Names only: the original may have written the path of another machine.
     """
     path = folder / STATE_NAME
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = path.read_text(errors="replace") if path.is_file() else ""
     paths = re.findall(r'^all_model_checkpoint_paths: "(.*)"', text, re.MULTILINE)
     newest = re.findall(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
     names = [PurePath(path).name for path in paths]

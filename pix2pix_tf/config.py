@@ -9,6 +9,8 @@ import dataclasses
 import json
 import os
 import random
+import reprlib
+import stat
 import time
 from pathlib import Path
 
@@ -35,6 +37,8 @@ MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
 OPTIONS_NAME = "options.json"
 CHECKPOINT_PREFIX = "model-"  # then the global step
 CHECKPOINTS_NAME = "checkpoint"  # the file that names them, oldest first
+MAX_LISTED = 5  # unknown keys, in a message
+MAX_OPTIONS_BYTES = 2**20  # of an options.json; ours have 2 KB
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
     "crop_size",
@@ -593,6 +597,11 @@ class Options:
             refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
             refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
         scale, crop = sides(self.data.scale_size), sides(self.model.crop_size)
+        if round(crop[0] * self.run.aspect_ratio) < 1:
+            raise UsageError(
+                f"--aspect_ratio {self.run.aspect_ratio} leaves pictures of {crop[0]} "
+                "pixels' height no width: give a larger one"
+            )
         if mode == "train" and (scale[0] < crop[0] or scale[1] < crop[1]):
             raise UsageError(
                 f"--scale_size must be at least the --crop_size, "
@@ -623,6 +632,9 @@ def flags_of(options_class):
 
 
 _FLAGS = flags_of(Options)
+_RUN_KINDS = (*_FLAGS["mode"].metadata["choices"], "dcgan")
+# What an `options.json` may hold.
+_STORED_FLAGS = _FLAGS | {"mode": make_flag(str, "train", "", choices=_RUN_KINDS)}
 
 
 def reuse_flag(name, **changes):
@@ -764,13 +776,13 @@ def from_dict(values, options_class=Options):
     Raises:
         UsageError: a value does not fit its flag.
     """
-    parts = {}
-    for part in dataclasses.fields(options_class):
-        names = [field.name for field in dataclasses.fields(part.type)]
-        parts[part.name] = part.type(
-            **{name: values[name] for name in names if name in values}
-        )
-    return options_class(**parts)
+    parts = dataclasses.fields(options_class)
+    return options_class(**{part.name: _make_part(part.type, values) for part in parts})
+
+
+def _make_part(part_class, values):
+    names = [field.name for field in dataclasses.fields(part_class)]
+    return part_class(**{name: values[name] for name in names if name in values})
 
 
 def to_dict(options):
@@ -801,13 +813,21 @@ def write_options(options):
 
 
 def read_options(path):
-    """Returns the {flag name: value} of an `options.json`.
+    """Returns the {flag name: value} of an `options.json`, each checked by its flag.
+
+    Ours, the original's and DCGAN's are read. A key that is no flag is refused: a newer
+    version's may shape the networks.
 
     Raises:
         UsageError: the file is missing, damaged, or a value does not fit its flag.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("it is no file")
+        if path.stat().st_size > MAX_OPTIONS_BYTES:
+            raise ValueError(f"it has more than {MAX_OPTIONS_BYTES} bytes")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a BOM
+        values = json.loads(text, object_pairs_hook=_unique)
     except FileNotFoundError:
         raise UsageError(
             f"{path} is missing: give --checkpoint a folder that training wrote"
@@ -816,12 +836,26 @@ def read_options(path):
         raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    unknown = [name for name in values if name not in _STORED_FLAGS]
+    if unknown:
+        raise UsageError(
+            f"{path}: {', '.join(map(reprlib.repr, unknown[:MAX_LISTED]))}"
+            f"{' and more' if len(unknown) > MAX_LISTED else ''} are no flags: remove "
+            "what was misspelt; what a newer version wrote needs that version"
+        )
     for name in ("crop_size", "scale_size"):  # JSON has no tuples
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
-    for name in (*RESTORED_NAMES, "seed"):
-        if name in values:
-            check(_FLAGS[name], values[name], where=f"{path}: {name}")
+    for name, value in values.items():
+        check(_STORED_FLAGS[name], value, where=f"{path}: {name}")
+    return values
+
+
+def _unique(pairs):
+    """Returns the dict of a JSON object's pairs; refuses a key met twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("it has a key twice")
     return values
 
 
@@ -858,6 +892,15 @@ def check_output_dir(run):
         )
 
 
+def _check_stored(values, path):
+    """Refuses stored values that do not go together, and names their file."""
+    try:
+        for part_class in (PairConfig, ModelConfig):
+            _make_part(part_class, values)
+    except UsageError as error:
+        raise UsageError(f"{path}: {str(error).removeprefix('--')}") from None
+
+
 def _restored(checkpoint, given):
     """Returns what the checkpoint's options decide; refuses flags that contradict."""
     if not checkpoint.is_dir():
@@ -872,6 +915,7 @@ def _restored(checkpoint, given):
     if missing:
         raise UsageError(f"{checkpoint / OPTIONS_NAME} lacks {', '.join(missing)}")
     restored = {name: stored[name] for name in RESTORED_NAMES}
+    _check_stored(restored, checkpoint / OPTIONS_NAME)
     for name, value in restored.items():
         if name in given and given[name] != value:
             raise UsageError(

@@ -40,11 +40,13 @@ def evaluate(options, source):
     """
     run, full_size = options.run, options.run.full_size
     set_scorer = metrics.SetScorer(run.fid_weights, run.palette)
+    prefix = checkpoints.find_latest(run.checkpoint)
+    checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
         options.pair.channels, options.model, any_size=full_size
     )
     print("loading model from checkpoint")
-    checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
+    checkpoints.restore_generator(generator, prefix)
     networks.freeze(generator)
     config.write_options(options)
     print(f"examples count = {len(source)}")

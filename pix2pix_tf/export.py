@@ -90,11 +90,13 @@ def export(options):
     run, pair = options.run, options.pair
     if run.output_filetype == "jpeg" and pair.channels[1] == 4:
         raise UsageError("--output_filetype jpeg has no alpha: leave it out, for PNG")
+    prefix = checkpoints.find_latest(run.checkpoint)
+    checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
         pair.channels, options.model, any_size=run.full_size
     )
     print("loading model from checkpoint")
-    checkpoints.restore_generator(generator, checkpoints.find_latest(run.checkpoint))
+    checkpoints.restore_generator(generator, prefix)
     config.write_options(options)
     print("exporting model", flush=True)
     model = ServingModel(generator, options)

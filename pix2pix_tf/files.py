@@ -1,6 +1,7 @@
 """Files and their names: finding, writing whole, and showing any name."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 _PARTIAL = ".partial"
@@ -60,9 +61,21 @@ def find(folder, suffixes):
     )
 
 
-def printable(name):
-    """Returns a file's name as text that every terminal and page takes.
+def printable(text):
+    """Returns text, such as a file's name, as every terminal and page takes it.
 
-    Names need not be UTF-8 on disk; what is not is shown as a question mark in a box.
+    Names need not be UTF-8 on disk, and may hold what moves a terminal's cursor or
+    turns the direction of writing: such are shown as a question mark in a box.
+
+    Args:
+        text: str or Path.
     """
-    return os.fsencode(name).decode(errors="replace")
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if _is_control(char) else char for char in str(text)
+    )
+
+
+def _is_control(char):
+    """Says so of all that is no letter, mark or space: surrogates of names, too."""
+    category = unicodedata.category(char)
+    return category[0] == "C" or category in ("Zl", "Zp")

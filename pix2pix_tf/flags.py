@@ -6,9 +6,11 @@ No TensorFlow here, so that `--help` and wrong usage answer at once.
 
 import argparse
 import dataclasses
-import math
+import reprlib
 import signal
 import sys
+
+from pix2pix_tf.files import printable
 
 
 class UsageError(ValueError):
@@ -78,9 +80,11 @@ def check(flag, value, where=None):
     if wanted:
         where = where or f"--{flag.name}"
         wanted = " and ".join(dict.fromkeys(wanted))
-        raise UsageError(f"{where} must be {wanted}, got {value!r}")
+        raise UsageError(f"{where} must be {wanted}, got {_SHORT.repr(value)}")
 
 
+_SHORT = reprlib.Repr()  # of what a file holds, for one line
+_SHORT.maxstring = _SHORT.maxother = 200  # characters
 _KIND_NAMES = {
     bool: "a bool",
     float: "a finite number",
@@ -96,7 +100,7 @@ def _has_kind(value, kind):
         return all(type(side) is int for side in pair)
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
+        return number and abs(value) <= sys.float_info.max  # no NaN, no larger int
     return type(value) is kind
 
 
@@ -118,7 +122,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the list of flags."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
+        line = printable(f"{self.prog}: error: {message} (--help lists the flags)")
+        self.exit(2, f"{line}\n")
 
 
 class _SizeAction(argparse.Action):
@@ -205,7 +210,7 @@ def run_tool(name, run):
     try:
         return run() or 0
     except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(f"{name}: error: {error}", file=sys.stderr)
+        print(printable(f"{name}: error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)

@@ -6,8 +6,12 @@ decides its first bytes, not its name. Not in: resizing, pairs, TensorFlow graph
 """
 
 import io
+import math
+import os
 import re
+import stat
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,10 @@ SUFFIXES = (
     ".tiff",
     ".npy",
 )
-MAX_PIXELS = 2**28  # a 16384 x 16384 picture; a bomb claims more than it holds
+# A bomb is a small file that claims more. The bound is Pillow's, who warns above it.
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 9459 x 9459
+MAX_NUMBERS = 4 * MAX_PIXELS  # pixels times channels
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # Pillow's names. Its JPEG is MPO for a phone's, with a second picture inside.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 _NPY_MAGIC = b"\x93NUMPY"
@@ -38,7 +45,9 @@ _MODE_CHANNELS = {"1": 1, "L": 1, "I;16": 1, "I": 1, "F": 1, "LA": 2, "RGBA": 4}
 _DECODING_ERRORS = (
     EOFError,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
@@ -70,7 +79,9 @@ def read(path, channels=3):
         ImageError: the file is no such picture, or damaged.
         OSError: it cannot be read at all.
     """
-    return from_bytes(Path(_text(path)).read_bytes(), channels)
+    path = Path(_text(path))
+    _check_kind(path)
+    return from_bytes(path.read_bytes(), channels)
 
 
 def from_bytes(contents, channels=3):
@@ -88,6 +99,7 @@ def probe(path):
 
     Raises: as `read`.
     """
+    _check_kind(path)
     with open(path, "rb") as file:
         start = file.read(8)
         file.seek(0)
@@ -198,6 +210,12 @@ def to_float(pixels):
     return pixels.astype(np.float32)
 
 
+def _check_kind(path):
+    """Refuses what would be read without an end: a pipe, a device."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ImageError("is no file")
+
+
 def _text(path):
     """Returns a path as str; file systems may hold any bytes."""
     return path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
@@ -215,19 +233,21 @@ def _open(file):
         raise ImageError(f"is no picture: wanted {wanted}, TIFF or NPY") from None
     except _DECODING_ERRORS as error:
         raise ImageError(f"cannot be decoded ({_first_line(error)})") from None
-    _check_size(picture.height, picture.width)
     return picture
 
 
-def _check_size(height, width):
-    if height * width > MAX_PIXELS:
-        raise ImageError(f"has {width}x{height} pixels, more than {MAX_PIXELS}")
+def _check_size(height, width, channels=1):
+    if height * width > MAX_PIXELS or height * width * channels > MAX_NUMBERS:
+        raise ImageError(
+            f"has {width}x{height} pixels, {channels} channels: wanted at most "
+            f"{MAX_PIXELS} pixels and {MAX_NUMBERS} numbers"
+        )
 
 
 def _decode_tiff(contents):
     """Decodes the first page: as numbers where Pillow would change or refuse them."""
     page = _first_page(io.BytesIO(contents))
-    _check_size(page.imagelength, page.imagewidth)
+    _check_size(page.imagelength, page.imagewidth, page.samplesperpixel)
     if (
         page.bitspersample <= 8 and page.samplesperpixel <= 4
     ):  # Pillow turns them upright
@@ -294,11 +314,31 @@ def _turn(pixels, orientation):
 def _load_npy(contents):
     """Returns the array of a `.npy`, [height, width, channels]."""
     try:
-        pixels = np.load(io.BytesIO(contents), allow_pickle=False)
+        file = io.BytesIO(contents)
+        _check_npy_size(file)
+        pixels = np.load(file, allow_pickle=False)
+    except ImageError:
+        raise
     except _DECODING_ERRORS as error:
         raise ImageError(f"cannot be decoded ({_first_line(error)})") from None
     _check_npy(pixels)
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _check_npy_size(file):
+    """Refuses a `.npy` that claims more than it holds: NumPy takes the memory first."""
+    version = np.lib.format.read_magic(file)
+    read_header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read_header(file)
+    start, end = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(0)
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted != end - start and not dtype.hasobject:
+        raise ImageError(f"has {end - start} bytes of numbers, wanted {wanted}")
 
 
 def _check_npy(array):

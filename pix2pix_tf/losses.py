@@ -7,6 +7,8 @@ the other modes. Images are float32 [batch, height, width, channels], in [-1, 1]
 import keras
 import tensorflow as tf
 
+from pix2pix_tf.config import UsageError
+
 EPS = 1e-12  # inside the logarithms; it vanishes in float16, so losses stay float32
 PENALTY_WEIGHT = 10.0  # of the gradient penalty: Gulrajani et al. 2017, section 4
 # relu1_1 .. relu5_1 of VGG19, weighted as in Wang et al. 2018 (pix2pixHD).
@@ -146,11 +148,18 @@ def make_perceptual_loss(weights):
 
     Args:
         weights: path of a Keras weights file of VGG19 without its top, or "imagenet",
-            which Keras downloads once.
+            which Keras downloads once. It is read as arrays: no code in it is run.
+
+    Raises:
+        UsageError: there are no such weights.
 
     Source: Johnson et al. 2016; layers and weights of Wang et al. 2018 (pix2pixHD).
     """
-    vgg = keras.applications.VGG19(include_top=False, weights=weights)
+    try:
+        vgg = keras.applications.VGG19(include_top=False, weights=weights)
+    except Exception as error:  # no network; or of a damaged file nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"--vgg_weights {weights} cannot be used: {reason}") from None
     activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
     features = keras.Model(vgg.input, activations, trainable=False)
 

@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 
-from pix2pix_tf import config, flags, locks
+from pix2pix_tf import config, flags, locks, memory
+from pix2pix_tf.files import printable
 
 
 def main(argv=None):
@@ -22,14 +23,15 @@ def main(argv=None):
     try:
         options = config.parse(argv)
         config.check_output_dir(options.run)
+        memory.check(options)
         with locks.hold(options.run.output_dir):
             config.check_output_dir(options.run)  # another run may just have ended
             return _run(options)
     except (config.UsageError, OSError) as error:  # str() of OSError names the file
-        print(f"pix2pix-tf: error: {error}", file=sys.stderr)
+        print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
         return 2
     except flags.RunError as error:
-        print(f"pix2pix-tf: error: {error}", file=sys.stderr)
+        print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # before or after the steps, or in another mode
         return 128 + signal.SIGINT
@@ -51,7 +53,7 @@ def _run(options):
     )  # whatever the user's keras.json
     keras.config.set_floatx("float32")
     for name, value in sorted(config.to_dict(options).items()):
-        print(f"{name} = {value}")
+        print(printable(f"{name} = {value}"))
     precision.set_precision(run.precision)
     make_repeatable(run)
     with faults.explain_memory(options):

@@ -76,6 +76,7 @@ def test_channels_follow_colour_and_direction(lab, direction, channels):
         (["--lr", "0"], ["--lr", "above 0"]),
         (["--beta1", "1"], ["--beta1", "below 1"]),
         (["--max_steps", "-1"], ["--max_steps", "at least 0"]),
+        (["--aspect_ratio", "0.001"], ["--aspect_ratio 0.001", "256", "no width"]),
         (["--checkpoint", "/nowhere/at/all"], ["--checkpoint", "/nowhere/at/all"]),
     ],
 )
@@ -189,3 +190,49 @@ def test_a_model_without_its_options_is_not_overwritten_either(tmp_path):
     for mode in ("train", "test", "export"):
         with pytest.raises(UsageError, match="holds a trained model"):
             config.check_output_dir(_run_config(mode, tmp_path))
+
+
+def _read_options(folder, contents):
+    path = folder / "options.json"
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    return config.read_options(path)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('{"lr": "x"}', "options.json: lr must be a finite number"),  # not restored
+        ('{"lr": NaN}', "lr must be a finite number"),
+        ('{"lr": 1e999}', "lr must be a finite number"),
+        ('{"lr": 1' + "0" * 400 + "}", "lr must be a finite number"),
+        ('{"ngf": 2.0}', "ngf must be a whole number"),
+        ('{"flip": 1}', "flip must be a bool"),
+        ('{"crop_size": [1, 2, 3]}', "crop_size must be a whole number, or a height"),
+        ('{"mode": "drive"}', "mode must be one of train, test, export, dcgan"),
+        ('{"ngf": 2, "ngf": 3}', "damaged.*key twice"),
+        ('{"nfg": 2}', "'nfg' are no flags"),
+        ('{"ngf": ' + "1" * 5000 + "}", "damaged"),
+        ('{"a": ' + "[" * 10**5, "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (" " * (config.MAX_OPTIONS_BYTES + 1), "damaged.*more than"),
+    ],
+)
+def test_every_stored_value_is_checked(tmp_path, text, words):
+    with pytest.raises(UsageError, match=words) as error:
+        _read_options(tmp_path, text)
+    assert len(str(error.value)) < 600 and "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_and_dcgans_options_are_taken(tmp_path):
+    assert _read_options(tmp_path, b'\xef\xbb\xbf{"ngf": 2}') == {"ngf": 2}
+    assert _read_options(tmp_path, '{"mode": "dcgan"}') == {"mode": "dcgan"}
+
+
+def test_stored_values_that_do_not_go_together_are_laid_to_the_file(checkpoint_dir):
+    path = checkpoint_dir / "options.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"crop_size": 40}))
+    arguments = ["--mode", "test", "--checkpoint", str(checkpoint_dir)]
+    with pytest.raises(
+        UsageError, match="options.json: crop_size 40 must be multiples"
+    ):
+        config.parse(arguments)

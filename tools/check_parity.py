@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
+from pix2pix_tf.files import printable
 from pix2pix_tf.train import quiet_stderr
 
 
@@ -37,7 +38,8 @@ def main(argv=None):
             recording = parity.read_recording(path)
             checks = parity.compare(recording)
         except (parity.UsageError, OSError) as error:
-            print(f"check_parity: error: {error}", file=sys.stderr, flush=True)
+            line = printable(f"check_parity: error: {error}")
+            print(line, file=sys.stderr, flush=True)
             statuses.append(2)
             continue
         print(f"{path}: {parity.describe(recording)}")

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
 from pix2pix_tf.config import UsageError
+from pix2pix_tf.files import printable
 from pix2pix_tf.train import quiet_stderr
 
 
@@ -51,7 +52,7 @@ def main(argv=None):
         kind = arguments.to or _usual_kind(model, arguments.destination)
         convert.write(model, arguments.destination, kind)
     except UsageError as error:
-        print(f"convert_checkpoint: error: {error}", file=sys.stderr)
+        print(printable(f"convert_checkpoint: error: {error}"), file=sys.stderr)
         return 2
     is_part = kind == "pict" or model.is_generator_only
     held = "generator only" if is_part else "all that training goes on from"

@@ -7,6 +7,7 @@ functions, and nothing outside this folder imports it.
 
 import contextlib
 import io
+import json
 import logging
 import os
 import re
@@ -21,6 +22,8 @@ FILE_FORMATS = ("array_record", "tfrecord")
 FOLDER_BUILDER = "pix2pix_folder"
 # What may stand before a colon in TFDS's own names: others' repositories.
 COMMUNITIES = ("huggingface", "kubric", "robotics")
+# In a data set's features.json, what TFDS imports the module of.
+CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 _VERSION = r"(?:\d+|\*)(?:\.(?:\d+|\*)){2}"
 
 
@@ -166,6 +169,24 @@ def find_folder(name, data_dir):
     return path if has_any else None
 
 
+def _refuse_code(folder):
+    """Refuses a prepared data set that has TFDS import modules other than its own."""
+
+    def keep(values):
+        names.extend(values[key] for key in CLASS_KEYS if key in values)
+
+    for path in sorted(folder.rglob("features.json")):
+        names = []
+        json.loads(path.read_text(encoding="utf-8"), object_hook=keep)
+        foreign = [
+            name for name in names if not str(name).startswith("tensorflow_datasets.")
+        ]
+        if foreign:
+            raise UsageError(
+                f"{path} names code outside tensorflow_datasets, {foreign}"
+            )
+
+
 def _find(tfds, name, data_dir):
     """Returns the builder of a name; one's own data sets come before the catalog's."""
     from pix2pix_tf.datasets import paper  # noqa: F401  TFDS knows it by its import
@@ -174,4 +195,6 @@ def _find(tfds, name, data_dir):
     bare = re.sub(rf":{_VERSION}$", "", name)
     if re.fullmatch(r"[\w.-]+", bare) and find_folder(bare, data_dir) is not None:
         name = f"{FOLDER_BUILDER}/{name}"
+    root = Path(data_dir or "~/tensorflow_datasets").expanduser()
+    _refuse_code(root / re.split("[/:]", name)[0])
     return tfds.builder(name, try_gcs=False, data_dir=data_dir)

@@ -11,6 +11,7 @@ import sys
 from pix2pix_tf import config, datasets
 from pix2pix_tf.config import UsageError, make_flag
 from pix2pix_tf.datasets import addresses
+from pix2pix_tf.files import printable
 
 PROG = "python -m pix2pix_tf.datasets"
 
@@ -89,7 +90,7 @@ def main(argv=None):
         given = config.parse_flags(flags, argv, PROG, description)
         _prepare(PrepareConfig(**given))
     except (UsageError, OSError) as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
+        print(printable(f"{PROG}: error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

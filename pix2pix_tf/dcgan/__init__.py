@@ -9,6 +9,7 @@ import sys
 
 from pix2pix_tf import config, flags, locks
 from pix2pix_tf.dcgan import options as dcgan_options
+from pix2pix_tf.files import printable
 
 
 def main(argv=None):
@@ -27,10 +28,10 @@ def main(argv=None):
             config.check_output_dir(options.run)  # another run may just have ended
             return _run(options)
     except (config.UsageError, OSError) as error:
-        print(f"{dcgan_options.PROG}: error: {error}", file=sys.stderr)
+        print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 2
     except flags.RunError as error:
-        print(f"{dcgan_options.PROG}: error: {error}", file=sys.stderr)
+        print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 1
 
 
@@ -45,7 +46,7 @@ def _run(options):
         from pix2pix_tf.dcgan import crops, training
 
     for name, value in sorted(config.to_dict(options).items()):
-        print(f"{name} = {value}", flush=True)
+        print(printable(f"{name} = {value}"), flush=True)
     make_repeatable(options.run)
     with faults.explain_memory(options):
         stopped_by = training.train(options, crops.read(options.data))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pix2pix_tf import checkpoints, config, networks, step
+from pix2pix_tf import checkpoints, config, memory, networks, step
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.interop import pict, pytorch
 
@@ -146,7 +146,9 @@ def _read_checkpoint(folder):
 
 def _read_options(path):
     try:
-        return config.from_dict(config.read_options(path))
+        options = config.from_dict(config.read_options(path))
+        memory.check(options)
+        return options
     except UsageError as error:
         message = str(error).removeprefix("--")
         if not message.startswith(str(path)):
@@ -166,6 +168,7 @@ def _read_pict(path, which_direction):
     name = "generator/encoder_1/conv2d/kernel"
     ngf = arrays[name].shape[-1] if name in arrays else config.ModelConfig().ngf
     options = config.from_dict({"ngf": ngf, "which_direction": which_direction})
+    memory.check(options)
     generator = networks.build_generator(options.pair.channels, options.model)
     variables = networks.variables_by_name(generator)
     wanted = {
