@@ -28,11 +28,21 @@ FLOAT_BYTES = 4
 class Worker:
     """One variant in a process of its own (see variants.py)."""
 
-    def __init__(self, task, variant, precision, ngf, python=sys.executable):
+    def __init__(
+        self,
+        task,
+        variant,
+        precision,
+        ngf,
+        python=sys.executable,
+        crop_size=256,
+        threads=0,
+    ):
         self.variant, self.precision = variant, precision
         self.peak_mb = None  # after the last turn
         path = Path(__file__).with_name("variants.py")
-        command = [python, str(path), task, variant, precision, str(ngf)]
+        numbers = map(str, (ngf, crop_size, threads))
+        command = [python, str(path), task, variant, precision, *numbers]
         self._errors = tempfile.TemporaryFile("w+")
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
         self._process = subprocess.Popen(

@@ -1,9 +1,10 @@
 """What is timed: each variant in a process of its own, which waits for its turn.
 
-`timing.Worker` starts `python variants.py TASK VARIANT PRECISION NGF` and asks it, by
-one line of JSON on its stdin, for a number of calls at a batch size; the answer, on its
-stdout, holds their seconds and the process's peak memory so far. Imports are where they
-are needed: the peer's Python may have no TensorFlow.
+`timing.Worker` starts `python variants.py TASK VARIANT PRECISION NGF CROP_SIZE THREADS`
+(0: as many as the machine has; only the project's step has another size than 256) and
+asks it, by one line of JSON on its stdin, for a number of calls at a batch size; the
+answer, on its stdout, holds their seconds and the process's peak memory so far. Imports
+are where they are needed: the peer's Python may have no TensorFlow.
 """
 
 import json
@@ -21,15 +22,15 @@ import numpy as np
 SEED = 1
 
 
-def build_project(precision, ngf):
-    """Returns the project's TrainState at its defaults, for one precision."""
+def build_project(precision, ngf, crop_size=256):
+    """Returns the project's TrainState at its defaults, for one precision and size."""
     from benchmarks.plain import using_precision
     from pix2pix_tf import config, step
 
     with using_precision(precision):
         return step.make_state(
             config.PairConfig().channels,
-            config.ModelConfig(ngf=ngf, ndf=ngf),
+            config.ModelConfig(ngf=ngf, ndf=ngf, crop_size=crop_size),
             config.LossConfig(),
         )
 
@@ -49,10 +50,10 @@ def _make_plain_step(precision, ngf):
     return plain.make_plain_step(ngf, precision)
 
 
-def _make_project_step(precision, ngf):
+def _make_project_step(precision, ngf, crop_size=256):
     from pix2pix_tf import config, step
 
-    state = build_project(precision, ngf)
+    state = build_project(precision, ngf, crop_size)
     return step.make_train_step(state, config.LossConfig(), SEED)
 
 
@@ -116,13 +117,13 @@ MAKERS = {
 }
 
 
-def _make_pair(batch_size):
-    """Returns inputs and targets, float32 [batch, 256, 256, 3] in [-1, 1]."""
-    pair = np.random.RandomState(SEED).uniform(-1, 1, [2, batch_size, 256, 256, 3])
+def _make_pair(batch_size, side=256):
+    """Returns inputs and targets, float32 [batch, side, side, 3] in [-1, 1]."""
+    pair = np.random.RandomState(SEED).uniform(-1, 1, [2, batch_size, side, side, 3])
     return pair.astype(np.float32)
 
 
-def _make_run(variant, function):
+def _make_run(variant, function, side=256):
     """Returns a function from batch size to one that does a call and waits for it."""
     if variant == "torch":
         from benchmarks import peer_torch
@@ -136,7 +137,8 @@ def _make_run(variant, function):
     import tensorflow as tf
 
     def prepare(batch_size):
-        inputs, targets = (tf.constant(images) for images in _make_pair(batch_size))
+        pair = _make_pair(batch_size, side)
+        inputs, targets = (tf.constant(images) for images in pair)
 
         def run():
             function(inputs, targets)
@@ -160,12 +162,24 @@ def read_peak_mb(process="self"):
     return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
+def _use_threads(threads):
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 def main():
     """Answers until stdin ends."""
-    task, variant, precision, ngf = sys.argv[1:]
+    task, variant, precision, *numbers = sys.argv[1:]
+    ngf, crop_size, threads = map(int, numbers)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    prepare = _make_run(variant, MAKERS[task, variant](precision, int(ngf)))
+    if threads:
+        _use_threads(threads)
+    sizes = {} if crop_size == 256 else {"crop_size": crop_size}
+    function = MAKERS[task, variant](precision, ngf, **sizes)
+    prepare = _make_run(variant, function, crop_size)
     runs = {}  # {batch size: function}
     for line in sys.stdin:
         request = json.loads(line)

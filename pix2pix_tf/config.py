@@ -544,6 +544,9 @@ class RunConfig(LoopConfig):
         "what the networks compute in; their variables stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
+    xla: bool = make_flag(
+        bool, False, "train: compile the step by XLA (see docs/performance.md)"
+    )
     output_filetype: str = make_flag(
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )
@@ -554,6 +557,7 @@ MODES_OF = {
     "inputs_only": ("test",),
     "full_size": ("test", "export"),
     "dry_run": ("train",),
+    "xla": ("train",),
     "fid_weights": ("test",),
     "palette": ("test",),
 }

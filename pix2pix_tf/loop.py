@@ -75,7 +75,9 @@ def train(options, source):
         num_examples=len(source),
         batch_size=options.data.batch_size,
         batches=lambda: _batches(options, source, int(state.position)),
-        train_step=make_train_step(state, options.loss, options.run.seed),
+        train_step=make_train_step(
+            state, options.loss, options.run.seed, options.run.xla
+        ),
         to_pictures=to_pictures,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
     )

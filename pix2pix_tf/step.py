@@ -308,7 +308,7 @@ def _mean(values):
     return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
 
 
-def make_train_step(state, loss, seed):
+def make_train_step(state, loss, seed, xla=False):
     """Returns a compiled function that updates both networks once.
 
     It maps inputs and targets, float32 [batch, height, width, channels] in [-1, 1], to
@@ -319,12 +319,13 @@ def make_train_step(state, loss, seed):
         state: TrainState.
         loss: LossConfig.
         seed: int, of dropout and of wgangp's draw.
+        xla: bool, compile it by XLA.
     """
     perceptual = None
     if loss.perceptual_weight:
         perceptual = losses.make_perceptual_loss(loss.vgg_weights)
 
-    @tf.function
+    @tf.function(jit_compile=xla or None)
     def train_step(inputs, targets):
         networks.key_dropout(state.generator, seed, state.global_step)
         result = forward(

@@ -14,6 +14,7 @@ from benchmarks import (
     inference,
     input_pipeline,
     plain,
+    scaling,
     timing,
     train_step,
     variants,
@@ -111,7 +112,7 @@ class _FakeWorker:
     SECONDS = {"plain": 1.0, "project": 0.5, "exported": 0.25}
     turns = []
 
-    def __init__(self, task, variant, precision, ngf, python=None):
+    def __init__(self, task, variant, precision, ngf, python=None, **sizes):
         self.variant, self.precision, self.peak_mb = variant, precision, 100.0
         self.seconds = self.SECONDS[variant] * (1 if precision == "float32" else 8)
 
@@ -180,6 +181,19 @@ def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path, fake_w
     lines = printed.splitlines()
     assert lines[-9].split()[:3] == ["variant", "precision", "batch"]
     assert lines[-8].split()[:5] == ["plain", "float32", "1", "2", "1.000"]
+
+
+def test_scaling_varies_one_thing_at_a_time(tmp_path, fake_workers):
+    path, plot = tmp_path / "scaling.json", tmp_path / "scaling.png"
+    scaling.main(["--calls", "2", "--json", str(path), "--plot", str(plot)])
+    found = json.loads(path.read_text())["series"]
+    assert [row["batch_size"] for row in found["batch_size"]] == [1, 2, 4, 8, 16]
+    assert {row["ngf"] for row in found["batch_size"]} == {64}
+    small, large = found["crop_size"]
+    assert large["gflops"] == pytest.approx(4 * small["gflops"])  # in the same time
+    first, second = found["batch_size"][:2]
+    assert second["images_per_s"] == pytest.approx(first["images_per_s"])
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_peer_that_is_absent_is_refused_by_one_line(capsys, monkeypatch, tmp_path):
