@@ -178,14 +178,15 @@ def test_label_scores_are_those_counted_by_hand():
     assert classes[3]["iou"] is None
 
 
-def test_a_palette_is_found_in_targets_whose_files_blur_colours(tmp_path):
+def test_a_palette_is_found_in_targets_that_files_blur_and_scaling_mixes():
     target = np.full([64, 64, 3], BLUE, np.uint8)
     target[:, 40:] = RED
     target[:8, :8] = GREEN
     jpeg = tf.io.encode_jpeg(target, quality=95, chroma_downsampling=False)
     found = labels.find_palette([tf.io.decode_jpeg(jpeg).numpy()])
     np.testing.assert_allclose(list(found.values()), [BLUE, RED, GREEN], atol=8)
-    assert labels.find_palette([target]) == {
+    small = tf.cast(tf.image.resize(target, [43, 43], method="area"), tf.uint8)
+    assert labels.find_palette([small.numpy()]) == {
         "#0000ff": BLUE, "#ff0000": RED, "#00ff00": GREEN,
     }  # fmt: skip
     with pytest.raises(UsageError, match="--palette targets has 1 colours"):

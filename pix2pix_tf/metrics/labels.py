@@ -9,12 +9,14 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from scipy import spatial
+from scipy import ndimage, spatial
 
 from pix2pix_tf.flags import UsageError
 
-MIN_SHARE = 0.001  # of all pixels, of a colour that is found
-MIN_DISTANCE = 16  # levels, from any colour of more pixels; JPEG files blur colours
+# Of a colour that is found in targets: JPEG files blur colours, scaling mixes them.
+MIN_SHARE = 1e-4  # of the pixels inside areas
+MIN_DISTANCE = 32  # levels, from any colour of more pixels
+MAX_RANGE = 8  # levels, in the 3 x 3 pixels around one that is inside an area
 
 
 def read_palette(path):
@@ -50,8 +52,8 @@ def read_palette(path):
 def find_palette(targets):
     """Returns {such as "#0000aa": (red, green, blue)}, the commonest colour first.
 
-    They are the colours of MIN_SHARE of the pixels, unless nearer than MIN_DISTANCE to
-    a commoner one.
+    They are the colours of MIN_SHARE of the pixels inside areas, unless nearer than
+    MIN_DISTANCE to a commoner one.
 
     Args:
         targets: iterable of uint8 [height, width, 3].
@@ -61,10 +63,12 @@ def find_palette(targets):
     """
     counts = np.zeros(2**24, np.int64)
     for target in targets:
-        places = target.astype(np.int32) @ (2**16, 2**8, 1)
-        places, numbers = np.unique(places, return_counts=True)
+        highest = ndimage.maximum_filter(target, (3, 3, 1))
+        spread = highest - ndimage.minimum_filter(target, (3, 3, 1))
+        inside = target[(spread <= MAX_RANGE).all(axis=2)].astype(np.int32)
+        places, numbers = np.unique(inside @ (2**16, 2**8, 1), return_counts=True)
         counts[places] += numbers
-    common = np.flatnonzero(counts >= MIN_SHARE * counts.sum())
+    common = np.flatnonzero(counts >= max(MIN_SHARE * counts.sum(), 1))
     found = []
     for place in common[np.argsort(-counts[common], kind="stable")]:
         color = np.array([place >> 16, place >> 8 & 255, place & 255])
