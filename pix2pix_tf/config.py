@@ -341,7 +341,41 @@ class ModelConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(Checked):
+class OptimizerConfig(Checked):
+    """Adam's settings, and how its learning rates change."""
+
+    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
+    d_lr: float | None = make_flag(
+        float, None, "the discriminator's own initial rate (default: --lr)", above=0
+    )
+    lr_policy: str = make_flag(
+        str,
+        "constant",
+        "how the rates change: not, or down to 0 at the end that --max_epochs or "
+        "--max_steps sets",
+        choices=("constant", "linear", "cosine"),
+    )
+    decay_from: int | None = make_flag(
+        int,
+        None,
+        "linear, cosine: whole epochs of this run at the initial rate (default: 0)",
+        minimum=0,
+    )
+    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lr_policy == "constant" and self.decay_from is not None:
+            raise UsageError("--decay_from needs --lr_policy linear or cosine")
+
+    @property
+    def rates(self):
+        """(the generator's, the discriminator's) initial learning rate."""
+        return self.lr, self.lr if self.d_lr is None else self.d_lr
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig(OptimizerConfig):
     """The losses, their weights, and the optimizers' settings."""
 
     gan_mode: str = make_flag(
@@ -381,8 +415,6 @@ class LossConfig(Checked):
     vgg_weights: str = make_flag(
         str, "imagenet", "VGG19's weights: a file, or imagenet to download them"
     )
-    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
-    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -395,6 +427,7 @@ class LossConfig(Checked):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        refuse(is_alone and self.d_lr is not None, "--d_lr", without)
         if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
         weights = (self.gan_weight, self.l1_weight, self.l2_weight)
@@ -499,6 +532,8 @@ class Options:
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
         mode, is_lab = self.run.mode, self.pair.lab_colorization
+        if mode == "train":
+            check_schedule(self.loss, self.run)
         if self.loss.perceptual_weight and self.pair.channels[1] != 3:
             raise UsageError("--perceptual_weight needs RGB targets: leave it out")
         if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
@@ -526,6 +561,28 @@ class Options:
                 f"{size_text(self.model.crop_size)}, got "
                 f"{size_text(self.data.scale_size)}"
             )
+
+
+def check_schedule(optimizer, run):
+    """Refuses rates that fall towards an end that the run does not have.
+
+    Args:
+        optimizer: OptimizerConfig.
+        run: LoopConfig.
+    """
+    if optimizer.lr_policy == "constant":
+        return
+    if not (run.max_steps or run.max_epochs):
+        raise UsageError(
+            f"--lr_policy {optimizer.lr_policy} needs the run's end: give --max_epochs "
+            "or --max_steps"
+        )
+    decay_from = optimizer.decay_from or 0
+    if not run.max_steps and decay_from >= run.max_epochs:
+        raise UsageError(
+            f"--decay_from must be below --max_epochs {run.max_epochs}, got "
+            f"{decay_from}"
+        )
 
 
 def deepest(size):

@@ -22,10 +22,16 @@ from pix2pix_tf import (
     gallery,
     networks,
     pairs,
+    schedules,
     summaries,
 )
 from pix2pix_tf.config import UsageError
-from pix2pix_tf.step import TrainState, make_state, make_train_step
+from pix2pix_tf.step import (
+    TrainState,
+    make_state,
+    make_train_step,
+    schedule_rates,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +49,10 @@ class Task:
     # (Forward, *tensors) -> {kind: uint8 [count, height, width, 3]}
     to_pictures: Callable
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
+
+    @property
+    def steps_per_epoch(self):
+        return math.ceil(self.num_examples / self.batch_size)
 
 
 def train(options, source):
@@ -82,7 +92,8 @@ def run(options, task):
     """Does a Task's steps, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
-        options: what holds a LoopConfig as `run`; it is saved with the work.
+        options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
+            is saved with the work.
         task: Task.
 
     Returns:
@@ -96,6 +107,7 @@ def run(options, task):
         print("loading model from checkpoint")
         prefix = checkpoints.find_latest(options.run.checkpoint)
         checkpoints.restore(state, prefix, task.batch_size)
+    _schedule_rates(options, task)
     config.write_options(options)
     print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
@@ -105,9 +117,22 @@ def run(options, task):
     return caught[0] if caught else 0
 
 
+def _schedule_rates(options, task):
+    """Makes the learning rates of a restored state follow `--lr_policy`."""
+    if options.loss.lr_policy == "constant":
+        return
+    num_steps = _num_steps(options.run, task.steps_per_epoch)
+    first_step = int(task.state.global_step)
+    schedule_rates(
+        task.state,
+        options.loss,
+        schedules.decay_span(options.loss, first_step, num_steps, task.steps_per_epoch),
+    )
+
+
 def _train_steps(run, task, caught):
     """Does the steps, and after each what is due."""
-    steps_per_epoch = math.ceil(task.num_examples / task.batch_size)
+    steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
     writer = tf.summary.create_file_writer(run.output_dir) if run.summary_freq else None
     batches = task.batches()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from pix2pix_tf import losses, networks
+from pix2pix_tf import losses, networks, schedules
 
 EMA_DECAY = 0.99
 LOSS_NAMES = ("discriminator_loss", "generator_loss_GAN", "generator_loss_L1")
@@ -138,24 +138,41 @@ def start_state(generator, discriminator, loss, names, precision="float32"):
 
     Args:
         generator, discriminator: keras.Model; no discriminator is None.
-        loss: what holds Adam's `lr` and `beta1`.
+        loss: OptimizerConfig.
         names: list of str, of the losses.
         precision: as in `make_state`.
     """
     ema = {name: tf.Variable(0.0, name=name) for name in names}
     counts = [tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen")]
+    g_rate, d_rate = loss.rates
     d_optimizer = None
     if discriminator is not None:
-        d_optimizer = _make_optimizer(discriminator, loss, precision)
-    g_optimizer = _make_optimizer(generator, loss, precision)
+        d_optimizer = _make_optimizer(discriminator, d_rate, loss.beta1, precision)
+    g_optimizer = _make_optimizer(generator, g_rate, loss.beta1, precision)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
 
-def _make_optimizer(network, loss, precision):
+def _make_optimizer(network, rate, beta1, precision):
     kind = ScaledAdam if precision == "mixed_float16" else Adam
-    optimizer = kind(loss.lr, loss.beta1)
+    optimizer = kind(rate, beta1)
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+def schedule_rates(state, optimizer, span):
+    """Makes both learning rates fall with `state.global_step`; before the first step.
+
+    Not with the optimizers' own counts, which lag where float16 leaves steps out.
+
+    Args:
+        state: TrainState.
+        optimizer: OptimizerConfig, whose policy is not constant.
+        span: as `schedules.make_schedule` takes it.
+    """
+    for (_, adam), rate in zip(state.trained, optimizer.rates, strict=False):
+        schedule = schedules.make_schedule(optimizer.lr_policy, rate, span)
+        # Keras calls it in the graph of each step.
+        adam.learning_rate = lambda schedule=schedule: schedule(state.global_step)
 
 
 def loss_names(loss):
