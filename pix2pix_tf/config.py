@@ -468,6 +468,12 @@ class LoopConfig(Checked):
     summary_freq: int = make_flag(
         int, 100, "steps between TensorBoard summaries (0: none)", minimum=0
     )
+    summary_histograms: str = make_flag(
+        str,
+        "all",
+        "TensorBoard histograms of every variable and gradient, or of none",
+        choices=("all", "none"),
+    )
     progress_freq: int = make_flag(
         int, 50, "steps between lines of progress (0: none)", minimum=0
     )

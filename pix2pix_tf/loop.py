@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 import tqdm
@@ -20,6 +21,8 @@ from pix2pix_tf import (
     config,
     data,
     gallery,
+    losses,
+    meters,
     networks,
     pairs,
     schedules,
@@ -49,18 +52,20 @@ class Task:
     # (Forward, *tensors) -> {kind: uint8 [count, height, width, 3]}
     to_pictures: Callable
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
+    threshold: float | None = None  # as `losses.decision_threshold` gives it
 
     @property
     def steps_per_epoch(self):
         return math.ceil(self.num_examples / self.batch_size)
 
 
-def train(options, source):
+def train(options, source, callbacks=()):
     """Trains pix2pix, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
         options: Options.
         source: data.FileSource.
+        callbacks: as in `run`.
 
     Returns, Raises: as `run`.
     """
@@ -84,17 +89,19 @@ def train(options, source):
         train_step=make_train_step(state, options.loss, options.run.seed),
         to_pictures=to_pictures,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
+        threshold=losses.decision_threshold(options.loss.gan_mode),
     )
-    return run(options, task)
+    return run(options, task, callbacks)
 
 
-def run(options, task):
+def run(options, task, callbacks=()):
     """Does a Task's steps, from nothing or from `--checkpoint`, until done or stopped.
 
     Args:
         options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
             is saved with the work.
         task: Task.
+        callbacks: functions (step, {tag: float}), called with each summary's scalars.
 
     Returns:
         int, the number of the signal that stopped it, or 0. It has saved either way.
@@ -113,7 +120,7 @@ def run(options, task):
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
     with _catch_signals() as caught:
-        _train_steps(options.run, task, caught)
+        _train_steps(options, task, callbacks, caught)
     return caught[0] if caught else 0
 
 
@@ -130,24 +137,30 @@ def _schedule_rates(options, task):
     )
 
 
-def _train_steps(run, task, caught):
+def _train_steps(options, task, callbacks, caught):
     """Does the steps, and after each what is due."""
+    run = options.run
     steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
-    writer = tf.summary.create_file_writer(run.output_dir) if run.summary_freq else None
+    writer = None
+    if run.summary_freq:
+        writer = tf.summary.create_file_writer(run.output_dir)
+        summaries.write_start(writer, options)
+    monitor = Monitor(writer, meters.Meter(), callbacks)
     batches = task.batches()
     started = time.perf_counter()
     bar = _bar(num_steps, task.batch_size)
     steps = range(1, num_steps + 1) if num_steps else itertools.count(1)
     for step in steps:
         is_last = step == num_steps
-        indices, *tensors = _next_batch(batches, run, task.state)
+        with monitor.meter.waiting(task.batch_size):
+            indices, *tensors = _next_batch(batches, run, task.state)
         with _trace(run, _is_due(run.trace_freq, step, is_last)):
             result = task.train_step(*tensors)
         bar.update(task.batch_size)
         if writer and step == 1:
             summaries.write_graph(writer, task.train_step, *tensors)
-        _record(run, task, writer, step, is_last, indices, tensors, result)
+        _record(run, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
         if _is_due(run.progress_freq, step, is_last):
             rate = step * task.batch_size / (time.perf_counter() - started)
@@ -169,7 +182,15 @@ def _bar(num_steps, batch_size):
     return tqdm.tqdm(total=total, unit="image", disable=None)
 
 
-def _record(run, task, writer, step, is_last, indices, tensors, result):
+class Monitor(NamedTuple):
+    """Who is told how training goes."""
+
+    writer: tf.summary.SummaryWriter | None
+    meter: meters.Meter
+    callbacks: tuple
+
+
+def _record(run, task, monitor, step, is_last, indices, tensors, result):
     """Writes the summaries and pictures that are due."""
     is_summary_due = _is_due(run.summary_freq, step, is_last)
     is_display_due = _is_due(run.display_freq, step, is_last)
@@ -178,7 +199,18 @@ def _record(run, task, writer, step, is_last, indices, tensors, result):
     pictures = task.to_pictures(result, *tensors)
     if is_summary_due:
         tqdm.tqdm.write("recording summary")
-        summaries.write(writer, task.state, result, pictures)
+        values = summaries.scalars(task.state, result, task.threshold)
+        values |= monitor.meter.read() | meters.memory()
+        summaries.write(
+            monitor.writer,
+            task.state,
+            result,
+            pictures,
+            values,
+            has_histograms=run.summary_histograms == "all",
+        )
+        for callback in monitor.callbacks:
+            callback(int(task.state.global_step), values)
     if is_display_due:
         tqdm.tqdm.write("saving display images")
         _show(run, task, task.to_names(indices), pictures)

@@ -48,6 +48,11 @@ class Adam(keras.optimizers.Adam):
         """{name: variable} of a loss scale: none."""
         return {}
 
+    @property
+    def loss_scale(self):
+        """What `scale_loss` multiplies by."""
+        return 1.0
+
 
 class ScaledAdam(keras.optimizers.LossScaleOptimizer):
     """Adam for gradients in float16, of a loss that is scaled to keep them from 0.
@@ -76,6 +81,11 @@ class ScaledAdam(keras.optimizers.LossScaleOptimizer):
     def scale_state(self):
         """{name: variable}: the scale, and the steps since it changed."""
         return {"value": self.dynamic_scale, "steps": self.step_counter}
+
+    @property
+    def loss_scale(self):
+        """As `Adam.loss_scale`; the value now, before an update changes it."""
+        return tf.convert_to_tensor(self.dynamic_scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Forward(NamedTuple):
     # In the order of generator.trainable_variables; of the scaled loss, for ScaledAdam.
     g_gradients: list
     d_gradients: list  # in the order of discriminator.trainable_variables
+    # What the two losses were multiplied by, and so their gradients: 1 but in float16.
+    loss_scales: tuple = (1.0, 1.0)
 
 
 def make_state(channels, model, loss, precision="float32"):
@@ -223,8 +235,9 @@ def forward(state, inputs, targets, loss, perceptual=None, seed=(0, 0)):
             scaled_d_loss = state.d_optimizer.scale_loss(d_loss)
         g_loss = state.g_optimizer.scale_loss(_weighted_sum(terms, loss))
     g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    scales = tuple(optimizer.loss_scale for _, optimizer in state.trained)
     if discriminator is None:
-        return Forward(outputs, None, None, terms, g_gradients, [])
+        return Forward(outputs, None, None, terms, g_gradients, [], scales)
     d_gradients = d_tape.gradient(scaled_d_loss, discriminator.trainable_variables)
     terms = {LOSS_NAMES[0]: d_loss} | terms
     return Forward(
@@ -234,6 +247,7 @@ def forward(state, inputs, targets, loss, perceptual=None, seed=(0, 0)):
         {name: terms[name] for name in loss_names(loss)},
         g_gradients,
         d_gradients,
+        scales,
     )
 
 

@@ -8,11 +8,13 @@ import sys
 from pix2pix_tf import config
 
 
-def main(argv=None):
+def main(argv=None, callbacks=()):
     """Runs one command line.
 
     Args:
         argv: list of str, or None for the process's own.
+        callbacks: functions (step, {tag: float}), called in training with the scalars
+            of each summary (docs/monitoring.md).
 
     Returns:
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
@@ -21,7 +23,7 @@ def main(argv=None):
     try:
         options = config.parse(argv)
         config.check_output_dir(options.run)
-        return _run(options)
+        return _run(options, callbacks)
     except (config.UsageError, OSError) as error:  # str() of OSError names the file
         print(f"pix2pix-tf: error: {error}", file=sys.stderr)
         return 2
@@ -29,7 +31,7 @@ def main(argv=None):
         return 128 + signal.SIGINT
 
 
-def _run(options):
+def _run(options, callbacks):
     """Does what `--mode` says; TensorFlow is loaded only here."""
     run = options.run
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -59,7 +61,7 @@ def _run(options):
         if run.dry_run:
             dry_run.dry_run(options, source)
             return 0
-        stopped_by = loop.train(options, source)
+        stopped_by = loop.train(options, source, callbacks)
         return 128 + stopped_by if stopped_by else 0
     finally:
         if source.problems:
