@@ -10,33 +10,37 @@ from pathlib import Path, PurePath
 import tensorflow as tf
 
 from pix2pix_tf import files, networks
+from pix2pix_tf.config import CHECKPOINT_PREFIX as PREFIX
+from pix2pix_tf.config import CHECKPOINTS_NAME as STATE_NAME
 from pix2pix_tf.config import UsageError
 
-PREFIX = "model-"  # then the global step
 SUFFIXES = (".data-00000-of-00001", ".index")
-STATE_NAME = "checkpoint"  # the file that names the checkpoints, oldest first
 EMA_NAMES = {  # of the losses that the original has
     "discriminator_loss": "discriminator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_GAN": "generator_loss/Mean/ExponentialMovingAverage",
     "generator_loss_L1": "generator_loss/Mean_1/ExponentialMovingAverage",
 }
-# Entries that the original's checkpoints lack; the second kind only float16 has.
+# Entries that the original's checkpoints lack; the last kind only float16 has.
 POSITION_NAME = "position"
+FIRST_STEP_NAME = "first_step"
+UPDATES_PREFIX = "updates"  # fewer than steps, where some were left out
 SCALE_PREFIX = "loss_scale"
+OWN_NAMES = (POSITION_NAME, FIRST_STEP_NAME, UPDATES_PREFIX, SCALE_PREFIX)
 MAX_LISTED = 3  # variables, in a message
 # What TensorFlow raises for files that are cut or overwritten.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 def find_latest(checkpoint_dir):
-    """Returns the path prefix of a folder's newest checkpoint.
+    """Returns the path prefix of a folder's newest checkpoint that can be read.
 
-    That is what its `checkpoint` file names; or, where that file is lost or names
-    another folder (the original writes absolute paths, and folders are moved), the
-    `model-<step>` of the highest step.
+    The newest is what its `checkpoint` file names last; or, where that file is lost or
+    names another folder (the original writes absolute paths, and folders are moved),
+    the `model-<step>` of the highest step. Which are passed over is printed. A lone one
+    is not read here: `restore` will.
 
     Raises:
-        UsageError: the folder has none.
+        UsageError: the folder has none, or none that can be read.
     """
     checkpoint_dir = Path(checkpoint_dir)
     steps = sorted(
@@ -44,15 +48,47 @@ def find_latest(checkpoint_dir):
         for path in checkpoint_dir.glob(f"{PREFIX}*")
         if re.fullmatch(rf"{PREFIX}\d+\.index", path.name)
     )
-    names = _named_checkpoints(checkpoint_dir)[-1:]
-    names += [f"{PREFIX}{step}" for step in reversed(steps)]
-    for name in names:
-        if (checkpoint_dir / f"{name}.index").exists():
-            return str(checkpoint_dir / name)
-    raise UsageError(
-        f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
-        f"`checkpoint` and {PREFIX}<step>.index that training writes"
-    )
+    names = [
+        *(f"{PREFIX}{step}" for step in steps),
+        *_named_checkpoints(checkpoint_dir),
+    ]
+    names = list(dict.fromkeys(reversed(names)))  # each once, the newest first
+    found = [name for name in names if (checkpoint_dir / f"{name}.index").exists()]
+    if not found:
+        raise UsageError(
+            f"--checkpoint {checkpoint_dir} has no checkpoint: wanted the files "
+            f"`checkpoint` and {PREFIX}<step>.index that training writes"
+        )
+    problems = [f"{name}.index is missing" for name in names[: names.index(found[0])]]
+    for name in found:
+        prefix = str(checkpoint_dir / name)
+        try:
+            if len(found) > 1:
+                verify(prefix)
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            print(f"warning: {problem}: taking {name}", flush=True)
+        return prefix
+    raise UsageError("; ".join(problems))
+
+
+def verify(prefix, wanted=None):
+    """Reads a whole checkpoint, which compares its checksums.
+
+    Args:
+        prefix: path prefix.
+        wanted: {name: shape as a list} that it must have, or None.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    reader, shapes = open_reader(prefix)
+    if wanted is not None and shapes != wanted:
+        raise UsageError(f"{prefix} is damaged: it lacks what was written")
+    for name in shapes:
+        read(reader, [name], prefix)
 
 
 def save(state, output_dir, keep):
@@ -69,12 +105,15 @@ def save(state, output_dir, keep):
 def write(tensors, output_dir, step, keep=1):
     """Writes tensors as a folder's newest checkpoint, and keeps `keep` of them.
 
-    The files get their names only when they are whole, and the `checkpoint` file names
-    them only then.
+    The files get their names only when they are on the disk and were read back, the
+    `checkpoint` file names them only then, and older ones go last.
 
     Args:
         tensors: {name: tensor or array}.
         output_dir, step, keep: as in `save`.
+
+    Raises:
+        OSError: they cannot be written. The older ones are as they were.
     """
     output_dir = Path(output_dir)
     new = output_dir / f"{PREFIX}{step}"
@@ -107,11 +146,12 @@ def restore(state, prefix, batch_size=1):
             "wants the discriminator, the Adam slots and global_step too"
         )
     for name in list(wanted):
-        if name.startswith((POSITION_NAME, SCALE_PREFIX)) and name not in shapes:
+        if name.startswith(OWN_NAMES) and name not in shapes:
             del wanted[name]
     _assign(wanted, reader, shapes, prefix)
-    for _, optimizer in state.trained:
-        optimizer.iterations.assign(state.global_step)
+    for network, optimizer in state.trained:
+        if f"{UPDATES_PREFIX}/{network.name}" not in shapes:
+            optimizer.iterations.assign(state.global_step)
     if POSITION_NAME not in shapes:
         state.position.assign(state.global_step * batch_size)
 
@@ -212,24 +252,39 @@ def _variables(state):
         for name, (momentum, velocity) in trained:
             variables[f"{name}/Adam"] = momentum
             variables[f"{name}/Adam_1"] = velocity
+        variables[f"{UPDATES_PREFIX}/{network.name}"] = optimizer.iterations
         for name, variable in optimizer.scale_state.items():
             variables[f"{SCALE_PREFIX}/{network.name}/{name}"] = variable
     for name, average in state.ema.items():
         variables[EMA_NAMES.get(name, f"{name}/ExponentialMovingAverage")] = average
-    return variables | {"global_step": state.global_step, POSITION_NAME: state.position}
+    return variables | {
+        "global_step": state.global_step,
+        POSITION_NAME: state.position,
+        FIRST_STEP_NAME: state.first_step,
+    }
 
 
 def _write_files(tensors, path):
-    """Writes `path`.index and .data: under another name, then renamed."""
-    partial = path.with_name(f".{path.name}.partial")
-    tf.raw_ops.SaveV2(
-        prefix=str(partial),
-        tensor_names=list(tensors),
-        shape_and_slices=[""] * len(tensors),
-        tensors=list(tensors.values()),
-    )
-    for suffix in SUFFIXES:
-        Path(f"{partial}{suffix}").replace(f"{path}{suffix}")
+    """Writes `path`.index and .data: under another name, read back, then renamed."""
+    partial = files.partial_path(path)
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    try:
+        tf.raw_ops.SaveV2(
+            prefix=str(partial),
+            tensor_names=list(tensors),
+            shape_and_slices=[""] * len(tensors),
+            tensors=list(tensors.values()),
+        )
+        for suffix in SUFFIXES:
+            files.flush(f"{partial}{suffix}")
+        verify(partial, shapes)
+        for suffix in SUFFIXES:
+            Path(f"{partial}{suffix}").replace(f"{path}{suffix}")
+        files.flush(path.parent)
+    except (tf.errors.OpError, UsageError, OSError) as error:
+        files.remove_partials(path.parent)
+        reason = getattr(error, "strerror", None) or _first_line(error)
+        raise OSError(f"{path} cannot be written: {reason}") from None
 
 
 def _named_checkpoints(folder):
@@ -251,6 +306,8 @@ def _write_state(path, names):
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     files.write_whole(path, "\n".join(lines) + "\n")
+    files.flush(path)
+    files.flush(path.parent)
 
 
 def _assign(variables, reader, shapes, prefix):
@@ -263,4 +320,6 @@ def _assign(variables, reader, shapes, prefix):
 
 
 def _first_line(error):
-    return str(error).splitlines()[0]
+    """Returns what happened, without the name of TensorFlow's operation."""
+    text = getattr(error, "message", None) or str(error)
+    return re.sub(r"^{{.*?}} ", "", text.splitlines()[0])

@@ -12,6 +12,7 @@ import random
 import time
 from pathlib import Path
 
+from pix2pix_tf import files
 from pix2pix_tf.flags import (
     Checked,
     Size,
@@ -32,6 +33,8 @@ DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
 MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
 OPTIONS_NAME = "options.json"
+CHECKPOINT_PREFIX = "model-"  # then the global step
+CHECKPOINTS_NAME = "checkpoint"  # the file that names them, oldest first
 # What a checkpoint decides: the shapes of the networks and of the examples.
 RESTORED_NAMES = (
     "crop_size",
@@ -56,6 +59,29 @@ RESTORED_NAMES = (
     "upsample",
     "which_direction",
 )
+# What may change when a run goes on by --resume; all else would make it another run.
+CHANGEABLE_NAMES = (
+    "aspect_ratio",
+    "deterministic",
+    "display_freq",
+    "dry_run",
+    "full_size",
+    "keep_checkpoints",
+    "max_epochs",
+    "max_steps",
+    "on_bad_image",
+    "on_nan",
+    "output_dir",
+    "output_filetype",
+    "progress_freq",
+    "resume",
+    "save_freq",
+    "save_minutes",
+    "summary_freq",
+    "summary_histograms",
+    "trace_freq",
+)
+PATH_NAMES = ("checkpoint", "input_dir", "target_dir")
 # Those that the original has too; where another is absent, its default holds.
 ORIGINAL_NAMES = (
     "lab_colorization",
@@ -449,12 +475,22 @@ class LoopConfig(Checked):
     checkpoint: str | None = make_flag(
         str, None, "folder with a checkpoint to test, to export or to train further"
     )
+    resume: str = make_flag(
+        str,
+        "never",
+        "train: auto goes on with the run that --output_dir holds, to the same end, or "
+        "starts it",
+        choices=("never", "auto"),
+    )
     seed: int | None = make_flag(
         int,
         None,
         "of all random draws (default: a random one)",
         minimum=0,
         below=2**31,
+    )
+    deterministic: bool = make_flag(
+        bool, False, "the same command gives the same bits; slower"
     )
     max_steps: int | None = make_flag(
         int,
@@ -486,9 +522,29 @@ class LoopConfig(Checked):
     save_freq: int = make_flag(
         int, 5000, "steps between checkpoints (0: none)", minimum=0
     )
+    save_minutes: float = make_flag(
+        float,
+        0.0,
+        "minutes between checkpoints, beside --save_freq (0: none)",
+        minimum=0,
+    )
     keep_checkpoints: int = make_flag(
         int, 1, "how many of the newest checkpoints to keep", minimum=1
     )
+    on_nan: str = make_flag(
+        str,
+        "stop",
+        "train: what to do about a step whose losses or gradients are not finite; its "
+        "update is left out in any case",
+        choices=("stop", "skip"),
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.resume == "auto" and self.mode in ("test", "export"):
+            raise UsageError(
+                f"--resume auto is for training, not for --mode {self.mode}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -644,10 +700,77 @@ def parse(argv=None):
             f"--mode {mode} needs --checkpoint, a folder with a trained model"
         )
     values = {name: flag.default for name, flag in _FLAGS.items()} | given
+    stored = stored_run(values)
+    if stored is not None:
+        return from_dict(resume(values, given, stored))
     if values["checkpoint"] is not None:
         values |= _restored(Path(values["checkpoint"]), given)
     values |= _following_crop(values, given)
     return from_dict(complete(values))
+
+
+def stored_run(values):
+    """Returns the {flag name: value} of the run that `--resume auto` goes on with.
+
+    None where there is none, or none that has a checkpoint yet.
+
+    Args:
+        values: {flag name: value} with all defaults.
+
+    Raises:
+        UsageError: no folder is named, or its options cannot be read.
+    """
+    if values["resume"] == "auto" and values["output_dir"] is None:
+        raise UsageError("--resume auto needs --output_dir, the folder of the run")
+    stored = _stored_options(values)
+    return stored if stored and holds_checkpoint(values["output_dir"]) else None
+
+
+def _stored_options(values):
+    """Returns what `--resume auto` finds in the output folder; {} for nothing."""
+    if values["resume"] != "auto":
+        return {}
+    path = Path(values["output_dir"], OPTIONS_NAME)
+    stored = read_options(path) if path.exists() else {}
+    # `check_output_dir` refuses the run of another mode.
+    return stored if stored.get("mode") == values["mode"] else {}
+
+
+def resume(values, given, stored):
+    """Returns a run's {flag name: value}: as stored, but for what may change.
+
+    Args:
+        values: {flag name: value} with all defaults.
+        given: {flag name: value} of the command line.
+        stored: as `stored_run` gives it.
+
+    Raises:
+        UsageError: a given flag would make it another run.
+    """
+    stored = {name: stored[name] for name in values if name in stored}
+    for name, value in given.items():
+        was = stored.get(name, value)
+        is_same = value == was
+        if name in PATH_NAMES and None not in (value, was):
+            is_same = os.path.abspath(value) == os.path.abspath(was)
+        if not is_same and name not in CHANGEABLE_NAMES:
+            raise UsageError(
+                f"--{name} {size_text(value)} contradicts the run in "
+                f"{values['output_dir']}, which has {size_text(was)}: leave the flag "
+                "out, or name another --output_dir"
+            )
+    return values | stored | given
+
+
+def is_resumed(run):
+    """Says whether a LoopConfig goes on with what its output folder holds."""
+    return run.resume == "auto" and holds_checkpoint(run.output_dir)
+
+
+def holds_checkpoint(folder):
+    """Says whether a folder holds a checkpoint, whole or not."""
+    names = (CHECKPOINTS_NAME, f"{CHECKPOINT_PREFIX}*.index")
+    return any(any(Path(folder).glob(name)) for name in names)
 
 
 def _following_crop(values, given):
@@ -668,6 +791,8 @@ def _following_crop(values, given):
 def complete(values):
     """Returns {flag name: value} with a seed and an output folder in any case."""
     values = dict(values)
+    if values["seed"] is None:  # also of a run that was stopped before it could save
+        values["seed"] = _stored_options(values).get("seed")
     if values["seed"] is None:
         values["seed"] = random.SystemRandom().randrange(2**31)
     if values["output_dir"] is None:
@@ -714,7 +839,7 @@ def write_options(options):
     output_dir = Path(options.run.output_dir)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        (output_dir / OPTIONS_NAME).write_text(to_json(options), encoding="utf-8")
+        files.write_whole(output_dir / OPTIONS_NAME, to_json(options))
     except OSError as error:
         raise UsageError(
             f"--output_dir {output_dir} cannot be written: {error.strerror}"
@@ -767,12 +892,15 @@ def check_output_dir(run):
             f"--output_dir {output_dir} holds a {mode} run: name another folder for "
             f"--mode {run.mode}"
         )
-    is_resumed = run.checkpoint is not None and nearest.samefile(run.checkpoint)
+    goes_on = run.resume == "auto" or (
+        run.checkpoint is not None and nearest.samefile(run.checkpoint)
+    )
     is_read_only = mode in ("test", "export")
-    if (output_dir / "checkpoint").exists() and (is_read_only or not is_resumed):
+    if (output_dir / CHECKPOINTS_NAME).exists() and (is_read_only or not goes_on):
         raise UsageError(
-            f"--output_dir {output_dir} holds a trained model: name another folder, or "
-            f"train it further by --mode train --checkpoint {run.output_dir}"
+            f"--output_dir {output_dir} holds a trained model: name another folder, go "
+            "on with it to its end by --resume auto, or train it further by --mode "
+            f"train --checkpoint {run.output_dir}"
         )
 
 

@@ -16,15 +16,29 @@ def write_whole(path, contents):
     path = Path(path)
     if isinstance(contents, str):
         contents = contents.encode()
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    partial = partial_path(path)
     partial.write_bytes(contents)
     os.replace(partial, path)
 
 
+def partial_path(path):
+    """Returns the path that a file has until it is whole."""
+    return path.with_name(f".{path.name}{_PARTIAL}")
+
+
 def remove_partials(folder):
-    """Removes what a killed `write_whole` left in a folder."""
-    for path in Path(folder).glob(f".*{_PARTIAL}"):
+    """Removes what was being written in a folder when the writer was killed."""
+    for path in Path(folder).glob(f".*{_PARTIAL}*"):
         path.unlink(missing_ok=True)
+
+
+def flush(path):
+    """Waits until a file's contents, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def find(folder, suffixes):

@@ -15,6 +15,10 @@ class UsageError(ValueError):
     """A wrong flag or an unusable input: the command prints it and exits with 2."""
 
 
+class RunError(RuntimeError):
+    """What a run met and cannot go on from: the command prints it and exits with 1."""
+
+
 def make_flag(
     kind, default, help, *, minimum=None, above=None, below=None, choices=None
 ):

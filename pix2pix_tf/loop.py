@@ -7,10 +7,10 @@ import contextlib
 import dataclasses
 import itertools
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -20,17 +20,22 @@ from pix2pix_tf import (
     checkpoints,
     config,
     data,
+    faults,
+    files,
     gallery,
     losses,
     meters,
     networks,
     pairs,
     schedules,
+    stops,
     summaries,
 )
 from pix2pix_tf.config import UsageError
+from pix2pix_tf.flags import RunError
 from pix2pix_tf.step import (
     TrainState,
+    checked_names,
     make_state,
     make_train_step,
     schedule_rates,
@@ -60,7 +65,7 @@ class Task:
 
 
 def train(options, source, callbacks=()):
-    """Trains pix2pix, from nothing or from `--checkpoint`, until done or stopped.
+    """Trains pix2pix until done or stopped.
 
     Args:
         options: Options.
@@ -95,7 +100,10 @@ def train(options, source, callbacks=()):
 
 
 def run(options, task, callbacks=()):
-    """Does a Task's steps, from nothing or from `--checkpoint`, until done or stopped.
+    """Does a Task's steps, until done or stopped.
+
+    It starts from nothing, from `--checkpoint`, or with `--resume auto` from where the
+    run in its output folder was.
 
     Args:
         options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
@@ -108,20 +116,37 @@ def run(options, task, callbacks=()):
 
     Raises:
         UsageError: the checkpoint does not fit, or an image is damaged (after saving).
+        RunError: a step's numbers are not finite.
+        OSError: something cannot be written (after saving, where that can be done).
     """
     state = task.state
-    if options.run.checkpoint is not None:
-        print("loading model from checkpoint")
-        prefix = checkpoints.find_latest(options.run.checkpoint)
-        checkpoints.restore(state, prefix, task.batch_size)
+    prefix = _restore(options.run, task)
     _schedule_rates(options, task)
     config.write_options(options)
+    files.remove_partials(options.run.output_dir)
     print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
-    with _catch_signals() as caught:
-        _train_steps(options, task, callbacks, caught)
+    saver = _Saver(options, state, prefix)
+    with stops.catch_signals() as caught:
+        _train_steps(options, task, saver, callbacks, caught)
     return caught[0] if caught else 0
+
+
+def _restore(run, task):
+    """Sets the state that the run starts from; returns its checkpoint's prefix."""
+    state, is_resumed = task.state, config.is_resumed(run)
+    if not is_resumed and run.checkpoint is None:
+        return None
+    print("loading model from checkpoint")
+    folder = run.output_dir if is_resumed else run.checkpoint
+    prefix = checkpoints.find_latest(folder)
+    checkpoints.restore(state, prefix, task.batch_size)
+    if is_resumed:
+        print(f"resuming after step {int(state.global_step)}")
+    else:
+        state.first_step.assign(state.global_step)
+    return prefix
 
 
 def _schedule_rates(options, task):
@@ -129,7 +154,7 @@ def _schedule_rates(options, task):
     if options.loss.lr_policy == "constant":
         return
     num_steps = _num_steps(options.run, task.steps_per_epoch)
-    first_step = int(task.state.global_step)
+    first_step = int(task.state.first_step)
     schedule_rates(
         task.state,
         options.loss,
@@ -137,49 +162,115 @@ def _schedule_rates(options, task):
     )
 
 
-def _train_steps(options, task, callbacks, caught):
+def _train_steps(options, task, saver, callbacks, caught):
     """Does the steps, and after each what is due."""
-    run = options.run
+    run, state = options.run, task.state
+    first_step = int(state.first_step)
+    done = int(state.global_step) - first_step
     steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
+    if num_steps and done >= num_steps:
+        print(f"nothing to do: {done} of {num_steps} steps are done")
+        return
     writer = None
     if run.summary_freq:
-        writer = tf.summary.create_file_writer(run.output_dir)
+        writer = summaries.open_writer(run.output_dir, first_step + done)
         summaries.write_start(writer, options)
     monitor = Monitor(writer, meters.Meter(), callbacks)
+    watch = faults.FiniteWatch(checked_names(state), run.on_nan)
     batches = task.batches()
     started = time.perf_counter()
-    bar = _bar(num_steps, task.batch_size)
-    steps = range(1, num_steps + 1) if num_steps else itertools.count(1)
+    bar = _bar(num_steps, done, task.batch_size)
+    steps = range(done + 1, num_steps + 1) if num_steps else itertools.count(done + 1)
     for step in steps:
         is_last = step == num_steps
-        with monitor.meter.waiting(task.batch_size):
-            indices, *tensors = _next_batch(batches, run, task.state)
+        with saver.saving_first(), monitor.meter.waiting(task.batch_size):
+            indices, *tensors = next(batches)
         with _trace(run, _is_due(run.trace_freq, step, is_last)):
             result = task.train_step(*tensors)
         bar.update(task.batch_size)
-        if writer and step == 1:
-            summaries.write_graph(writer, task.train_step, *tensors)
-        _record(run, task, monitor, step, is_last, indices, tensors, result)
+        with saver.naming_the_last():
+            watch.see(first_step + step, result.is_finite)
+        with saver.saving_first():
+            if writer and step == done + 1:
+                summaries.write_graph(writer, task.train_step, *tensors)
+            _record(run, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
         if _is_due(run.progress_freq, step, is_last):
-            rate = step * task.batch_size / (time.perf_counter() - started)
+            rate = (step - done) * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
             _report(task, steps_per_epoch, rate, steps_left)
         is_stopping = bool(caught)
         if is_stopping:
             tqdm.tqdm.write(f"stopping on signal {caught[0]}")
-        if _is_due(run.save_freq, step, is_last) or is_stopping:
-            _save(run, task.state)
+        if is_stopping or is_last or saver.is_due(step):
+            with saver.naming_the_last():
+                watch.look()
+        if is_stopping or saver.is_due(step, is_last):
+            saver.save()
         if is_stopping:
             break
     bar.close()
+    if watch.num_skipped:
+        print(f"skipped {watch.num_skipped} steps whose numbers were not finite")
 
 
-def _bar(num_steps, batch_size):
+class _Saver:
+    """Saves a run's work, and knows what is saved."""
+
+    def __init__(self, options, state, prefix):
+        """Takes the Options, TrainState, and the checkpoint it comes from, or None."""
+        self._options, self._run, self._state = options, options.run, state
+        self._prefix = prefix
+        self._saved_at = time.monotonic()
+
+    def is_due(self, step, is_last=False):
+        """Says whether it is time to save."""
+        minutes = (time.monotonic() - self._saved_at) / 60
+        is_late = 0 < self._run.save_minutes <= minutes
+        return is_late or _is_due(self._run.save_freq, step, is_last)
+
+    def save(self):
+        """Saves, unless that is done already; Raises: as `checkpoints.save`."""
+        output_dir, step = Path(self._run.output_dir), int(self._state.global_step)
+        prefix = str(output_dir / f"{config.CHECKPOINT_PREFIX}{step}")
+        if prefix == self._prefix:
+            return
+        tqdm.tqdm.write("saving model")
+        if not (output_dir / config.OPTIONS_NAME).exists():  # the folder was removed
+            config.write_options(self._options)
+        checkpoints.save(self._state, output_dir, self._run.keep_checkpoints)
+        self._prefix, self._saved_at = prefix, time.monotonic()
+
+    @contextlib.contextmanager
+    def saving_first(self):
+        """Saves the work so far, if that can be done, where what is inside fails."""
+        try:
+            yield
+        except (tf.errors.OpError, UsageError, OSError):
+            if int(self._state.global_step) > int(self._state.first_step):
+                try:
+                    self.save()
+                except (UsageError, OSError) as error:
+                    tqdm.tqdm.write(f"warning: {error}")
+            raise
+
+    @contextlib.contextmanager
+    def naming_the_last(self):
+        """Adds the last checkpoint to a RunError."""
+        try:
+            yield
+        except RunError as error:
+            last = f"the last good checkpoint is {self._prefix}"
+            if self._prefix is None:
+                last = "there is no checkpoint yet (--save_freq, --save_minutes)"
+            raise RunError(f"{error}; {last}") from None
+
+
+def _bar(num_steps, done, batch_size):
     """Returns a progress bar that counts images, on a terminal only."""
     total = num_steps * batch_size if num_steps else None
-    return tqdm.tqdm(total=total, unit="image", disable=None)
+    return tqdm.tqdm(total=total, initial=done * batch_size, unit="image", disable=None)
 
 
 class Monitor(NamedTuple):
@@ -245,16 +336,6 @@ def _batches(options, source, position):
         raise
 
 
-def _next_batch(batches, run, state):
-    """Returns the next batch; where there is none to be had, saves the work so far."""
-    try:
-        return next(batches)
-    except (tf.errors.OpError, UsageError):
-        if int(state.global_step) > 0:
-            _save(run, state)
-        raise
-
-
 def _show(run, task, names, pictures):
     """Writes a batch's pictures and lists them in the index."""
     for number, name in enumerate(names):
@@ -285,11 +366,6 @@ def _report(task, steps_per_epoch, rate, steps_left):
     sys.stdout.flush()
 
 
-def _save(run, state):
-    tqdm.tqdm.write("saving model")
-    checkpoints.save(state, run.output_dir, run.keep_checkpoints)
-
-
 @contextlib.contextmanager
 def _trace(run, is_due):
     """Profiles what happens inside, for TensorBoard's profile page, if it is due."""
@@ -299,31 +375,3 @@ def _trace(run, is_due):
     tqdm.tqdm.write("recording trace")
     with tf.profiler.experimental.Profile(run.output_dir):
         yield
-
-
-@contextlib.contextmanager
-def _catch_signals():
-    """Yields a list that receives the number of the first SIGINT or SIGTERM.
-
-    The second one has its usual effect at once. The handler prints nothing: the signal
-    may have come in the middle of a print.
-    """
-    caught = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.getsignal(number) for number in numbers}
-
-    def catch(number, _):
-        caught.append(number)
-        _restore_handlers(previous)
-
-    for number in numbers:
-        signal.signal(number, catch)
-    try:
-        yield caught
-    finally:
-        _restore_handlers(previous)
-
-
-def _restore_handlers(previous):
-    for number, handler in previous.items():
-        signal.signal(number, handler)

@@ -99,6 +99,7 @@ class TrainState:
     ema: dict  # {name of a loss: float32 scalar variable}, decay 0.99, from zero
     global_step: tf.Variable  # int64, steps done
     position: tf.Variable  # int64, examples seen
+    first_step: tf.Variable  # int64, steps that were done before this run
 
     @property
     def trained(self):
@@ -124,6 +125,9 @@ class Forward(NamedTuple):
     d_gradients: list  # in the order of discriminator.trainable_variables
     # What the two losses were multiplied by, and so their gradients: 1 but in float16.
     loss_scales: tuple = (1.0, 1.0)
+    # bool [len(checked_names)] once `update` has seen it, which leaves out an update
+    # for one that is not
+    is_finite: tf.Tensor | None = None
 
 
 def make_state(channels, model, loss, precision="float32"):
@@ -155,7 +159,9 @@ def start_state(generator, discriminator, loss, names, precision="float32"):
         precision: as in `make_state`.
     """
     ema = {name: tf.Variable(0.0, name=name) for name in names}
-    counts = [tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen")]
+    counts = [
+        tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
+    ]
     g_rate, d_rate = loss.rates
     d_optimizer = None
     if discriminator is not None:
@@ -360,8 +366,7 @@ def make_train_step(state, loss, seed):
             perceptual,
             tf.random.fold_in([seed, 1000], tf.cast(state.global_step, tf.int32)),
         )
-        update(state, result, inputs.shape[0])
-        return result
+        return update(state, result, inputs.shape[0])
 
     return train_step
 
@@ -369,11 +374,50 @@ def make_train_step(state, loss, seed):
 def update(state, result, num_examples):
     """Applies a Forward's gradients, the discriminator's first, and counts the step.
 
+    Where a loss or a gradient is not finite only the step is counted: weights, slots
+    and moving averages stay.
+
     Args:
         state: TrainState.
         result: Forward.
         num_examples: int, in the step's batch.
+
+    Returns:
+        Forward, with `is_finite`.
     """
+    is_finite = _find_finite(state, result)
+    tf.cond(tf.reduce_all(is_finite), lambda: _apply(state, result), lambda: None)
+    state.global_step.assign_add(1)
+    state.position.assign_add(num_examples)
+    return result._replace(is_finite=is_finite)
+
+
+def checked_names(state):
+    """Returns the names of what `update` checks, in the order of `is_finite`."""
+    return list(state.ema) + [
+        f"the gradient of {name}"
+        for network, optimizer in state.trained
+        if not isinstance(optimizer, ScaledAdam)
+        for name in networks.trainable_by_name(network)
+    ]
+
+
+def _find_finite(state, result):
+    """Returns bool [len(checked_names)]: which losses and gradients are finite.
+
+    A gradient's sum is not where any of its numbers is not: one pass over memory.
+    ScaledAdam sees to its own, which overflow now and then.
+    """
+    numbers = [result.losses[name] for name in state.ema]
+    gradients = (result.g_gradients, result.d_gradients)
+    for (_, optimizer), own in zip(state.trained, gradients, strict=False):
+        if not isinstance(optimizer, ScaledAdam):
+            numbers += [tf.reduce_sum(gradient) for gradient in own]
+    return tf.math.is_finite(tf.stack(numbers))
+
+
+def _apply(state, result):
+    """Updates the networks, the discriminator first, and the moving averages."""
     if state.discriminator is not None:
         d_variables = state.discriminator.trainable_variables
         state.d_optimizer.apply(result.d_gradients, d_variables)
@@ -381,5 +425,3 @@ def update(state, result, num_examples):
     state.g_optimizer.apply(result.g_gradients, g_variables)
     for name, average in state.ema.items():
         average.assign_sub((1 - EMA_DECAY) * (average - result.losses[name]))
-    state.global_step.assign_add(1)
-    state.position.assign_add(num_examples)

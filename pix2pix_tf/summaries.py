@@ -3,6 +3,11 @@
 Deciding when is not here.
 """
 
+import os
+import socket
+import time
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,6 +21,34 @@ NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
 MAX_IMAGES = 3  # of a batch, as the original
 # Options of the run itself that count among its hyperparameters.
 RUN_HPARAMS = ("max_epochs", "max_steps", "precision", "seed")
+
+
+def open_writer(output_dir, global_step):
+    """Returns a SummaryWriter for the steps after `global_step`.
+
+    What an earlier process of the run, which was killed, wrote about those steps is
+    declared void: TensorBoard drops it where it meets a session's START.
+
+    Args:
+        output_dir: folder path.
+        global_step: int, steps done.
+    """
+    output_dir = Path(output_dir)
+    if any(output_dir.glob("events.out.tfevents.*")):
+        second = f"{int(time.time()):010d}"
+        # Read in the order of names: after earlier files, before TensorFlow's new one.
+        name = (
+            f"events.out.tfevents.{second}.{socket.gethostname()}.{os.getpid()}-start"
+        )
+        session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        path = output_dir / f"events.out.tfevents.{name}"
+        with tf.io.TFRecordWriter(str(path)) as file:
+            for event in ({"file_version": "brain.Event:2"}, {"session_log": session}):
+                event = tf.compat.v1.Event(
+                    wall_time=time.time(), step=global_step + 1, **event
+                )
+                file.write(event.SerializeToString())
+    return tf.summary.create_file_writer(str(output_dir))
 
 
 def write_start(writer, options):

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from pix2pix_tf import config
+from pix2pix_tf import config, flags, locks
 
 
 def main(argv=None, callbacks=()):
@@ -17,16 +17,22 @@ def main(argv=None, callbacks=()):
             of each summary (docs/monitoring.md).
 
     Returns:
-        int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
-        stderr), 128 + n stopped by signal n after saving.
+        int, the exit status: 0 done, 1 training cannot go on, 2 wrong usage, unusable
+        input or a file that cannot be written (each with one line on stderr), 128 + n
+        stopped by signal n after saving.
     """
     try:
         options = config.parse(argv)
         config.check_output_dir(options.run)
-        return _run(options, callbacks)
+        with locks.hold(options.run.output_dir):
+            config.check_output_dir(options.run)  # another run may just have ended
+            return _run(options, callbacks)
     except (config.UsageError, OSError) as error:  # str() of OSError names the file
         print(f"pix2pix-tf: error: {error}", file=sys.stderr)
         return 2
+    except flags.RunError as error:
+        print(f"pix2pix-tf: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # before or after the steps, or in another mode
         return 128 + signal.SIGINT
 
@@ -40,7 +46,7 @@ def _run(options, callbacks):
     with quiet_stderr():
         import keras
 
-        from pix2pix_tf import dry_run, evaluate, export, loop, precision
+        from pix2pix_tf import faults, precision
 
     keras.config.set_image_data_format(
         "channels_last"
@@ -49,7 +55,26 @@ def _run(options, callbacks):
     for name, value in sorted(config.to_dict(options).items()):
         print(f"{name} = {value}")
     precision.set_precision(run.precision)
+    make_repeatable(run)
+    with faults.explain_memory(options):
+        return _do_mode(options, callbacks)
+
+
+def make_repeatable(run):
+    """Seeds a LoopConfig's run; with `--deterministic` its sums have one order too."""
+    import keras
+    import tensorflow as tf
+
     keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _do_mode(options, callbacks):
+    """Trains, tests or exports; returns the exit status."""
+    from pix2pix_tf import dry_run, evaluate, export, loop
+
+    run = options.run
     if run.mode == "export":
         export.export(options)
         return 0

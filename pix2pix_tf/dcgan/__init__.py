@@ -7,7 +7,7 @@ this folder is what is DCGAN's own, and here the command.
 
 import sys
 
-from pix2pix_tf import config
+from pix2pix_tf import config, flags, locks
 from pix2pix_tf.dcgan import options as dcgan_options
 
 
@@ -23,25 +23,30 @@ def main(argv=None):
     try:
         options = dcgan_options.parse(argv)
         config.check_output_dir(options.run)
-        return _run(options)
-    except config.UsageError as error:
+        with locks.hold(options.run.output_dir):
+            config.check_output_dir(options.run)  # another run may just have ended
+            return _run(options)
+    except (config.UsageError, OSError) as error:
         print(f"{dcgan_options.PROG}: error: {error}", file=sys.stderr)
         return 2
+    except flags.RunError as error:
+        print(f"{dcgan_options.PROG}: error: {error}", file=sys.stderr)
+        return 1
 
 
 def _run(options):
     """Trains; TensorFlow is loaded only here."""
-    from pix2pix_tf.train import quiet_stderr
+    from pix2pix_tf.train import make_repeatable, quiet_stderr
 
     if options.data.input_dir is None and options.data.dataset is None:
         print("no --input_dir: using the embedded sample data", flush=True)
     with quiet_stderr():
-        import keras
-
+        from pix2pix_tf import faults
         from pix2pix_tf.dcgan import crops, training
 
     for name, value in sorted(config.to_dict(options).items()):
         print(f"{name} = {value}", flush=True)
-    keras.utils.set_random_seed(options.run.seed)
-    stopped_by = training.train(options, crops.read(options.data))
+    make_repeatable(options.run)
+    with faults.explain_memory(options):
+        stopped_by = training.train(options, crops.read(options.data))
     return 128 + stopped_by if stopped_by else 0

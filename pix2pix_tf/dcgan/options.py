@@ -80,4 +80,9 @@ def parse(argv=None):
         shown, argv, PROG, f"DCGAN: learn to draw {SIZE}x{SIZE} images, without pairs"
     )
     values = {name: flag.default for name, flag in flags.items()} | given
-    return config.from_dict(config.complete(values), DcganOptions)
+    stored = config.stored_run(values)
+    if stored is None:
+        values = config.complete(values)
+    else:
+        values = config.resume(values, given, stored)
+    return config.from_dict(values, DcganOptions)

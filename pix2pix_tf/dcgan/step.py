@@ -78,7 +78,6 @@ def make_train_step(state, loss, seed):
         result = forward(
             state.generator, state.discriminator, images, z, loss.label_smoothing
         )
-        update(state, result, images.shape[0])
-        return result
+        return update(state, result, images.shape[0])
 
     return train_step

@@ -254,7 +254,11 @@ def _refuse_unfit(model, kind):
 def _write_folder(model, folder, kind):
     tensors = dict(model.tensors)
     if kind == "tf1":
-        tensors.pop(checkpoints.POSITION_NAME, None)
+        tensors = {
+            name: tensor
+            for name, tensor in tensors.items()
+            if not name.startswith(checkpoints.OWN_NAMES)
+        }
     checkpoints.write(tensors, folder, int(tensors["global_step"]))
     path = folder / config.OPTIONS_NAME
     path.write_text(config.to_json(model.options), encoding="utf-8")
