@@ -559,6 +559,18 @@ class RunConfig(LoopConfig):
         False,
         "test, export: generate at each image's own size, not at --crop_size",
     )
+    fid_weights: str | None = make_flag(
+        str,
+        None,
+        "test: measure FID and KID too, by InceptionV3 with these weights: a file, or "
+        "imagenet to download them",
+    )
+    palette: str | None = make_flag(
+        str,
+        None,
+        "test: outputs are label maps, measure their accuracy and IoU too: a file of "
+        "lines NAME,R,G,B, or targets for the colours that the targets have",
+    )
     dry_run: bool = make_flag(
         bool, False, "train: show what would be trained on what, and stop"
     )
@@ -578,6 +590,8 @@ MODES_OF = {
     "inputs_only": ("test",),
     "full_size": ("test", "export"),
     "dry_run": ("train",),
+    "fid_weights": ("test",),
+    "palette": ("test",),
 }
 
 
@@ -613,6 +627,10 @@ class Options:
             refuse(
                 getattr(part, name) and mode not in modes, f"--{name}", f"--mode {mode}"
             )
+        if self.data.inputs_only:
+            for name in ("fid_weights", "palette"):
+                value = getattr(self.run, name)
+                refuse(value is not None, f"--{name}", "--inputs_only")
         if self.run.full_size:
             refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
             refuse(self.data.batch_size != 1, "--batch_size", "--full_size")

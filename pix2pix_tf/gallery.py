@@ -4,6 +4,7 @@ import html
 import os
 import urllib.parse
 from pathlib import Path
+from string import Template
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from pix2pix_tf import files, images
 
 KINDS = ("inputs", "outputs", "targets")  # pix2pix's columns, in order
 INDEX_NAME = "index.html"
+_TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 
 
 class Row(NamedTuple):
@@ -31,6 +33,26 @@ class Row(NamedTuple):
         return folder + slash + "-".join(part for part in (step, name) if part)
 
 
+class Column(NamedTuple):
+    """Numbers beside the pictures, to sort the rows by."""
+
+    title: str
+    values: list  # of float or None, one for each row
+    decimals: int
+    is_better_high: bool
+
+    def header(self):
+        worst_first = "up" if self.is_better_high else "down"
+        return f'<th class="number" data-sort="{worst_first}">{self.title}</th>'
+
+    def cells(self):
+        texts = (
+            "" if value is None else f"{value:.{self.decimals}f}"
+            for value in self.values
+        )
+        return [f'<td class="number">{text}</td>' for text in texts]
+
+
 def write_pictures(output_dir, row, pictures):
     """Writes `images/<stem>-<kind>.png`.
 
@@ -40,19 +62,24 @@ def write_pictures(output_dir, row, pictures):
         pictures: {kind, such as those of KINDS: uint8 [height, width, 3]}.
     """
     for kind, picture in pictures.items():
-        path = _path(output_dir, row, f"{kind}.png")
+        path = picture_path(output_dir, row, kind)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(images.encode(picture, "png").numpy())
 
 
 def write_array(output_dir, row, output):
     """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
-    np.save(_path(output_dir, row, "outputs.npy"), output)
+    np.save(picture_path(output_dir, row, "outputs").with_suffix(".npy"), output)
 
 
-def _path(output_dir, row, ending):
-    path = Path(output_dir, "images", f"{row.stem}-{ending}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def read_picture(output_dir, row, kind):
+    """Returns uint8 [height, width, 3], a picture that was written."""
+    return images.decode(picture_path(output_dir, row, kind).read_bytes()).numpy()
+
+
+def picture_path(output_dir, row, kind):
+    """Returns `images/<stem>-<kind>.png`."""
+    return Path(output_dir, "images", f"{row.stem}-{kind}.png")
 
 
 def training_rows(output_dir, kinds=KINDS):
@@ -68,56 +95,43 @@ def training_rows(output_dir, kinds=KINDS):
     return rows
 
 
-def write_index(output_dir, rows, kinds=KINDS, title="pix2pix"):
+def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
     """Writes `index.html`, whole or not at all; returns its path.
 
-    Columns that no row has something in, steps or names, are left out.
+    The columns of steps and names are left out where no row has any.
+
+    Args:
+        output_dir: folder path.
+        rows: list of Row.
+        kinds: tuple of str, the pictures that each row has.
+        title: str, the page's.
+        columns: list of Column, shown before the pictures.
     """
-    columns = {"step": [row.step for row in rows], "name": [row.name for row in rows]}
-    columns = {
+    texts = {"step": [row.step for row in rows], "name": [row.name for row in rows]}
+    texts = {
         name: cells
-        for name, cells in columns.items()
+        for name, cells in texts.items()
         if any(cell not in (None, "") for cell in cells)
     }
-    titles = [*columns, *(kind.removesuffix("s") for kind in kinds)]
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    body = "\n".join(
-        _table_row(row, cells, kinds)
-        for row, *cells in zip(rows, *columns.values(), strict=True)
-    )
+    head = [f'<th data-sort="up">{name}</th>' for name in texts]
+    head += [column.header() for column in columns]
+    head += [f"<th>{kind.removesuffix('s')}</th>" for kind in kinds]
+    cells = [[_cell(value) for value in values] for values in texts.values()]
+    cells += [column.cells() for column in columns]
+    cells += [[_picture(row, kind) for row in rows] for kind in kinds]
+    body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
+    page = Template(_TEMPLATE_PATH.read_text(encoding="utf-8"))
     path = Path(output_dir, INDEX_NAME)
-    files.write_whole(path, _PAGE.format(title=title, head=head, body=body))
+    files.write_whole(path, page.substitute(title=title, head="".join(head), body=body))
     return path
 
 
-def _table_row(row, cells, kinds):
-    cells = [html.escape(files.printable(str(cell))) for cell in cells]
-    for kind in kinds:
-        source = urllib.parse.quote(os.fsencode(f"images/{row.stem}-{kind}.png"))
-        of = files.printable(row.name or f"step {row.step}")
-        label = html.escape(f"{kind} of {of}")
-        cells.append(f'<img src="{source}" alt="{label}" loading="lazy">')
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def _cell(value):
+    return f"<td>{html.escape(files.printable(str(value)))}</td>"
 
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font-family: sans-serif; margin: 1em; }}
-th, td {{ padding: 0.3em; text-align: left; vertical-align: top; }}
-img {{ max-width: 100%; }}
-</style>
-</head>
-<body>
-<table>
-<thead><tr>{head}</tr></thead>
-<tbody>
-{body}
-</tbody>
-</table>
-</body>
-</html>
-"""
+def _picture(row, kind):
+    source = urllib.parse.quote(os.fsencode(f"images/{row.stem}-{kind}.png"))
+    of = files.printable(row.name or f"step {row.step}")
+    label = html.escape(f"{kind} of {of}")
+    return f'<td><img src="{source}" alt="{label}" loading="lazy"></td>'

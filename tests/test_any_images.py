@@ -131,7 +131,7 @@ def test_full_size_gives_a_single_odd_picture_back_at_its_size(wide_dir, tmp_pat
     np.testing.assert_allclose(served.astype(int), outputs, atol=1)
 
 
-def test_any_number_of_channels_comes_in_and_goes_out(tmp_path):
+def test_any_number_of_channels_comes_in_and_goes_out(tmp_path, capsys):
     rng = np.random.default_rng(1)
     for folder, channels in [("A", 5), ("B", 2)]:
         (tmp_path / folder).mkdir()
@@ -148,6 +148,8 @@ def test_any_number_of_channels_comes_in_and_goes_out(tmp_path):
     shown = read_image(tmp_path / "out/images/1-outputs.png")
     np.testing.assert_allclose(shown[..., :2] / 255, outputs, atol=1 / 255)
     assert not shown[..., 2].any()
+    assert not (tmp_path / "out/metrics.json").exists()
+    assert "no metrics: 2 channels are no picture" in capsys.readouterr().out
     export_flags = ["--mode", "export", "--checkpoint", run, "--output_dir"]
     assert train.main([*export_flags, str(tmp_path / "model")]) == 0
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures

@@ -56,8 +56,21 @@ def test_the_index_is_valid_and_links_to_every_picture(tmp_path):
 def test_names_are_escaped(tmp_path):
     name = '<script>alert("x")</script>&\'"'
     text = gallery.write_index(tmp_path, [gallery.Row(name)]).read_text()
-    assert "<script>" not in text
+    assert "<script>alert" not in text
     assert name in _Page(text).cells
+
+
+def test_columns_stand_before_the_pictures_and_say_which_end_is_worst(tmp_path):
+    rows = [gallery.Row("a"), gallery.Row("b")]
+    columns = [
+        gallery.Column("l1", [0.25, 0.5], 4, is_better_high=False),
+        gallery.Column("ssim", [None, -0.5], 2, is_better_high=True),
+    ]
+    text = gallery.write_index(tmp_path, rows, columns=columns).read_text()
+    cells = ["name", "l1", "ssim", "input", "output", "target"]
+    assert _Page(text).cells == [*cells, "a", "0.2500", "b", "0.5000", "-0.50"]
+    assert '<th class="number" data-sort="down">l1</th>' in text
+    assert '<th class="number" data-sort="up">ssim</th>' in text
 
 
 def test_training_rows_come_back_from_the_files_in_order(tmp_path):

@@ -1,9 +1,14 @@
 """Whole test-mode commands on tiny images."""
 
+import csv
+import json
+
+import keras
 import numpy as np
 import pytest
 
-from pix2pix_tf import color, images, train
+from pix2pix_tf import color, images, metrics, train
+from pix2pix_tf.metrics import features
 from tests.conftest import read_image, write_image
 
 
@@ -23,6 +28,83 @@ def tested_dir(trained_dir, pair_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tested")
     assert _test(trained_dir, pair_dir, folder, "--batch_size", "2") == 0
     return folder
+
+
+def _metrics(folder):
+    """Returns what metrics.json holds; only strict JSON passes."""
+    text = (folder / "metrics.json").read_text()
+    return json.loads(text, parse_constant=pytest.fail)
+
+
+def test_metrics_are_those_of_the_pictures_as_written(tested_dir):
+    pictures, found = _pictures(tested_dir), _metrics(tested_dir)
+    assert found["count"] == 5
+    assert [image["name"] for image in found["images"]] == list("12345")
+    for image in found["images"]:
+        name = image["name"]
+        pair = pictures[f"{name}-outputs.png"], pictures[f"{name}-targets.png"]
+        assert image == {"name": name, **metrics.score(*pair)}
+    for name in ("l1", "psnr", "ssim", "ms_ssim"):
+        values = [image[name] for image in found["images"]]
+        assert found["mean"][name] == pytest.approx(np.mean(values))
+    assert set(found["set"]) == {"histogram_l", "histogram_a", "histogram_b"}
+    assert all(0 < value < 1 for value in found["set"].values())
+    with open(tested_dir / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["ssim"]) for row in rows] == [i["ssim"] for i in found["images"]]
+
+
+def test_the_index_shows_the_metrics(tested_dir):
+    page = (tested_dir / "index.html").read_text()
+    for image in _metrics(tested_dir)["images"]:
+        assert f'<td class="number">{image["ssim"]:.4f}</td>' in page
+
+
+def test_fid_and_label_scores_are_measured_where_they_are_asked_for(
+    trained_dir, pair_dir, tmp_path, capsys
+):
+    inputs = keras.Input([features.SIDE, features.SIDE, 3])
+    means = keras.layers.GlobalAveragePooling2D()(inputs)
+    keras.Model(inputs, means).save(tmp_path / "stand_in.keras")
+    (tmp_path / "palette.csv").write_text("dark,0,0,0\nlight,255,255,255\n")
+    flags = ["--fid_weights", str(tmp_path / "stand_in.keras")]
+    flags += ["--palette", str(tmp_path / "palette.csv"), "--max_steps", "3"]
+    assert _test(trained_dir, pair_dir, tmp_path / "out", *flags) == 0
+    found = _metrics(tmp_path / "out")
+    assert found["set"]["fid"] > 0 and isinstance(found["set"]["kid"], float)
+    assert 0 <= found["set"]["class_iou"] <= found["set"]["pixel_accuracy"] <= 1
+    assert [entry["name"] for entry in found["classes"]] == ["dark", "light"]
+    assert sum(entry["pixels"] for entry in found["classes"]) == 3 * 256 * 256
+    assert "stand_in.keras" in found["extractor"]
+    lines = capsys.readouterr().out.splitlines()
+    [fid] = [line for line in lines if line.startswith("fid ")]
+    assert "3 pictures; the network of " in fid and "fewer than 2048" in fid
+    [l1] = [line for line in lines if line.startswith("l1 ")]
+    assert f"{found['mean']['l1']:.4f}  3 pictures" in l1
+
+
+def test_inputs_alone_have_no_metrics(trained_dir, photo_dir, tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text("of an earlier test")
+    assert _test(trained_dir, photo_dir, tmp_path, "--inputs_only") == 0
+    assert not list(tmp_path.glob("metrics*"))
+    assert "ssim" not in capsys.readouterr().out
+    assert 'data-sort="down"' not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ("--fid_weights /nowhere", "--fid_weights /nowhere is not a file"),
+        ("--palette /nowhere", "--palette /nowhere cannot be read"),
+        ("--palette x --inputs_only", "--palette does not go with --inputs_only"),
+    ],
+)
+def test_what_cannot_measure_is_named_before_any_picture(
+    flags, words, trained_dir, pair_dir, tmp_path, capsys
+):
+    assert _test(trained_dir, pair_dir, tmp_path / "out", *flags.split()) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_image_once_in_order(tested_dir):

@@ -1,0 +1,137 @@
+"""How alike two sets of pictures are to a network that knows pictures: FID and KID.
+
+The network is Keras's InceptionV3 up to its average pooling. Published figures mostly
+come from TensorFlow's Inception of 2015, whose weights differ: compare figures of one
+extractor, at equal numbers of pictures.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pix2pix_tf.flags import UsageError
+
+SIDE = 299  # pixels; what InceptionV3 takes
+BATCH_SIZE = 16  # pictures
+KID_BLOCK = 1000  # pictures; their squared number of kernels is held in memory
+MIN_COUNT = 2048  # pictures; with fewer than the features FID is clearly too high
+
+
+class Extractor(NamedTuple):
+    """A network that turns pictures into features."""
+
+    name: str  # as it is printed beside the figures
+    run: Callable  # float32 [batch, SIDE, SIDE, 3] in [-1, 1] -> [batch, features]
+
+
+def open_extractor(weights):
+    """Returns an Extractor.
+
+    Args:
+        weights: "imagenet", which Keras downloads once; the path of a weights file of
+            Keras's InceptionV3 without its top; or of another network, `.keras`, that
+            maps the same pictures to features.
+
+    Raises:
+        UsageError: there is nothing usable.
+    """
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise UsageError(f"--fid_weights {weights} is not a file")
+    try:
+        if weights.endswith(".keras"):
+            network = keras.models.load_model(weights, compile=False)
+            name = f"the network of {weights}"
+        else:
+            network = keras.applications.InceptionV3(
+                include_top=False, weights=weights, pooling="avg"
+            )
+            name = f"Keras InceptionV3, {weights}"
+    except Exception as error:  # Keras raises just that where a download fails
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"--fid_weights {weights} cannot be used ({reason}): give imagenet, a "
+            "weights file of Keras's InceptionV3 without its top, or a .keras file"
+        ) from None
+    return Extractor(name, tf.function(lambda batch: network(batch, training=False)))
+
+
+def extract(extractor, pictures):
+    """Returns float64 [count, features].
+
+    Args:
+        extractor: Extractor.
+        pictures: iterable of uint8 [height, width, 3], of any sizes; they are scaled to
+            SIDE, bilinear, smoothed where that makes them smaller.
+    """
+    found, batch = [], []
+
+    def finish():
+        inputs = tf.stack(batch) / 127.5 - 1
+        found.append(np.asarray(extractor.run(inputs), np.float64))
+        batch.clear()
+
+    for picture in pictures:
+        batch.append(tf.image.resize(picture, [SIDE, SIDE], antialias=True))
+        if len(batch) == BATCH_SIZE:
+            finish()
+    if batch:
+        finish()
+    return np.concatenate(found)
+
+
+def frechet_distance(a, b):
+    """Returns the Frechet distance of two sets of features, each taken as a Gaussian.
+
+    |mean a - mean b|^2 + Tr(A + B - 2 (A B)^(1/2)), A and B the covariances. With
+    A = X'X and B = Y'Y that last trace is the sum of the singular values of X Y', which
+    is exact where the covariances have no full rank, and small where pictures are few.
+
+    Args:
+        a, b: float64 [count, features]; counts of 2 at least.
+
+    Source: Heusel et al. 2017, equation 6.
+    """
+    roots = [_covariance_root(features) for features in (a, b)]
+    distance = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
+    traces = sum(np.square(root).sum() for root in roots)
+    crossed = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    return float(distance + traces - 2 * crossed)
+
+
+def _covariance_root(features):
+    """Returns X, of as few rows as will do, so that X'X is the covariance."""
+    centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
+    is_tall = len(features) > features.shape[1]
+    return np.linalg.qr(centred, mode="r") if is_tall else centred
+
+
+def kernel_distance(a, b):
+    """Returns the squared maximum mean discrepancy of two sets of features.
+
+    Unbiased, so it may be a little below 0; the kernel is (x y / features + 1)^3. Sets
+    are compared in blocks of KID_BLOCK, in their order, and the mean is taken.
+
+    Args:
+        a, b: float64 [count, features]; one count, of 2 at least.
+
+    Source: Binkowski et al. 2018, section 4.
+    """
+    num_blocks = -(-len(a) // KID_BLOCK)
+    blocks = [np.array_split(features, num_blocks) for features in (a, b)]
+    return float(np.mean([_discrepancy(x, y) for x, y in zip(*blocks, strict=True)]))
+
+
+def _discrepancy(x, y):
+    def kernel(left, right):
+        return (left @ right.T / left.shape[1] + 1) ** 3
+
+    def mean_of_others(kernels):
+        count = len(kernels)
+        return (kernels.sum() - np.trace(kernels)) / (count * (count - 1))
+
+    within = mean_of_others(kernel(x, x)) + mean_of_others(kernel(y, y))
+    return within - 2 * kernel(x, y).mean()

@@ -1,0 +1,136 @@
+"""How well outputs that are label maps name each pixel's class.
+
+Per-pixel accuracy, per-class accuracy and class IoU (Long et al. 2015, section 5; Isola
+et al. 2017, table 6). A pixel has the class whose colour is the nearest, in targets
+too: scaling mixes colours at borders.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from scipy import spatial
+
+from pix2pix_tf.flags import UsageError
+
+MIN_SHARE = 0.001  # of all pixels, of a colour that is found
+MIN_DISTANCE = 16  # levels, from any colour of more pixels; JPEG files blur colours
+
+
+def read_palette(path):
+    """Returns {class name: (red, green, blue)} of a CSV file of NAME,R,G,B.
+
+    A first line without numbers is taken as a heading.
+
+    Raises:
+        UsageError: it cannot be read; the line is named.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--palette {path} cannot be read: {error}") from None
+    palette = {}
+    for number, line in enumerate(csv.reader(text.splitlines()), start=1):
+        name, *levels = [cell.strip() for cell in line] or [""]
+        is_color = len(levels) == 3 and all(level.isdecimal() for level in levels)
+        if not line or (number == 1 and not is_color):
+            continue
+        color = tuple(map(int, levels)) if is_color else ()
+        if not is_color or max(color) > 255 or not name:
+            raise UsageError(
+                f"--palette {path}, line {number}: wanted NAME,R,G,B with 0 to 255, "
+                f"got {','.join(line)!r}"
+            )
+        if name in palette or color in palette.values():
+            raise UsageError(f"--palette {path}, line {number}: there twice")
+        palette[name] = color
+    return _checked(palette, path)
+
+
+def find_palette(targets):
+    """Returns {such as "#0000aa": (red, green, blue)}, the commonest colour first.
+
+    They are the colours of MIN_SHARE of the pixels, unless nearer than MIN_DISTANCE to
+    a commoner one.
+
+    Args:
+        targets: iterable of uint8 [height, width, 3].
+
+    Raises:
+        UsageError: there are fewer than two.
+    """
+    counts = np.zeros(2**24, np.int64)
+    for target in targets:
+        places = target.astype(np.int32) @ (2**16, 2**8, 1)
+        places, numbers = np.unique(places, return_counts=True)
+        counts[places] += numbers
+    common = np.flatnonzero(counts >= MIN_SHARE * counts.sum())
+    found = []
+    for place in common[np.argsort(-counts[common], kind="stable")]:
+        color = np.array([place >> 16, place >> 8 & 255, place & 255])
+        if all(np.linalg.norm(color - other) >= MIN_DISTANCE for other in found):
+            found.append(color)
+    palette = {
+        f"#{red:02x}{green:02x}{blue:02x}": (int(red), int(green), int(blue))
+        for red, green, blue in found
+    }
+    return _checked(palette, "targets")
+
+
+def _checked(palette, where):
+    if len(palette) < 2:
+        raise UsageError(
+            f"--palette {where} has {len(palette)} colours: label maps have 2 at least"
+        )
+    return palette
+
+
+def confuse(output, target, palette):
+    """Returns int64 [classes, classes]: pixels by the target's class, then output's.
+
+    Args:
+        output, target: uint8 [height, width, 3].
+        palette: {class name: (red, green, blue)}.
+    """
+    tree = spatial.KDTree(np.array(list(palette.values())))
+    wanted, given = (
+        tree.query(picture.reshape(-1, 3))[1] for picture in (target, output)
+    )
+    count = len(palette)
+    return np.bincount(wanted * count + given, minlength=count**2).reshape(count, count)
+
+
+def summarise(confusion, palette):
+    """Returns ({figure: float}, [a dict for each class]).
+
+    Classes that no target has are left out of the mean accuracy, and those that no
+    output has either out of the mean IoU; theirs are None.
+
+    Args:
+        confusion: int [classes, classes], not all 0.
+        palette: {class name: (red, green, blue)}.
+    """
+    hits = np.diag(confusion)
+    wanted, given = confusion.sum(axis=1), confusion.sum(axis=0)
+    accuracies = [_share(*pair) for pair in zip(hits, wanted, strict=True)]
+    ious = [_share(*pair) for pair in zip(hits, wanted + given - hits, strict=True)]
+    classes = [
+        {"name": name, "pixels": int(pixels), "accuracy": accuracy, "iou": iou}
+        for name, pixels, accuracy, iou in zip(
+            palette, wanted, accuracies, ious, strict=True
+        )
+    ]
+    figures = {
+        "pixel_accuracy": float(hits.sum() / confusion.sum()),
+        "class_accuracy": _mean(accuracies),
+        "class_iou": _mean(ious),
+    }
+    return figures, classes
+
+
+def _share(part, whole):
+    return float(part / whole) if whole else None
+
+
+def _mean(values):
+    return float(np.mean([value for value in values if value is not None]))

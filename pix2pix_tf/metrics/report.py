@@ -1,0 +1,118 @@
+"""The figures of a whole test: collected, printed as a table, and written.
+
+`metrics.json` is strict JSON: {"count", "mean": {figure: number or null}, "set":
+{figure: number or null}, "images": [{"name", figure: number or null, ...}, ...]}, and
+"extractor" or "classes" where FID or label maps were asked for. `metrics.csv` has a row
+a picture.
+"""
+
+import csv
+import io
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from pix2pix_tf import files
+from pix2pix_tf.metrics import features, histograms, pictures
+from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
+
+JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
+
+
+class Scores:
+    """Collects the figures of pictures; `add` may be called in any thread.
+
+    Attributes:
+        images: {picture's name: {figure of PICTURE_FIGURES: float or None}}
+    """
+
+    def __init__(self):
+        self.images = {}
+        self._histograms = np.zeros([2, 3, histograms.BINS], np.int64)
+        self._lock = threading.Lock()
+
+    def add(self, name, output, target):
+        """Measures one picture: a str, and uint8 [height, width, 3] each."""
+        figures = pictures.score(output, target)
+        counts = np.stack([histograms.count(output), histograms.count(target)])
+        with self._lock:
+            self.images[name] = figures
+            self._histograms += counts
+
+    def means(self):
+        """Returns {figure: mean over the pictures that have it, or None}."""
+        found = {name: self._values(name) for name in PICTURE_FIGURES}
+        return {
+            name: float(np.mean(values)) if values else None
+            for name, values in found.items()
+        }
+
+    def count(self, name):
+        """Returns how many pictures a figure was measured on."""
+        is_of_pictures = name in PICTURE_FIGURES
+        return len(self._values(name)) if is_of_pictures else len(self.images)
+
+    def shared_histograms(self):
+        """Returns {"histogram_l", "histogram_a", "histogram_b": float}."""
+        shares = histograms.intersect(*self._histograms)
+        names = ("histogram_l", "histogram_a", "histogram_b")
+        return dict(zip(names, map(float, shares), strict=True))
+
+    def _values(self, name):
+        values = (figures[name] for figures in self.images.values())
+        return [value for value in values if value is not None]
+
+
+def report(output_dir, names, scores, set_figures, details):
+    """Prints the table and writes `metrics.json` and `metrics.csv`.
+
+    Args:
+        output_dir: folder path.
+        names: list of str, the pictures in the order that the files list them.
+        scores: Scores of these pictures, of one at least.
+        set_figures, details: as `SetScorer.measure` gives them.
+    """
+    rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
+    found = {
+        "count": len(rows),
+        "mean": scores.means(),
+        "set": scores.shared_histograms() | set_figures,
+        **details,
+        "images": rows,
+    }
+    text = json.dumps(found, indent=4, allow_nan=False) + "\n"
+    files.write_whole(Path(output_dir, JSON_NAME), text)
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, ["name", *PICTURE_FIGURES], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_whole(Path(output_dir, CSV_NAME), lines.getvalue())
+    print(_table(found, scores), flush=True)
+
+
+def remove_report(output_dir):
+    """Removes the files of an earlier test in the same folder."""
+    for name in (JSON_NAME, CSV_NAME):
+        Path(output_dir, name).unlink(missing_ok=True)
+
+
+def _table(found, scores):
+    """Returns the figures as text, a line each, with what they were measured on."""
+    lines = []
+    for name, value in (found["mean"] | found["set"]).items():
+        figure, count = FIGURES[name], scores.count(name)
+        shown = "none" if value is None else f"{value:.{figure.decimals}f}"
+        notes = [f"{count} picture" + ("" if count == 1 else "s")]
+        if name in ("fid", "kid"):
+            notes.append(found["extractor"])
+        if name == "fid" and count < features.MIN_COUNT:
+            notes.append(
+                f"fewer than {features.MIN_COUNT} make it too high: compare at equal "
+                "numbers only"
+            )
+        better = "higher" if figure.is_better_high else "lower"
+        notes.append(f"{figure.meaning}; {better} is better")
+        lines.append(f"{name:<15} {shown:>9}  {'; '.join(notes)}")
+    return "\n".join(lines)
