@@ -32,6 +32,7 @@ MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
 DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
 MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
+MS_SSIM_SIDE = 161  # pixels; halved four times, rounded up, they fill MS-SSIM's window
 OPTIONS_NAME = "options.json"
 CHECKPOINT_PREFIX = "model-"  # then the global step
 CHECKPOINTS_NAME = "checkpoint"  # the file that names them, oldest first
@@ -73,6 +74,7 @@ CHANGEABLE_NAMES = (
     "on_nan",
     "output_dir",
     "output_filetype",
+    "patience",
     "progress_freq",
     "resume",
     "save_freq",
@@ -80,8 +82,9 @@ CHANGEABLE_NAMES = (
     "summary_freq",
     "summary_histograms",
     "trace_freq",
+    "val_freq",
 )
-PATH_NAMES = ("checkpoint", "input_dir", "target_dir")
+PATH_NAMES = ("checkpoint", "input_dir", "target_dir", "val_dir", "val_target_dir")
 # Those that the original has too; where another is absent, its default holds.
 ORIGINAL_NAMES = (
     "lab_colorization",
@@ -571,6 +574,30 @@ class RunConfig(LoopConfig):
         "test: outputs are label maps, measure their accuracy and IoU too: a file of "
         "lines NAME,R,G,B, or targets for the colours that the targets have",
     )
+    val_dir: str | None = make_flag(
+        str,
+        None,
+        "train: folder of held-out pairs to measure the generator on, whose best is "
+        "kept in OUTPUT_DIR/best",
+    )
+    val_target_dir: str | None = make_flag(
+        str, None, "folder of picture B, --val_dir then of picture A"
+    )
+    val_freq: int = make_flag(
+        int, 1000, "steps between validations, where there is --val_dir", minimum=1
+    )
+    best_metric: str = make_flag(
+        str,
+        "ssim",
+        "the figure by which a validation is the best",
+        choices=("l1", "psnr", "ssim", "ms_ssim"),
+    )
+    patience: int = make_flag(
+        int,
+        0,
+        "stop after so many validations without a better one (0: never)",
+        minimum=0,
+    )
     dry_run: bool = make_flag(
         bool, False, "train: show what would be trained on what, and stop"
     )
@@ -584,6 +611,12 @@ class RunConfig(LoopConfig):
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("val_target_dir", "patience"):
+            if getattr(self, name) and self.val_dir is None:
+                raise UsageError(f"--{name} needs --val_dir")
+
 
 # Flags that mean something in these modes only, where they are not off.
 MODES_OF = {
@@ -592,6 +625,7 @@ MODES_OF = {
     "dry_run": ("train",),
     "fid_weights": ("test",),
     "palette": ("test",),
+    "val_dir": ("train",),
 }
 
 
@@ -631,6 +665,8 @@ class Options:
             for name in ("fid_weights", "palette"):
                 value = getattr(self.run, name)
                 refuse(value is not None, f"--{name}", "--inputs_only")
+        if self.run.val_dir is not None:
+            self._check_validation()
         if self.run.full_size:
             refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
             refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
@@ -640,6 +676,25 @@ class Options:
                 f"--scale_size must be at least the --crop_size, "
                 f"{size_text(self.model.crop_size)}, got "
                 f"{size_text(self.data.scale_size)}"
+            )
+
+    def _check_validation(self):
+        """Refuses pictures that the figures are not made for."""
+        is_lab, crop = self.pair.lab_colorization, self.model.crop_size
+        refuse(
+            is_lab and self.run.val_target_dir is not None,
+            "--val_target_dir",
+            "--lab_colorization",
+        )
+        if not is_lab and self.pair.channels[1] not in (1, 3):
+            raise UsageError(
+                f"--val_dir needs targets that are pictures, of 1 or 3 channels, got "
+                f"--target_channels {self.pair.channels[1]}"
+            )
+        if self.run.best_metric == "ms_ssim" and min(sides(crop)) < MS_SSIM_SIDE:
+            raise UsageError(
+                f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
+                f"got --crop_size {size_text(crop)}"
             )
 
 

@@ -7,14 +7,12 @@ import tensorflow as tf
 from pix2pix_tf import (
     checkpoints,
     config,
-    data,
     gallery,
-    images,
     metrics,
     networks,
-    pairs,
 )
 from pix2pix_tf.files import printable
+from pix2pix_tf.translation import make_translate, ordered_batches
 
 
 def evaluate(options, source):
@@ -84,12 +82,16 @@ def _report(output_dir, rows, scores, set_scorer):
 def _write_pictures(options, source, generator, done, scores):
     """Generates and writes batch by batch; fills `done` and `scores`."""
     run = options.run
-    translate = _make_translate(options, generator)
+    size = None if run.full_size else options.model.crop_size
+    multiple = options.model.multiple if run.full_size else None
+    translate = make_translate(
+        generator, options.pair, run.seed, run.aspect_ratio, multiple
+    )
     is_shown_whole = options.pair.lab_colorization or options.pair.channels[1] in (1, 3)
     is_scored = is_shown_whole and not options.data.inputs_only
     started = time.perf_counter()
     num_batches = 0
-    for indices, *tensors in _batches(options, source):
+    for indices, *tensors in ordered_batches(source, options, size, run.max_steps):
         outputs, pictures = translate(tf.constant(num_batches), *tensors)
         for place, index in enumerate(indices.numpy()):
             row = gallery.Row(source.name(index))
@@ -103,36 +105,3 @@ def _write_pictures(options, source, generator, done, scores):
             print(f"evaluated image {printable(row.name)}", flush=True)
         num_batches += 1
     print(f"rate {(time.perf_counter() - started) / max(num_batches, 1):.4f}")
-
-
-def _make_translate(options, generator):
-    """Returns a compiled function from a batch to what is written of it.
-
-    It maps (the batch's number, inputs, targets where there are any) to (outputs,
-    float32 [batch, height, width, channels] in [0, 1], and {kind: uint8 pictures}).
-    """
-    run, pair, multiple = options.run, options.pair, options.model.multiple
-
-    @tf.function(reduce_retracing=True)
-    def translate(number, inputs, targets=None):
-        networks.key_dropout(generator, run.seed, number)
-        if run.full_size:
-            outputs = networks.generate_at_own_size(generator, inputs, multiple)
-        else:
-            outputs = generator(inputs)
-        pictures = pairs.to_pictures(inputs, outputs, targets, pair, run.aspect_ratio)
-        return images.deprocess(outputs), pictures
-
-    return translate
-
-
-def _batches(options, source):
-    """Yields the test batches, `--max_steps` at most; a damaged file is named."""
-    size = None if options.run.full_size else options.model.crop_size
-    batches = data.ordered_batches(source, options.pair, options.data, size)
-    try:
-        yield from batches.take(options.run.max_steps or -1)
-    except tf.errors.OpError:
-        if source.problems:
-            raise source.error() from None
-        raise

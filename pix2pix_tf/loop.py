@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import tensorflow as tf
 import tqdm
@@ -24,15 +23,15 @@ from pix2pix_tf import (
     files,
     gallery,
     losses,
-    meters,
     networks,
     pairs,
     schedules,
     stops,
-    summaries,
+    validation,
 )
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.flags import RunError
+from pix2pix_tf.monitor import Monitor
 from pix2pix_tf.step import (
     TrainState,
     checked_names,
@@ -58,6 +57,7 @@ class Task:
     to_pictures: Callable
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
     threshold: float | None = None  # as `losses.decision_threshold` gives it
+    validator: validation.Validator | None = None
 
     @property
     def steps_per_epoch(self):
@@ -83,6 +83,9 @@ def train(options, source, callbacks=()):
             inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
         )
 
+    validator = None
+    if options.run.val_dir is not None:
+        validator = validation.Validator(options, state)
     if state.discriminator is not None:
         print(networks.describe_discriminator(options.model))
     task = Task(
@@ -95,6 +98,7 @@ def train(options, source, callbacks=()):
         to_pictures=to_pictures,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
         threshold=losses.decision_threshold(options.loss.gan_mode),
+        validator=validator,
     )
     return run(options, task, callbacks)
 
@@ -172,11 +176,11 @@ def _train_steps(options, task, saver, callbacks, caught):
     if num_steps and done >= num_steps:
         print(f"nothing to do: {done} of {num_steps} steps are done")
         return
-    writer = None
-    if run.summary_freq:
-        writer = summaries.open_writer(run.output_dir, first_step + done)
-        summaries.write_start(writer, options)
-    monitor = Monitor(writer, meters.Meter(), callbacks)
+    if task.validator and (reason := task.validator.why_stop()):
+        print(f"nothing to do: {reason}")
+        return
+    has_writer = bool(run.summary_freq or task.validator)
+    monitor = Monitor(options, first_step + done, callbacks, has_writer)
     watch = faults.FiniteWatch(checked_names(state), run.on_nan)
     batches = task.batches()
     started = time.perf_counter()
@@ -192,10 +196,13 @@ def _train_steps(options, task, saver, callbacks, caught):
         with saver.naming_the_last():
             watch.see(first_step + step, result.is_finite)
         with saver.saving_first():
-            if writer and step == done + 1:
-                summaries.write_graph(writer, task.train_step, *tensors)
+            if run.summary_freq and step == done + 1:
+                monitor.show_graph(task.train_step, *tensors)
             _record(run, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
+        if task.validator and _is_due(run.val_freq, step, is_last):
+            with saver.saving_first():
+                is_last |= _validate(task, monitor)
         if _is_due(run.progress_freq, step, is_last):
             rate = (step - done) * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
@@ -208,7 +215,7 @@ def _train_steps(options, task, saver, callbacks, caught):
                 watch.look()
         if is_stopping or saver.is_due(step, is_last):
             saver.save()
-        if is_stopping:
+        if is_stopping or is_last:
             break
     bar.close()
     if watch.num_skipped:
@@ -273,14 +280,6 @@ def _bar(num_steps, done, batch_size):
     return tqdm.tqdm(total=total, initial=done * batch_size, unit="image", disable=None)
 
 
-class Monitor(NamedTuple):
-    """Who is told how training goes."""
-
-    writer: tf.summary.SummaryWriter | None
-    meter: meters.Meter
-    callbacks: tuple
-
-
 def _record(run, task, monitor, step, is_last, indices, tensors, result):
     """Writes the summaries and pictures that are due."""
     is_summary_due = _is_due(run.summary_freq, step, is_last)
@@ -290,21 +289,26 @@ def _record(run, task, monitor, step, is_last, indices, tensors, result):
     pictures = task.to_pictures(result, *tensors)
     if is_summary_due:
         tqdm.tqdm.write("recording summary")
-        values = summaries.scalars(task.state, result, task.threshold)
-        values |= monitor.meter.read() | meters.memory()
-        summaries.write(
-            monitor.writer,
-            task.state,
-            result,
-            pictures,
-            values,
-            has_histograms=run.summary_histograms == "all",
-        )
-        for callback in monitor.callbacks:
-            callback(int(task.state.global_step), values)
+        monitor.show_step(task.state, result, pictures, task.threshold)
     if is_display_due:
         tqdm.tqdm.write("saving display images")
         _show(run, task, task.to_names(indices), pictures)
+
+
+def _validate(task, monitor):
+    """Validates; returns whether training is to end by `--patience`."""
+    found = task.validator.validate()
+    monitor.show_validation(task.state, found)
+    figures = "  ".join(
+        f"{tag.removeprefix('validation/')} {value:.6g}"
+        for tag, value in found.scalars.items()
+    )
+    best = "  (the best so far)" if found.is_best else ""
+    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {figures}{best}")
+    reason = task.validator.why_stop()
+    if reason:
+        tqdm.tqdm.write(f"stopping: {reason}")
+    return reason is not None
 
 
 def _num_steps(run, steps_per_epoch):

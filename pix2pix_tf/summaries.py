@@ -119,6 +119,16 @@ def write(writer, state, result, pictures, values, has_histograms):
     writer.flush()
 
 
+def write_values(writer, step, values, pictures):
+    """Writes {tag: float}, and pictures: {tag: uint8 [1, height, width, 3]}."""
+    with writer.as_default(step):
+        for tag, value in values.items():
+            tf.summary.scalar(tag, value)
+        for tag, picture in pictures.items():
+            tf.summary.image(tag, picture)
+    writer.flush()
+
+
 def write_graph(writer, train_step, *tensors):
     """Writes the graph of the step that was compiled for such tensors."""
     with writer.as_default(0):
