@@ -210,10 +210,11 @@ def _train_steps(options, task, saver, callbacks, caught):
         is_stopping = bool(caught)
         if is_stopping:
             tqdm.tqdm.write(f"stopping on signal {caught[0]}")
-        if is_stopping or is_last or saver.is_due(step):
+        is_save_due = is_stopping or saver.is_due(step, is_last)
+        if is_save_due or is_last:
             with saver.naming_the_last():
                 watch.look()
-        if is_stopping or saver.is_due(step, is_last):
+        if is_save_due:
             saver.save()
         if is_stopping or is_last:
             break
@@ -231,7 +232,7 @@ class _Saver:
         self._prefix = prefix
         self._saved_at = time.monotonic()
 
-    def is_due(self, step, is_last=False):
+    def is_due(self, step, is_last):
         """Says whether it is time to save."""
         minutes = (time.monotonic() - self._saved_at) / 60
         is_late = 0 < self._run.save_minutes <= minutes

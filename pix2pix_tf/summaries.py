@@ -27,27 +27,21 @@ def open_writer(output_dir, global_step):
     """Returns a SummaryWriter for the steps after `global_step`.
 
     What an earlier process of the run, which was killed, wrote about those steps is
-    declared void: TensorBoard drops it where it meets a session's START.
+    declared void: TensorBoard drops it where it meets a session's START, but for the
+    first, so every process writes one.
 
     Args:
         output_dir: folder path.
         global_step: int, steps done.
     """
-    output_dir = Path(output_dir)
-    if any(output_dir.glob("events.out.tfevents.*")):
-        second = f"{int(time.time()):010d}"
-        # Read in the order of names: after earlier files, before TensorFlow's new one.
-        name = (
-            f"events.out.tfevents.{second}.{socket.gethostname()}.{os.getpid()}-start"
-        )
-        session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-        path = output_dir / f"events.out.tfevents.{name}"
-        with tf.io.TFRecordWriter(str(path)) as file:
-            for event in ({"file_version": "brain.Event:2"}, {"session_log": session}):
-                event = tf.compat.v1.Event(
-                    wall_time=time.time(), step=global_step + 1, **event
-                )
-                file.write(event.SerializeToString())
+    session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+    # Files are read in the order of names: after earlier ones, before TensorFlow's new.
+    name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}-start"
+    path = Path(output_dir, f"events.out.tfevents.{name}")
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for event in ({"file_version": "brain.Event:2"}, {"session_log": session}):
+            event |= {"wall_time": time.time(), "step": global_step + 1}
+            file.write(tf.compat.v1.Event(**event).SerializeToString())
     return tf.summary.create_file_writer(str(output_dir))
 
 

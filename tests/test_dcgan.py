@@ -189,6 +189,9 @@ def test_going_on_keeps_the_step(capsys, run_dir, tmp_path, photo_dir):
     assert (tmp_path / "more" / "images" / "00000003-samples.png").is_file()
     reader = tf.train.load_checkpoint(checkpoints.find_latest(tmp_path / "more"))
     assert reader.get_tensor("global_step") == 3 and reader.get_tensor("position") == 6
+    again = ["--checkpoint", run_dir, *arguments, "--resume", "auto"]
+    assert _run(tmp_path / "more", *again) == 0
+    assert "nothing to do: 1 of 1 steps are done" in capsys.readouterr().out
 
 
 def test_without_input_the_sample_facades_photographs_are_read(monkeypatch, pair_dir):

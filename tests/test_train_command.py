@@ -222,10 +222,7 @@ def _seed_that_starts_well(folder):
     raise AssertionError
 
 
-@pytest.mark.parametrize(
-    "number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-)
-def test_a_signal_saves_before_it_ends_the_run(tmp_path, pair_dir, number, status):
+def test_a_signal_saves_before_it_ends_the_run(tmp_path, pair_dir):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "pix2pix_tf.train", "--mode", "train", *TINY]
     command += ["--input_dir", str(pair_dir), "--output_dir", str(folder)]
@@ -233,10 +230,10 @@ def test_a_signal_saves_before_it_ends_the_run(tmp_path, pair_dir, number, statu
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("progress "):
-                process.send_signal(number)
+                process.send_signal(signal.SIGTERM)
                 break
         rest = process.stdout.read()
-    assert process.returncode == status
+    assert process.returncode == 143
     assert "saving model" in rest
     step = int(checkpoints.find_latest(folder).rsplit("-")[-1])
     assert step >= 1

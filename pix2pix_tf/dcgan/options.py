@@ -19,6 +19,8 @@ class RunConfig(config.LoopConfig):
         default=100,
         help="steps between grids of samples, always of the same z (0: none)",
     )
+    # The forward pass has moved the norms' statistics: there is nothing to skip.
+    on_nan: str = reuse_flag("on_nan", choices=("stop",))
 
 
 @dataclasses.dataclass(frozen=True)
