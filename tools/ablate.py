@@ -6,10 +6,9 @@
 Each run is a process of `python -m pix2pix_tf.train`, with a folder of its own:
 `train/`, `test/`, `train.log`, `test.log`, `result.json`. Beside them come `table.md`,
 `table.csv` and `grid.png` (Isola et al. 2017, figures 4 and 6). What is done already is
-not done again.
+not done again. All flags but those below go to pix2pix_tf.train, for every run.
 """
 
-import argparse
 import contextlib
 import csv
 import dataclasses
@@ -28,12 +27,10 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf import config
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import config, files
+from pix2pix_tf.flags import ToolParser, UsageError, run_tool
 from pix2pix_tf.train import quiet_stderr
 
 DEFAULTS = "defaults"  # the name of the run that varies nothing
@@ -54,7 +51,7 @@ FREE_NAMES = (
     "trace_freq",
 )
 KINDS = ("inputs", "outputs", "targets")
-MIN_SIDE = 7  # pixels; the window of the structural similarity
+MEASURED = {"l1": 5, "psnr": 3, "ssim": 5}  # of test mode's figures, and decimals shown
 
 
 class Request(NamedTuple):
@@ -101,28 +98,21 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or a run that failed (one line on
         stderr), 128 + n stopped by signal n; the same command then goes on.
     """
-    try:
+
+    def run():
         request = parse(argv)
-        runs = plan(request)
-        return compare(request, runs)
-    except UsageError as error:
-        print(f"ablate: error: {error}", file=sys.stderr)
-        return 2
-    except (StoppedError, KeyboardInterrupt) as stop:
+        return compare(request, plan(request))
+
+    try:
+        return run_tool("ablate", run)
+    except StoppedError as stop:
         print("stopped: the same command goes on from here", file=sys.stderr)
-        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        return 128 + stop.args[0]
 
 
 # ---------------------------------------------------------------------------
 # Which runs
 # ---------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message):
-        raise UsageError(message)
 
 
 def parse(argv=None):
@@ -132,12 +122,7 @@ def parse(argv=None):
         UsageError: for flags that cannot be used.
         SystemExit: after `--help`.
     """
-    parser = _Parser(
-        prog="ablate",
-        description="train and test combinations of flags, and compare them",
-        epilog="All other flags go to pix2pix_tf.train as they are, for every run.",
-        allow_abbrev=False,
-    )
+    parser = ToolParser("ablate", __doc__)
     add = parser.add_argument
     add("--input_dir", help="images to train on (default: the embedded sample data)")
     add("--test_dir", help="images to test on (default: --input_dir)")
@@ -321,11 +306,6 @@ def _options(request, flags, train_dir):
         raise UsageError(message.partition("error: ")[2] or message) from None
     if options.run.save_freq == 0:
         raise UsageError("--save_freq 0 leaves nothing to test: leave it out")
-    if round(config.CROP_SIZE * options.run.aspect_ratio) < MIN_SIDE:
-        raise UsageError(
-            f"--aspect_ratio {options.run.aspect_ratio} makes pictures narrower than "
-            f"the {MIN_SIDE} pixels that the structural similarity needs"
-        )
     return options
 
 
@@ -475,9 +455,9 @@ def _do(run, label, input_dir, test_dir, names):
         "asked": asked,
         "steps": max_steps,
         **count_parameters(train_dir),
-        **measure(output_dir, names),
+        **read_means(output_dir),
     }
-    _write(run.folder / "result.json", (json.dumps(result, indent=4) + "\n").encode())
+    _write(run.folder / "result.json", json.dumps(result, indent=4) + "\n")
     return Outcome(run, result, None)
 
 
@@ -603,31 +583,10 @@ def count_parameters(train_dir):
     }
 
 
-def measure(test_dir, names):
-    """Returns {"l1", "psnr", "ssim": float}, each the mean over a test's pictures.
-
-    From outputs and targets as they were written: the mean absolute difference where
-    pictures are in [-1, 1], the peak signal-to-noise ratio in dB, and the structural
-    similarity (Wang et al. 2004).
-    """
-    from skimage import metrics
-
-    found = {"l1": [], "psnr": [], "ssim": []}
-    for name in names:
-        output, target = (
-            _read_picture(test_dir, name, kind) for kind in ("outputs", "targets")
-        )
-        difference = np.abs(output.astype(np.float64) - target)
-        found["l1"].append(difference.mean() * 2 / 255)
-        with np.errstate(divide="ignore"):  # equal pictures: infinite
-            psnr = metrics.peak_signal_noise_ratio(target, output, data_range=255)
-        found["psnr"].append(psnr)
-        found["ssim"].append(
-            metrics.structural_similarity(
-                target, output, channel_axis=2, data_range=255
-            )
-        )
-    return {name: float(np.mean(values)) for name, values in found.items()}
+def read_means(test_dir):
+    """Returns {each of MEASURED: float or None}, means over a test's pictures."""
+    found = json.loads((test_dir / "metrics.json").read_text(encoding="utf-8"))
+    return {name: found["mean"][name] for name in MEASURED}
 
 
 def _read_picture(test_dir, name, kind):
@@ -642,7 +601,7 @@ def _write_results(output_dir, outcomes, test_dir, names, num_pictures):
     header, rows = _table(outcomes)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    _write(output_dir / "table.csv", text.getvalue().encode())
+    _write(output_dir / "table.csv", text.getvalue())
     count = f"{len(names)} test picture" + ("s" if len(names) > 1 else "")
     lines = [
         *_markdown(header, rows),
@@ -652,7 +611,7 @@ def _write_results(output_dir, outcomes, test_dir, names, num_pictures):
         "",
         "![Input, the output of each run, target](grid.png)",
     ]
-    _write(output_dir / "table.md", ("\n".join(lines) + "\n").encode())
+    _write(output_dir / "table.md", "\n".join(lines) + "\n")
     grid = draw_grid(outcomes, names[:num_pictures])
     _write(output_dir / "grid.png", grid)
     print("\n".join(["", *lines[: len(rows) + 2], ""]))
@@ -663,15 +622,17 @@ def _table(outcomes):
     """Returns (names of the columns, rows of str): what varies, then the results."""
     varied = {name: None for outcome in outcomes for name in outcome.run.values}
     counts = ("steps", "generator_parameters", "discriminator_parameters")
-    header = ["run", *varied, *counts, "l1", "psnr", "ssim"]
+    header = ["run", *varied, *counts, *MEASURED]
     rows = []
     for run, result, _ in outcomes:
         used = config.to_dict(run.options)
         row = [run.name]
         row += [run.values.get(name, _as_given(used[name])) for name in varied]
         row += [str(result[name]) for name in counts]
-        row += [f"{result['l1']:.5f}", f"{result['psnr']:.3f}"]
-        rows.append([*row, f"{result['ssim']:.5f}"])
+        for name, decimals in MEASURED.items():
+            is_measured = result[name] is not None
+            row.append(f"{result[name]:.{decimals}f}" if is_measured else "")
+        rows.append(row)
     return header, rows
 
 
@@ -732,11 +693,10 @@ def _wrap(line):
 
 def _write(path, contents):
     """Writes a file whole or not at all, and leaves one alone that is the same."""
-    if path.is_file() and path.read_bytes() == contents:
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(contents)
-    os.replace(partial, path)
+    if isinstance(contents, str):
+        contents = contents.encode()
+    if not path.is_file() or path.read_bytes() != contents:
+        files.write_whole(path, contents)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def report(output_dir, names, scores, set_figures, details):
     """Prints the table and writes `metrics.json` and `metrics.csv`.
 
     Args:
-        output_dir: folder path.
+        output_dir: folder path, or None to write nothing.
         names: list of str, the pictures in the order that the files list them.
         scores: Scores of these pictures, of one at least.
         set_figures, details: as `SetScorer.measure` gives them.
@@ -82,14 +82,19 @@ def report(output_dir, names, scores, set_figures, details):
         **details,
         "images": rows,
     }
+    if output_dir is not None:
+        _write(output_dir, found)
+    print(_table(found, scores), flush=True)
+
+
+def _write(output_dir, found):
     text = json.dumps(found, indent=4, allow_nan=False) + "\n"
     files.write_whole(Path(output_dir, JSON_NAME), text)
     lines = io.StringIO()
     writer = csv.DictWriter(lines, ["name", *PICTURE_FIGURES], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(found["images"])
     files.write_whole(Path(output_dir, CSV_NAME), lines.getvalue())
-    print(_table(found, scores), flush=True)
 
 
 def remove_report(output_dir):
