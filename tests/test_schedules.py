@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, schedules, step
+from pix2pix_tf import checkpoints, config, schedules, step, train
 from pix2pix_tf.config import LossConfig, ModelConfig, UsageError
 
 SMALL = ModelConfig(ngf=1, ndf=1, crop_size=32, num_downs=5, n_layers=1)
@@ -76,6 +78,28 @@ def test_an_update_takes_the_rate_of_its_step():
         moved.append([v.numpy() for n, _ in state.trained for v in n.variables])
     for ours, wanted in zip(*moved, strict=True):
         np.testing.assert_allclose(ours, wanted, atol=1e-6)
+
+
+def test_a_stopped_run_goes_on_with_the_same_rates(tmp_path, pair_dir):
+    def rates(folder, stop_at=None):
+        def callback(steps, scalars):
+            seen.append((steps, scalars["learning_rate/generator"]))
+            if steps == stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        seen = []
+        arguments = ["--mode", "train", "--input_dir", str(pair_dir), "--seed", "5"]
+        arguments += ["--crop_size", "32", "--ngf", "1", "--ndf", "1"]
+        arguments += ["--n_layers", "1", "--resume", "auto", "--max_epochs", "1"]
+        arguments += ["--lr_policy", "cosine", "--summary_freq", "1"]
+        train.main([*arguments, "--output_dir", str(folder)], [callback])
+        return seen
+
+    unbroken = rates(tmp_path / "unbroken")
+    assert [steps for steps, _ in unbroken] == [1, 2, 3, 4, 5] and unbroken[-1][1] == 0
+    cut = rates(tmp_path / "cut", stop_at=2)
+    assert cut == unbroken[:2]
+    assert rates(tmp_path / "cut") == unbroken[2:]
 
 
 def test_without_a_schedule_both_rates_are_lr():
