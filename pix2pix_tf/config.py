@@ -34,6 +34,7 @@ MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
 DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
 MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
+MS_SSIM_SIDE = 161  # pixels; halved four times, rounded up, they fill MS-SSIM's window
 OPTIONS_NAME = "options.json"
 CHECKPOINT_PREFIX = "model-"  # then the global step
 CHECKPOINTS_NAME = "checkpoint"  # the file that names them, oldest first
@@ -77,14 +78,17 @@ CHANGEABLE_NAMES = (
     "on_nan",
     "output_dir",
     "output_filetype",
+    "patience",
     "progress_freq",
     "resume",
     "save_freq",
     "save_minutes",
     "summary_freq",
+    "summary_histograms",
     "trace_freq",
+    "val_freq",
 )
-PATH_NAMES = ("checkpoint", "input_dir", "target_dir")
+PATH_NAMES = ("checkpoint", "input_dir", "target_dir", "val_dir", "val_target_dir")
 # Those that the original has too; where another is absent, its default holds.
 ORIGINAL_NAMES = (
     "lab_colorization",
@@ -370,7 +374,41 @@ class ModelConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(Checked):
+class OptimizerConfig(Checked):
+    """Adam's settings, and how its learning rates change."""
+
+    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
+    d_lr: float | None = make_flag(
+        float, None, "the discriminator's own initial rate (default: --lr)", above=0
+    )
+    lr_policy: str = make_flag(
+        str,
+        "constant",
+        "how the rates change: not, or down to 0 at the end that --max_epochs or "
+        "--max_steps sets",
+        choices=("constant", "linear", "cosine"),
+    )
+    decay_from: int | None = make_flag(
+        int,
+        None,
+        "linear, cosine: whole epochs of this run at the initial rate (default: 0)",
+        minimum=0,
+    )
+    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lr_policy == "constant" and self.decay_from is not None:
+            raise UsageError("--decay_from needs --lr_policy linear or cosine")
+
+    @property
+    def rates(self):
+        """(the generator's, the discriminator's) initial learning rate."""
+        return self.lr, self.lr if self.d_lr is None else self.d_lr
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig(OptimizerConfig):
     """The losses, their weights, and the optimizers' settings."""
 
     gan_mode: str = make_flag(
@@ -410,8 +448,6 @@ class LossConfig(Checked):
     vgg_weights: str = make_flag(
         str, "imagenet", "VGG19's weights: a file, or imagenet to download them"
     )
-    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
-    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -424,6 +460,7 @@ class LossConfig(Checked):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        refuse(is_alone and self.d_lr is not None, "--d_lr", without)
         if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
         weights = (self.gan_weight, self.l1_weight, self.l2_weight)
@@ -473,6 +510,12 @@ class LoopConfig(Checked):
     )
     summary_freq: int = make_flag(
         int, 100, "steps between TensorBoard summaries (0: none)", minimum=0
+    )
+    summary_histograms: str = make_flag(
+        str,
+        "all",
+        "TensorBoard histograms of every variable and gradient, or of none",
+        choices=("all", "none"),
     )
     progress_freq: int = make_flag(
         int, 50, "steps between lines of progress (0: none)", minimum=0
@@ -535,6 +578,30 @@ class RunConfig(LoopConfig):
         "test: outputs are label maps, measure their accuracy and IoU too: a file of "
         "lines NAME,R,G,B, or targets for the colours that the targets have",
     )
+    val_dir: str | None = make_flag(
+        str,
+        None,
+        "train: folder of held-out pairs to measure the generator on, whose best is "
+        "kept in OUTPUT_DIR/best",
+    )
+    val_target_dir: str | None = make_flag(
+        str, None, "folder of picture B, --val_dir then of picture A"
+    )
+    val_freq: int = make_flag(
+        int, 1000, "steps between validations, where there is --val_dir", minimum=1
+    )
+    best_metric: str = make_flag(
+        str,
+        "ssim",
+        "the figure by which a validation is the best",
+        choices=("l1", "psnr", "ssim", "ms_ssim"),
+    )
+    patience: int = make_flag(
+        int,
+        0,
+        "stop after so many validations without a better one (0: never)",
+        minimum=0,
+    )
     dry_run: bool = make_flag(
         bool, False, "train: show what would be trained on what, and stop"
     )
@@ -551,6 +618,12 @@ class RunConfig(LoopConfig):
         str, "png", "what the exported model returns", choices=("png", "jpeg")
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("val_target_dir", "patience"):
+            if getattr(self, name) and self.val_dir is None:
+                raise UsageError(f"--{name} needs --val_dir")
+
 
 # Flags that mean something in these modes only, where they are not off.
 MODES_OF = {
@@ -560,6 +633,7 @@ MODES_OF = {
     "xla": ("train",),
     "fid_weights": ("test",),
     "palette": ("test",),
+    "val_dir": ("train",),
 }
 
 
@@ -576,6 +650,8 @@ class Options:
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
         mode, is_lab = self.run.mode, self.pair.lab_colorization
+        if mode == "train":
+            check_schedule(self.loss, self.run)
         if self.loss.perceptual_weight and self.pair.channels[1] != 3:
             raise UsageError("--perceptual_weight needs RGB targets: leave it out")
         if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
@@ -597,6 +673,8 @@ class Options:
             for name in ("fid_weights", "palette"):
                 value = getattr(self.run, name)
                 refuse(value is not None, f"--{name}", "--inputs_only")
+        if self.run.val_dir is not None:
+            self._check_validation()
         if self.run.full_size:
             refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
             refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
@@ -612,6 +690,47 @@ class Options:
                 f"{size_text(self.model.crop_size)}, got "
                 f"{size_text(self.data.scale_size)}"
             )
+
+    def _check_validation(self):
+        """Refuses pictures that the figures are not made for."""
+        is_lab, crop = self.pair.lab_colorization, self.model.crop_size
+        refuse(
+            is_lab and self.run.val_target_dir is not None,
+            "--val_target_dir",
+            "--lab_colorization",
+        )
+        if not is_lab and self.pair.channels[1] not in (1, 3):
+            raise UsageError(
+                f"--val_dir needs targets that are pictures, of 1 or 3 channels, got "
+                f"--target_channels {self.pair.channels[1]}"
+            )
+        if self.run.best_metric == "ms_ssim" and min(sides(crop)) < MS_SSIM_SIDE:
+            raise UsageError(
+                f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
+                f"got --crop_size {size_text(crop)}"
+            )
+
+
+def check_schedule(optimizer, run):
+    """Refuses rates that fall towards an end that the run does not have.
+
+    Args:
+        optimizer: OptimizerConfig.
+        run: LoopConfig.
+    """
+    if optimizer.lr_policy == "constant":
+        return
+    if not (run.max_steps or run.max_epochs):
+        raise UsageError(
+            f"--lr_policy {optimizer.lr_policy} needs the run's end: give --max_epochs "
+            "or --max_steps"
+        )
+    decay_from = optimizer.decay_from or 0
+    if not run.max_steps and decay_from >= run.max_epochs:
+        raise UsageError(
+            f"--decay_from must be below --max_epochs {run.max_epochs}, got "
+            f"{decay_from}"
+        )
 
 
 def deepest(size):

@@ -9,14 +9,12 @@ import tensorflow as tf
 from pix2pix_tf import (
     checkpoints,
     config,
-    data,
     gallery,
-    images,
     metrics,
     networks,
-    pairs,
 )
 from pix2pix_tf.files import printable
+from pix2pix_tf.translation import make_translate, ordered_batches
 
 NUM_WRITERS = 2  # threads
 MAX_WAITING = 8  # rows whose pictures are held until they are written
@@ -94,13 +92,19 @@ def _write_pictures(options, source, generator, done, scores):
 
     Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
-    translate = _make_translate(options, generator)
+    run = options.run
+    size = None if run.full_size else options.model.crop_size
+    multiple = options.model.multiple if run.full_size else None
+    translate = make_translate(
+        generator, options.pair, run.seed, run.aspect_ratio, multiple
+    )
     started = time.perf_counter()
     num_batches = 0
     writes = collections.deque()  # (Row, Future), the oldest first
     with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
         try:
-            for indices, *tensors in _batches(options, source):
+            batches = ordered_batches(source, options, size, run.max_steps)
+            for indices, *tensors in batches:
                 outputs, pictures = translate(tf.constant(num_batches), *tensors)
                 for place, index in enumerate(indices.numpy()):
                     row = gallery.Row(source.name(index))
@@ -133,36 +137,3 @@ def _finish(writes, num_left, done):
         write.result()
         done.append(row)
         print(f"evaluated image {printable(row.name)}", flush=True)
-
-
-def _make_translate(options, generator):
-    """Returns a compiled function from a batch to what is written of it.
-
-    It maps (the batch's number, inputs, targets where there are any) to (outputs,
-    float32 [batch, height, width, channels] in [0, 1], and {kind: uint8 pictures}).
-    """
-    run, pair, multiple = options.run, options.pair, options.model.multiple
-
-    @tf.function(reduce_retracing=True)
-    def translate(number, inputs, targets=None):
-        networks.key_dropout(generator, run.seed, number)
-        if run.full_size:
-            outputs = networks.generate_at_own_size(generator, inputs, multiple)
-        else:
-            outputs = generator(inputs)
-        pictures = pairs.to_pictures(inputs, outputs, targets, pair, run.aspect_ratio)
-        return images.deprocess(outputs), pictures
-
-    return translate
-
-
-def _batches(options, source):
-    """Yields the test batches, `--max_steps` at most; a damaged file is named."""
-    size = None if options.run.full_size else options.model.crop_size
-    batches = data.ordered_batches(source, options.pair, options.data, size)
-    try:
-        yield from batches.take(options.run.max_steps or -1)
-    except tf.errors.OpError:
-        if source.problems:
-            raise source.error() from None
-        raise

@@ -22,14 +22,23 @@ from pix2pix_tf import (
     faults,
     files,
     gallery,
+    losses,
     networks,
     pairs,
+    schedules,
     stops,
-    summaries,
+    validation,
 )
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.flags import RunError
-from pix2pix_tf.step import TrainState, checked_names, make_state, make_train_step
+from pix2pix_tf.monitor import Monitor
+from pix2pix_tf.step import (
+    TrainState,
+    checked_names,
+    make_state,
+    make_train_step,
+    schedule_rates,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +56,21 @@ class Task:
     # (Forward, *tensors) -> {kind: uint8 [count, height, width, 3]}
     to_pictures: Callable
     to_names: Callable  # (indices) -> [name, ...], one for each of the pictures
+    threshold: float | None = None  # as `losses.decision_threshold` gives it
+    validator: validation.Validator | None = None
+
+    @property
+    def steps_per_epoch(self):
+        return math.ceil(self.num_examples / self.batch_size)
 
 
-def train(options, source):
+def train(options, source, callbacks=()):
     """Trains pix2pix until done or stopped.
 
     Args:
         options: Options.
         source: data.FileSource.
+        callbacks: as in `run`.
 
     Returns, Raises: as `run`.
     """
@@ -67,6 +83,9 @@ def train(options, source):
             inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
         )
 
+    validator = None
+    if options.run.val_dir is not None:
+        validator = validation.Validator(options, state)
     if state.discriminator is not None:
         print(networks.describe_discriminator(options.model))
     task = Task(
@@ -80,19 +99,23 @@ def train(options, source):
         ),
         to_pictures=to_pictures,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
+        threshold=losses.decision_threshold(options.loss.gan_mode),
+        validator=validator,
     )
-    return run(options, task)
+    return run(options, task, callbacks)
 
 
-def run(options, task):
+def run(options, task, callbacks=()):
     """Does a Task's steps, until done or stopped.
 
     It starts from nothing, from `--checkpoint`, or with `--resume auto` from where the
     run in its output folder was.
 
     Args:
-        options: what holds a LoopConfig as `run`; it is saved with the work.
+        options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
+            is saved with the work.
         task: Task.
+        callbacks: functions (step, {tag: float}), called with each summary's scalars.
 
     Returns:
         int, the number of the signal that stopped it, or 0. It has saved either way.
@@ -104,6 +127,7 @@ def run(options, task):
     """
     state = task.state
     prefix = _restore(options.run, task)
+    _schedule_rates(options, task)
     config.write_options(options)
     files.remove_partials(options.run.output_dir)
     print(f"examples count = {task.num_examples}")
@@ -111,7 +135,7 @@ def run(options, task):
     print(f"parameter_count = {parameters}", flush=True)
     saver = _Saver(options, state, prefix)
     with stops.catch_signals() as caught:
-        _train_steps(options.run, task, saver, caught)
+        _train_steps(options, task, saver, callbacks, caught)
     return caught[0] if caught else 0
 
 
@@ -131,19 +155,34 @@ def _restore(run, task):
     return prefix
 
 
-def _train_steps(run, task, saver, caught):
+def _schedule_rates(options, task):
+    """Makes the learning rates of a restored state follow `--lr_policy`."""
+    if options.loss.lr_policy == "constant":
+        return
+    num_steps = _num_steps(options.run, task.steps_per_epoch)
+    first_step = int(task.state.first_step)
+    schedule_rates(
+        task.state,
+        options.loss,
+        schedules.decay_span(options.loss, first_step, num_steps, task.steps_per_epoch),
+    )
+
+
+def _train_steps(options, task, saver, callbacks, caught):
     """Does the steps, and after each what is due."""
-    state = task.state
+    run, state = options.run, task.state
     first_step = int(state.first_step)
     done = int(state.global_step) - first_step
-    steps_per_epoch = math.ceil(task.num_examples / task.batch_size)
+    steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
     if num_steps and done >= num_steps:
         print(f"nothing to do: {done} of {num_steps} steps are done")
         return
-    writer = None
-    if run.summary_freq:
-        writer = summaries.open_writer(run.output_dir, first_step + done)
+    if task.validator and (reason := task.validator.why_stop()):
+        print(f"nothing to do: {reason}")
+        return
+    has_writer = bool(run.summary_freq or task.validator)
+    monitor = Monitor(options, first_step + done, callbacks, has_writer)
     watch = faults.FiniteWatch(checked_names(state), run.on_nan)
     batches = task.batches()
     started = time.perf_counter()
@@ -151,7 +190,7 @@ def _train_steps(run, task, saver, caught):
     steps = range(done + 1, num_steps + 1) if num_steps else itertools.count(done + 1)
     for step in steps:
         is_last = step == num_steps
-        with saver.saving_first():
+        with saver.saving_first(), monitor.meter.waiting(task.batch_size):
             indices, *tensors = next(batches)
         with _trace(run, _is_due(run.trace_freq, step, is_last)):
             result = task.train_step(*tensors)
@@ -159,10 +198,13 @@ def _train_steps(run, task, saver, caught):
         with saver.naming_the_last():
             watch.see(first_step + step, result.is_finite)
         with saver.saving_first():
-            if writer and step == done + 1:
-                summaries.write_graph(writer, task.train_step, *tensors)
-            _record(run, task, writer, step, is_last, indices, tensors, result)
+            if run.summary_freq and step == done + 1:
+                monitor.show_graph(task.train_step, *tensors)
+            _record(run, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
+        if task.validator and _is_due(run.val_freq, step, is_last):
+            with saver.saving_first():
+                is_last |= _validate(task, monitor)
         if _is_due(run.progress_freq, step, is_last):
             rate = (step - done) * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
@@ -176,7 +218,7 @@ def _train_steps(run, task, saver, caught):
                 watch.look()
         if is_save_due:
             saver.save()
-        if is_stopping:
+        if is_stopping or is_last:
             break
     bar.close()
     if watch.num_skipped:
@@ -241,7 +283,7 @@ def _bar(num_steps, done, batch_size):
     return tqdm.tqdm(total=total, initial=done * batch_size, unit="image", disable=None)
 
 
-def _record(run, task, writer, step, is_last, indices, tensors, result):
+def _record(run, task, monitor, step, is_last, indices, tensors, result):
     """Writes the summaries and pictures that are due."""
     is_summary_due = _is_due(run.summary_freq, step, is_last)
     is_display_due = _is_due(run.display_freq, step, is_last)
@@ -250,10 +292,26 @@ def _record(run, task, writer, step, is_last, indices, tensors, result):
     pictures = task.to_pictures(result, *tensors)
     if is_summary_due:
         tqdm.tqdm.write("recording summary")
-        summaries.write(writer, task.state, result, pictures)
+        monitor.show_step(task.state, result, pictures, task.threshold)
     if is_display_due:
         tqdm.tqdm.write("saving display images")
         _show(run, task, task.to_names(indices), pictures)
+
+
+def _validate(task, monitor):
+    """Validates; returns whether training is to end by `--patience`."""
+    found = task.validator.validate()
+    monitor.show_validation(task.state, found)
+    figures = "  ".join(
+        f"{tag.removeprefix('validation/')} {value:.6g}"
+        for tag, value in found.scalars.items()
+    )
+    best = "  (the best so far)" if found.is_best else ""
+    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {figures}{best}")
+    reason = task.validator.why_stop()
+    if reason:
+        tqdm.tqdm.write(f"stopping: {reason}")
+    return reason is not None
 
 
 def _num_steps(run, steps_per_epoch):

@@ -58,6 +58,16 @@ def _log_complement(predictions):
     return tf.math.log(tf.nn.relu(1 - predictions) + EPS)
 
 
+def decision_threshold(gan_mode):
+    """Returns the prediction above which a patch is taken for real.
+
+    That is where the loss of a real and of a fake patch are equal: half way between
+    the labels 0 and 1, or 0 for hinge. None for wgangp, whose loss is the same
+    wherever its scores lie.
+    """
+    return {"hinge": 0.0, "wgangp": None}.get(gan_mode, 0.5)
+
+
 def gan_loss(predict_fake, gan_mode="vanilla"):
     """Rewards fooling the discriminator.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from pix2pix_tf import losses, networks
+from pix2pix_tf import losses, networks, schedules
 
 EMA_DECAY = 0.99
 LOSS_NAMES = ("discriminator_loss", "generator_loss_GAN", "generator_loss_L1")
@@ -48,6 +48,11 @@ class Adam(keras.optimizers.Adam):
         """{name: variable} of a loss scale: none."""
         return {}
 
+    @property
+    def loss_scale(self):
+        """What `scale_loss` multiplies by."""
+        return 1.0
+
 
 class ScaledAdam(keras.optimizers.LossScaleOptimizer):
     """Adam for gradients in float16, of a loss that is scaled to keep them from 0.
@@ -76,6 +81,11 @@ class ScaledAdam(keras.optimizers.LossScaleOptimizer):
     def scale_state(self):
         """{name: variable}: the scale, and the steps since it changed."""
         return {"value": self.dynamic_scale, "steps": self.step_counter}
+
+    @property
+    def loss_scale(self):
+        """As `Adam.loss_scale`; the value now, before an update changes it."""
+        return tf.convert_to_tensor(self.dynamic_scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +123,8 @@ class Forward(NamedTuple):
     # In the order of generator.trainable_variables; of the scaled loss, for ScaledAdam.
     g_gradients: list
     d_gradients: list  # in the order of discriminator.trainable_variables
+    # What the two losses were multiplied by, and so their gradients: 1 but in float16.
+    loss_scales: tuple = (1.0, 1.0)
     # bool [len(checked_names)] once `update` has seen it, which leaves out an update
     # for one that is not
     is_finite: tf.Tensor | None = None
@@ -142,7 +154,7 @@ def start_state(generator, discriminator, loss, names, precision="float32"):
 
     Args:
         generator, discriminator: keras.Model; no discriminator is None.
-        loss: what holds Adam's `lr` and `beta1`.
+        loss: OptimizerConfig.
         names: list of str, of the losses.
         precision: as in `make_state`.
     """
@@ -150,18 +162,35 @@ def start_state(generator, discriminator, loss, names, precision="float32"):
     counts = [
         tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
     ]
+    g_rate, d_rate = loss.rates
     d_optimizer = None
     if discriminator is not None:
-        d_optimizer = _make_optimizer(discriminator, loss, precision)
-    g_optimizer = _make_optimizer(generator, loss, precision)
+        d_optimizer = _make_optimizer(discriminator, d_rate, loss.beta1, precision)
+    g_optimizer = _make_optimizer(generator, g_rate, loss.beta1, precision)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
 
-def _make_optimizer(network, loss, precision):
+def _make_optimizer(network, rate, beta1, precision):
     kind = ScaledAdam if precision == "mixed_float16" else Adam
-    optimizer = kind(loss.lr, loss.beta1)
+    optimizer = kind(rate, beta1)
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+def schedule_rates(state, optimizer, span):
+    """Makes both learning rates fall with `state.global_step`; before the first step.
+
+    Not with the optimizers' own counts, which lag where float16 leaves steps out.
+
+    Args:
+        state: TrainState.
+        optimizer: OptimizerConfig, whose policy is not constant.
+        span: as `schedules.make_schedule` takes it.
+    """
+    for (_, adam), rate in zip(state.trained, optimizer.rates, strict=False):
+        schedule = schedules.make_schedule(optimizer.lr_policy, rate, span)
+        # Keras calls it in the graph of each step.
+        adam.learning_rate = lambda schedule=schedule: schedule(state.global_step)
 
 
 def loss_names(loss):
@@ -212,8 +241,9 @@ def forward(state, inputs, targets, loss, perceptual=None, seed=(0, 0)):
             scaled_d_loss = state.d_optimizer.scale_loss(d_loss)
         g_loss = state.g_optimizer.scale_loss(_weighted_sum(terms, loss))
     g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    scales = tuple(optimizer.loss_scale for _, optimizer in state.trained)
     if discriminator is None:
-        return Forward(outputs, None, None, terms, g_gradients, [])
+        return Forward(outputs, None, None, terms, g_gradients, [], scales)
     d_gradients = d_tape.gradient(scaled_d_loss, discriminator.trainable_variables)
     terms = {LOSS_NAMES[0]: d_loss} | terms
     return Forward(
@@ -223,6 +253,7 @@ def forward(state, inputs, targets, loss, perceptual=None, seed=(0, 0)):
         {name: terms[name] for name in loss_names(loss)},
         g_gradients,
         d_gradients,
+        scales,
     )
 
 

@@ -9,11 +9,13 @@ from pix2pix_tf import config, flags, locks, memory
 from pix2pix_tf.files import printable
 
 
-def main(argv=None):
+def main(argv=None, callbacks=()):
     """Runs one command line.
 
     Args:
         argv: list of str, or None for the process's own.
+        callbacks: functions (step, {tag: float}), called in training with the scalars
+            of each summary (docs/monitoring.md).
 
     Returns:
         int, the exit status: 0 done, 1 training cannot go on, 2 wrong usage, unusable
@@ -26,7 +28,7 @@ def main(argv=None):
         memory.check(options)
         with locks.hold(options.run.output_dir):
             config.check_output_dir(options.run)  # another run may just have ended
-            return _run(options)
+            return _run(options, callbacks)
     except (config.UsageError, OSError) as error:  # str() of OSError names the file
         print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
         return 2
@@ -37,7 +39,7 @@ def main(argv=None):
         return 128 + signal.SIGINT
 
 
-def _run(options):
+def _run(options, callbacks):
     """Does what `--mode` says; TensorFlow is loaded only here."""
     run = options.run
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -57,7 +59,7 @@ def _run(options):
     precision.set_precision(run.precision)
     make_repeatable(run)
     with faults.explain_memory(options):
-        return _do_mode(options)
+        return _do_mode(options, callbacks)
 
 
 def make_repeatable(run):
@@ -70,7 +72,7 @@ def make_repeatable(run):
         tf.config.experimental.enable_op_determinism()
 
 
-def _do_mode(options):
+def _do_mode(options, callbacks):
     """Trains, tests or exports; returns the exit status."""
     from pix2pix_tf import dry_run, evaluate, export, loop
 
@@ -86,7 +88,7 @@ def _do_mode(options):
         if run.dry_run:
             dry_run.dry_run(options, source)
             return 0
-        stopped_by = loop.train(options, source)
+        stopped_by = loop.train(options, source, callbacks)
         return 128 + stopped_by if stopped_by else 0
     finally:
         if source.problems:

@@ -56,16 +56,43 @@ def test_products_equal_convolutions_and_their_gradients(height, width, batch):
             np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
-def test_one_filter_equals_the_convolution_and_its_gradients():
+@pytest.mark.parametrize(
+    "convolve, filters", [(fast.conv_to_one, 1), (fast.conv_by_one, 7)]
+)
+def test_stride_1_equals_the_convolution_and_its_gradients(convolve, filters):
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=[2, 9, 6, 5]), tf.float64)
-    kernel = tf.constant(rng.normal(size=[4, 4, 5, 1]), tf.float64)
+    kernel = tf.constant(rng.normal(size=[4, 4, 5, filters]), tf.float64)
+
+    def library_conv(x, kernel):
+        return tf.nn.conv2d(x, kernel, 1, "VALID")
+
     results = (
-        _with_gradients(fast.conv_to_one, x, kernel),
-        _with_gradients(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"), x, kernel),
+        _with_gradients(convolve, x, kernel),
+        _with_gradients(library_conv, x, kernel),
     )
     for got, expected in zip(*results, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("convolve", [fast.conv_to_one, fast.conv_by_one])
+def test_stride_1_has_the_convolutions_second_gradient(convolve):
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=[2, 7, 6, 3]), tf.float64)
+    filters = 1 if convolve is fast.conv_to_one else 4
+    kernel = tf.constant(rng.normal(size=[4, 4, 3, filters]), tf.float64)
+
+    def slope_by_kernel(function):
+        with tf.GradientTape() as outer:
+            outer.watch(kernel)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.square(function(x, kernel))
+            total = tf.reduce_sum(tf.square(inner.gradient(y, x)))
+        return outer.gradient(total, kernel)
+
+    expected = slope_by_kernel(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"))
+    np.testing.assert_allclose(slope_by_kernel(convolve), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("any_size", [False, True])

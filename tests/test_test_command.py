@@ -87,7 +87,7 @@ def test_inputs_alone_have_no_metrics(trained_dir, photo_dir, tmp_path, capsys):
     (tmp_path / "metrics.json").write_text("of an earlier test")
     assert _test(trained_dir, photo_dir, tmp_path, "--inputs_only") == 0
     assert not list(tmp_path.glob("metrics*"))
-    assert "ssim" not in capsys.readouterr().out
+    assert "\nssim" not in capsys.readouterr().out
     assert 'data-sort="down"' not in (tmp_path / "index.html").read_text()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from pix2pix_tf import checkpoints, train
 from tests.conftest import TINY, read_image, write_image
@@ -60,6 +61,51 @@ def test_summaries_have_the_originals_tags(events):
     assert events.Tags()["graph"]
     steps = [event.step for event in events.Tensors("discriminator_loss")]
     assert steps == [2, 3]
+
+
+def _scalars(events, tag):
+    return [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+
+
+def test_summaries_say_more_than_the_originals(events):
+    for name in ("generator", "discriminator"):
+        assert _scalars(events, f"learning_rate/{name}") == [np.float32(0.0002)] * 2
+        assert min(_scalars(events, f"gradient_norm/{name}")) > 0
+    shares = ["discriminator_accuracy/real", "discriminator_accuracy/fake"]
+    for tag in (*shares, "speed/input_wait_share"):
+        assert all(0 <= value <= 1 for value in _scalars(events, tag))
+    assert min(_scalars(events, "speed/images_per_second")) > 0
+    [precision] = events.Tensors("run/precision")
+    assert tf.make_ndarray(precision.tensor_proto) == b"float32"
+    assert events.Tensors("run/device")
+
+
+def test_tensorboard_compares_runs_by_their_options(events):
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = parse_session_start_info_plugin_data(content).hparams
+    assert hparams["ngf"].number_value == 2
+    assert hparams["which_direction"].string_value == "BtoA"
+    assert hparams["flip"].bool_value and hparams["seed"].number_value == 5
+    assert not {"summary_freq", "output_dir", "mode", "d_lr"} & set(hparams)
+
+
+def test_rates_fall_over_a_run_and_callbacks_and_tensorboard_see_it(
+    tmp_path, pair_dir, trained_dir
+):
+    seen = []
+    arguments = ["--mode", "train", "--checkpoint", str(trained_dir)]
+    arguments += ["--input_dir", str(pair_dir), "--output_dir", str(tmp_path / "run")]
+    arguments += ["--lr_policy", "linear", "--d_lr", "0.001", "--max_steps", "2"]
+    arguments += ["--summary_freq", "1", "--summary_histograms", "none"]
+    assert train.main(arguments, [lambda *given: seen.append(given)]) == 0
+    assert [step for step, _ in seen] == [4, 5]  # three were done before this run
+    rates = [scalars["learning_rate/discriminator"] for _, scalars in seen]
+    np.testing.assert_allclose(rates, [0.0005, 0], rtol=1e-6)
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"tensors": 0})
+    for tag, value in seen[-1][1].items():
+        assert _scalars(events.Reload(), tag)[-1] == np.float32(value)
+    tags = events.Tags()["tensors"]
+    assert not [tag for tag in tags if tag.endswith(("/gradients", "/values"))]
 
 
 def test_a_histogram_counts_every_value(events):

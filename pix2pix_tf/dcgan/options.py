@@ -50,14 +50,12 @@ class DataConfig(config.Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(config.Checked):
+class LossConfig(config.OptimizerConfig):
     """The loss and the optimizers' settings."""
 
     label_smoothing: float = reuse_flag(
         "label_smoothing", default=0.1, help="take this off real images' label"
     )
-    lr: float = reuse_flag("lr")
-    beta1: float = reuse_flag("beta1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +65,10 @@ class DcganOptions:
     run: RunConfig
     data: DataConfig
     loss: LossConfig
+
+    def __post_init__(self):
+        """Refuses what does not go together across the parts."""
+        config.check_schedule(self.loss, self.run)
 
 
 def parse(argv=None):

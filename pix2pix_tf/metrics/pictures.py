@@ -8,12 +8,13 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from pix2pix_tf.config import MS_SSIM_SIDE
+
 PEAK = 255
 MAX_PSNR = 100.0  # dB; equal pictures have no finite one, and JSON no infinity
 SSIM_SIDE = 7  # pixels of the window
 # Wang et al. 2003: the scales' weights, and the window that all of them share.
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-MS_SSIM_SIDE = 161  # pixels; halved four times, rounded up, they fill a window
 _GAUSSIAN = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 _WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
 _C1, _C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2

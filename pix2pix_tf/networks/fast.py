@@ -7,6 +7,7 @@ TensorFlow. Times are of ngf 64 and batch 1, on two cores with AVX2.
   have up to 8 million numbers each. As one matrix product with the kernel as it lies in
   memory, forward and gradients of decoder_8 to decoder_4 take 280 ms where they took
   500, of encoder_6 to encoder_8 29 ms for 67; layer_5, with one filter, 4 ms for 58.
+  The inputs' gradient of layer_4, tap by tap, takes 41 ms for 78.
 - Inference: `freeze` makes kernels constants, laid out beforehand so that a stride of 2
   becomes a 2x2 convolution between blocks of 2x2 pixels: 250 ms a picture for 415.
 """
@@ -42,8 +43,9 @@ class Conv2D(layers.Conv2D):
         if self.frozen_kernel is not None:
             return tf.nn.bias_add(self._convolve_frozen(inputs), self.bias)
         form = (self.kernel_size, self.strides, self.padding)
-        if form == ((4, 4), (1, 1), "valid") and self.filters == 1:
-            return tf.nn.bias_add(conv_to_one(inputs, self.kernel), self.bias)
+        if form == ((4, 4), (1, 1), "valid") and None not in inputs.shape[1:]:
+            convolve = conv_to_one if self.filters == 1 else conv_by_one
+            return tf.nn.bias_add(convolve(inputs, self.kernel), self.bias)
         if self._halves and _is_small(inputs, 4 * MAX_CONV_AREA):
             return tf.nn.bias_add(conv(inputs, self.kernel), self.bias)
         return super().call(inputs)
@@ -139,6 +141,39 @@ def conv_to_one(x, kernel):
             for tap, (row, column) in enumerate(itertools.product(range(4), repeat=2))
         ]
     )
+
+
+@tf.custom_gradient
+def conv_by_one(x, kernel):
+    """A 4x4 convolution of stride 1, without padding and bias.
+
+    Args:
+        x: [batch, height, width, channels].
+        kernel: [4, 4, channels, filters].
+
+    Returns:
+        [batch, height - 3, width - 3, filters].
+    """
+
+    def gradient(dy):
+        _, height, width, filters = dy.shape
+        flat = tf.reshape(dy, [-1, filters])
+        shifted = []
+        for row, column in itertools.product(range(4), repeat=2):
+            part = tf.matmul(flat, kernel[row, column], transpose_b=True)
+            part = tf.reshape(part, [-1, height, width, x.shape[3]])
+            sides = [[0, 0], [row, 3 - row], [column, 3 - column], [0, 0]]
+            shifted.append(tf.pad(part, sides))
+        dkernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=kernel.shape,
+            out_backprop=dy,
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+        return tf.add_n(shifted), dkernel
+
+    return tf.nn.conv2d(x, kernel, 1, "VALID"), gradient
 
 
 def deconv(x, kernel):
