@@ -18,8 +18,9 @@ class ServingModel(tf.Module):
 
     def __init__(self, generator, options):
         super().__init__(name="pix2pix")
-        self._generator = generator
-        self._variables = [variable.value for variable in networks.freeze(generator)]
+        self._variables = networks.freeze(generator)
+        # Not the model itself, or its kernels would be saved as they were, too.
+        self._generator = lambda inputs: generator(inputs)
         self._pair = options.pair
         self._multiple = options.model.multiple if options.run.full_size else None
         self._size = sides(options.model.crop_size)
@@ -62,7 +63,6 @@ class ServingModel(tf.Module):
         outputs = tf.map_fn(lambda image: self._generate(image[tf.newaxis])[0], inputs)
         return {"outputs": outputs}
 
-    @tf.function  # of its own, so that both signatures share its constants
     def _generate(self, inputs):
         if self._multiple:
             return networks.generate_at_own_size(

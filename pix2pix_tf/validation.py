@@ -50,6 +50,11 @@ class Validator:
         self._source = _open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
+        # As test mode does: the figures are to be the same to the digit.
+        networks.freeze(self._generator)
+        self._translate = make_translate(
+            self._generator, options.pair, options.run.seed
+        )
 
     def validate(self):
         """Measures the generator as it is; saves it where it is the best so far.
@@ -113,16 +118,13 @@ class Validator:
         mine = networks.variables_by_name(self._generator)
         for name, variable in networks.variables_by_name(self._state.generator).items():
             mine[name].assign(variable)
-        # Anew each time, for the weights are constants of it, as in test mode: the
-        # figures are to be the same to the digit.
         networks.freeze(self._generator)
-        translate = make_translate(self._generator, self._options.pair, self._run.seed)
         scores, strips = metrics.Scores(), {}
         batches = ordered_batches(
             self._source, self._as_tested, self._options.model.crop_size
         )
         for number, (indices, inputs, targets) in enumerate(batches):
-            _, pictures = translate(tf.constant(number), inputs, targets)
+            _, pictures = self._translate(tf.constant(number), inputs, targets)
             name = self._source.name(indices.numpy()[0])
             one = {kind: batch.numpy() for kind, batch in pictures.items()}
             scores.add(name, one["outputs"][0], one["targets"][0])

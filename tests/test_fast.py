@@ -118,22 +118,26 @@ def test_a_frozen_generator_gives_the_same(values, any_size):
     inputs = tf.random.stateless_uniform([2, 64, 64, 3], [1, 2], -1, 1)
     expected = generator(inputs)
     read = networks.freeze(generator)
-    np.testing.assert_allclose(generator(inputs), expected, atol=2e-6)
+    np.testing.assert_allclose(generator(inputs), expected, atol=1e-5)
     graph = tf.function(generator).get_concrete_function(inputs).graph
     captured = {id(tensor) for tensor, _ in graph.captures}
-    assert captured <= {id(variable.value.handle) for variable in read}
+    assert captured <= {id(variable.handle) for variable in read}
 
 
-def test_kernels_that_a_graph_cannot_hold_stay_variables(monkeypatch):
-    monkeypatch.setattr(networks, "MAX_CONSTANT_BYTES", 1000)
-    model = config.ModelConfig(crop_size=32, num_downs=5, ngf=1)
+def test_a_generator_can_be_frozen_anew():
+    model = config.ModelConfig(crop_size=32, num_downs=5, ngf=1, no_dropout=True)
     generator = networks.build_generator((3, 3), model)
-    assert networks.freeze(generator) == list(generator.variables)
-    assert all(
-        layer.frozen_kernel is None
-        for layer in generator.layers
-        if isinstance(layer, fast.Conv2D)
-    )
+    networks.freeze(generator)
+    inputs = tf.random.stateless_uniform([1, 32, 32, 3], [1, 2], -1, 1)
+    traced = tf.function(generator)
+    before = traced(inputs)
+    for variable in generator.trainable_variables:
+        variable.assign(variable + 0.1)
+    networks.freeze(generator)
+    other = networks.build_generator((3, 3), model)
+    other.set_weights(generator.get_weights())
+    assert not np.allclose(before, traced(inputs))
+    np.testing.assert_allclose(traced(inputs), other(inputs), atol=1e-5)
 
 
 def test_layers_of_any_size_give_the_same_and_keep_keras_variables():

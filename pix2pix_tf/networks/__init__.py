@@ -18,8 +18,6 @@ from pix2pix_tf.networks.discriminators import (
 )
 from pix2pix_tf.networks.generators import build_generator
 
-MAX_CONSTANT_BYTES = 1.8e9  # of a graph: a saved one must be below 2 GB
-
 __all__ = [
     "build_discriminator",
     "build_generator",
@@ -50,25 +48,21 @@ def key_dropout(generator, seed, position):
 
 
 def freeze(generator):
-    """Makes the generator's kernels constants of what is traced from now on.
-
-    That is faster, and for inference only. Kernels that a graph could not hold stay.
+    """Makes the generator as it is now faster, for inference only.
 
     Args:
-        generator: keras.Model, its weights set.
+        generator: keras.Model, its weights set; they may be set and frozen anew.
 
     Returns:
-        list of keras.Variable that the graphs still read.
+        list of tf.Variable that its calls now read.
     """
     kinds = (fast.Conv2D, fast.Conv2DTranspose)
     layers = [layer for layer in generator.layers if isinstance(layer, kinds)]
-    numbers = sum(math.prod(layer.kernel.shape) for layer in layers)
-    if numbers * tf.float32.size > MAX_CONSTANT_BYTES:
-        return list(generator.variables)
     for layer in layers:
         layer.freeze()
-    frozen = {id(layer.kernel) for layer in layers if layer.frozen_kernel is not None}
-    return [variable for variable in generator.variables if id(variable) not in frozen]
+    frozen = {id(layer.kernel): layer.frozen_kernel for layer in layers}
+    read = [(frozen.get(id(v)), v.value) for v in generator.variables]
+    return [value if kernel is None else kernel for kernel, value in read]
 
 
 def variables_by_name(network):

@@ -8,8 +8,9 @@ TensorFlow. Times are of ngf 64 and batch 1, on two cores with AVX2.
   memory, forward and gradients of decoder_8 to decoder_4 take 280 ms where they took
   500, of encoder_6 to encoder_8 29 ms for 67; layer_5, with one filter, 4 ms for 58.
   The inputs' gradient of layer_4, tap by tap, takes 41 ms for 78.
-- Inference: `freeze` makes kernels constants, laid out beforehand so that a stride of 2
-  becomes a 2x2 convolution between blocks of 2x2 pixels: 250 ms a picture for 415.
+- Inference: `freeze` lays kernels out beforehand, so that a stride of 2 becomes a 2x2
+  convolution between blocks of 2x2 pixels: 250 ms a picture for 415. They stay
+  variables: constants of the graph gained nothing, and took 9 GB to save.
 """
 
 import itertools
@@ -27,7 +28,7 @@ ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # of padding
 class Conv2D(layers.Conv2D):
     """Keras's, in a faster form where there is one."""
 
-    frozen_kernel = None  # numpy, as `call` wants it
+    frozen_kernel = None  # tf.Variable, as `call` wants it
 
     @property
     def _halves(self):
@@ -35,9 +36,9 @@ class Conv2D(layers.Conv2D):
         return form == ((4, 4), (2, 2), "same")
 
     def freeze(self):
-        """Makes the kernel as it is now a constant of what is traced from now on."""
+        """Lays the kernel out as it is now, for inference: changes come no more."""
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
-        self.frozen_kernel = blocks_kernel(kernel) if self._halves else kernel
+        _lay_out(self, blocks_kernel(kernel) if self._halves else kernel)
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
@@ -51,34 +52,41 @@ class Conv2D(layers.Conv2D):
         return super().call(inputs)
 
     def _convolve_frozen(self, inputs):
-        kernel = tf.constant(self.frozen_kernel)
         if self._halves:
-            return conv_blocks(inputs, kernel)
-        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
+            return conv_blocks(inputs, self.frozen_kernel)
+        padding = self.padding.upper()
+        return tf.nn.conv2d(inputs, self.frozen_kernel, self.strides, padding)
 
 
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's, in a faster form where there is one."""
 
-    frozen_kernel = None  # numpy, as `call` wants it
+    frozen_kernel = None  # tf.Variable, as `call` wants it
 
     def freeze(self):
-        """As `Conv2D.freeze`; a kernel that is not 4x4 stays a variable."""
+        """As `Conv2D.freeze`; a kernel that is not 4x4 stays as it is."""
         if self.kernel_size == (4, 4):
             kernel = np.asarray(self.kernel).astype(self.compute_dtype)
             is_small = _is_small(self.input, MAX_DECONV_AREA)
-            self.frozen_kernel = kernel if is_small else blocks_deconv_kernel(kernel)
+            _lay_out(self, kernel if is_small else blocks_deconv_kernel(kernel))
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
             is_whole = self.frozen_kernel.shape[0] == 4
-            kernel = tf.constant(self.frozen_kernel)
-            y = deconv(inputs, kernel) if is_whole else deconv_blocks(inputs, kernel)
+            convolve = deconv if is_whole else deconv_blocks
+            y = convolve(inputs, tf.convert_to_tensor(self.frozen_kernel))
         elif self.kernel_size == (4, 4) and _is_small(inputs, MAX_DECONV_AREA):
             y = deconv(inputs, self.kernel)
         else:
             return super().call(inputs)
         return tf.nn.bias_add(y, self.bias)
+
+
+def _lay_out(layer, kernel):
+    if layer.frozen_kernel is None:
+        layer.frozen_kernel = tf.Variable(kernel, trainable=False)
+    else:  # what is traced stays valid
+        layer.frozen_kernel.assign(kernel)
 
 
 def _is_small(images, max_area):
