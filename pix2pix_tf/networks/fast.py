@@ -46,7 +46,8 @@ class Conv2D(layers.Conv2D):
         form = (self.kernel_size, self.strides, self.padding)
         if form == ((4, 4), (1, 1), "valid") and None not in inputs.shape[1:]:
             convolve = conv_to_one if self.filters == 1 else conv_by_one
-            return tf.nn.bias_add(convolve(inputs, self.kernel), self.bias)
+            kernel = tf.convert_to_tensor(self.kernel)
+            return tf.nn.bias_add(convolve(inputs, kernel), self.bias)
         if self._halves and _is_small(inputs, 4 * MAX_CONV_AREA):
             return tf.nn.bias_add(conv(inputs, self.kernel), self.bias)
         return super().call(inputs)
