@@ -5,8 +5,8 @@
 The project's step at its defaults but for one thing at a time, each in a process of its
 own, in float32 (or as `--precision` says): median seconds of some calls after one that
 compiles, images a second, the convolutions' GFLOP/s, and the process's peak memory. It
-takes about ten minutes on two quiet cores, and up to 12 GB. On a busy machine no figure
-counts.
+takes about eight minutes on two quiet cores, and up to 12 GB. On a busy machine no
+figure counts.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def parse(argv):
     parser.add_argument(
         "--precision", choices=timing.PRECISIONS, default=timing.PRECISIONS[0]
     )
-    parser.add_argument("--calls", type=int, default=5, help="of each (5)")
+    parser.add_argument("--calls", type=int, default=3, help="of each (3)")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--plot", metavar="FILE", help="a PNG of two curves a series")
     return parser.parse_args(argv)

@@ -1,5 +1,6 @@
 """What the benchmarks share: the machine and its rates, turns, counts, tables, JSON."""
 
+import functools
 import json
 import math
 import os
@@ -208,6 +209,7 @@ def count_multiply_adds(network):
     return total
 
 
+@functools.cache
 def count_work(ngf):
     """Returns the work of the default networks at a width, as numbers.
 
