@@ -128,6 +128,8 @@ def run(options, task, callbacks=()):
     state = task.state
     prefix = _restore(options.run, task)
     _schedule_rates(options, task)
+    if not config.is_resumed(options.run):
+        validation.forget(options.run.output_dir)
     config.write_options(options)
     files.remove_partials(options.run.output_dir)
     print(f"examples count = {task.num_examples}")
@@ -175,14 +177,16 @@ def _train_steps(options, task, saver, callbacks, caught):
     done = int(state.global_step) - first_step
     steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
-    if num_steps and done >= num_steps:
-        print(f"nothing to do: {done} of {num_steps} steps are done")
-        return
-    if task.validator and (reason := task.validator.why_stop()):
+    is_validation_owed = _is_validation_owed(run, task, done, num_steps)
+    if not is_validation_owed and (reason := _why_done(task, done, num_steps)):
         print(f"nothing to do: {reason}")
         return
     has_writer = bool(run.summary_freq or task.validator)
     monitor = Monitor(options, first_step + done, callbacks, has_writer)
+    if is_validation_owed:
+        _validate(task, monitor, caught)
+        if caught or _why_done(task, done, num_steps):
+            return
     watch = faults.FiniteWatch(checked_names(state), run.on_nan)
     batches = task.batches()
     started = time.perf_counter()
@@ -200,11 +204,14 @@ def _train_steps(options, task, saver, callbacks, caught):
         with saver.saving_first():
             if run.summary_freq and step == done + 1:
                 monitor.show_graph(task.train_step, *tensors)
+        if task.validator and _is_due(run.val_freq, step, is_last):
+            with saver.naming_the_last():
+                watch.look()
+            saver.save()  # `best` is never ahead of the run that goes on from here
+            is_last |= _validate(task, monitor, caught)
+        with saver.saving_first():
             _record(run, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
-        if task.validator and _is_due(run.val_freq, step, is_last):
-            with saver.saving_first():
-                is_last |= _validate(task, monitor)
         if _is_due(run.progress_freq, step, is_last):
             rate = (step - done) * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
@@ -298,9 +305,28 @@ def _record(run, task, monitor, step, is_last, indices, tensors, result):
         _show(run, task, task.to_names(indices), pictures)
 
 
-def _validate(task, monitor):
+def _why_done(task, done, num_steps):
+    """Returns why there is no step to do, as text, or None where there is one."""
+    if num_steps and done >= num_steps:
+        return f"{done} of {num_steps} steps are done"
+    return task.validator.why_stop() if task.validator else None
+
+
+def _is_validation_owed(run, task, done, num_steps):
+    """Says whether the run was stopped or killed before its validation's end."""
+    if not (task.validator and done and _is_due(run.val_freq, done, done == num_steps)):
+        return False
+    return not task.validator.is_done()
+
+
+def _validate(task, monitor, caught):
     """Validates; returns whether training is to end by `--patience`."""
-    found = task.validator.validate()
+    found = task.validator.validate(caught)
+    if found is None:
+        tqdm.tqdm.write(
+            f"validation left by signal {caught[0]}: with --resume auto it comes first"
+        )
+        return False
     monitor.show_validation(task.state, found)
     figures = "  ".join(
         f"{tag.removeprefix('validation/')} {value:.6g}"

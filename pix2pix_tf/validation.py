@@ -17,6 +17,7 @@ from pix2pix_tf.translation import make_translate, ordered_batches
 
 HISTORY_NAME = "validation.json"
 BEST_DIR = "best"
+FLAGS = ("--val_dir", "--val_target_dir")
 MAX_STRIPS = 4  # pictures that are shown, the first ones
 
 
@@ -32,7 +33,7 @@ class Validator:
     """Measures a run's generator on held-out pictures, and keeps the best one.
 
     All that it has found is in the run's `validation.json`: a list of {"step", figure:
-    mean}. What a run that was killed found after its last checkpoint is found again.
+    mean}, an entry for each validation that was finished.
 
     Args:
         options: Options, with `--val_dir`.
@@ -56,26 +57,41 @@ class Validator:
             self._generator, options.pair, options.run.seed
         )
 
-    def validate(self):
+    def is_done(self):
+        """Says whether the generator as it is was measured before."""
+        step = int(self._state.global_step)
+        return any(entry["step"] == step for entry in self._read_history())
+
+    def validate(self, caught):
         """Measures the generator as it is; saves it where it is the best so far.
 
+        Args:
+            caught: list as `stops.catch_signals` yields it.
+
         Returns:
-            Validation.
+            Validation, or None where a signal came before the last picture: then
+            nothing is written.
         """
         step = int(self._state.global_step)
         history = [entry for entry in self._read_history() if entry["step"] < step]
-        means, strips = self._measure()
+        measured = self._measure(caught)
+        if measured is None:
+            return None
+        scores, strips = measured
+        figures = scores.means() | scores.shared_histograms()
         earlier = [entry[self._run.best_metric] for entry in history]
-        value = means[self._run.best_metric]
+        value = figures[self._run.best_metric]
         is_best = all(self._is_better(value, other) for other in earlier)
         if is_best:
-            self._save_best(step, means)
-        text = json.dumps([*history, {"step": step, **means}], indent=4) + "\n"
-        files.write_whole(Path(self._run.output_dir, HISTORY_NAME), text)
+            self._save_best(step, scores)
+        _write_json(
+            Path(self._run.output_dir, HISTORY_NAME),
+            [*history, {"step": step, **figures}],
+        )
         scalars = {
-            f"validation/{name}": mean
-            for name, mean in means.items()
-            if mean is not None
+            f"validation/{name}": figure
+            for name, figure in figures.items()
+            if figure is not None
         }
         return Validation(scalars, strips, is_best)
 
@@ -106,6 +122,10 @@ class Validator:
             return []
         try:
             history = json.loads(path.read_text(encoding="utf-8"))
+            for entry in history:
+                for name in ("step", self._run.best_metric):
+                    if not isinstance(entry[name], int | float):
+                        raise ValueError(f"{name} is {entry[name]!r}, no number")
             step = int(self._state.global_step)
             return [entry for entry in history if entry["step"] <= step]
         except (ValueError, TypeError, KeyError) as error:
@@ -113,8 +133,8 @@ class Validator:
                 f"{path} is damaged: {error!r}; without it validation starts anew"
             ) from None
 
-    def _measure(self):
-        """Returns ({figure: mean}, strips)."""
+    def _measure(self, caught):
+        """Returns (Scores, strips), or None where a signal was caught."""
         mine = networks.variables_by_name(self._generator)
         for name, variable in networks.variables_by_name(self._state.generator).items():
             mine[name].assign(variable)
@@ -124,6 +144,8 @@ class Validator:
             self._source, self._as_tested, self._options.model.crop_size
         )
         for number, (indices, inputs, targets) in enumerate(batches):
+            if caught:
+                return None
             _, pictures = self._translate(tf.constant(number), inputs, targets)
             name = self._source.name(indices.numpy()[0])
             one = {kind: batch.numpy() for kind, batch in pictures.items()}
@@ -132,25 +154,46 @@ class Validator:
                 strip = [one[kind] for kind in ("inputs", "outputs", "targets")]
                 tag = f"validation/pictures/{files.printable(name)}"
                 strips[tag] = tf.concat(strip, axis=2)
-        return scores.means() | scores.shared_histograms(), strips
+        return scores, strips
 
-    def _save_best(self, step, means):
-        """Writes a folder that can be tested, exported and trained further."""
+    def _save_best(self, step, scores):
+        """Writes a folder that can be tested, exported and trained further.
+
+        While its checkpoint is replaced it has no `metrics.json`: that is always of the
+        checkpoint beside it.
+        """
         folder = Path(self._run.output_dir, BEST_DIR)
         run = dataclasses.replace(self._run, output_dir=str(folder))
+        metrics.remove_report(folder)
         config.write_options(dataclasses.replace(self._options, run=run))
         checkpoints.save(self._state, folder, keep=1)
-        found = {"count": len(self._source), "figures": {"step": step, **means}}
-        text = json.dumps(found, indent=4) + "\n"
-        files.write_whole(folder / "metrics.json", text)
+        found = {  # as test mode writes it
+            "count": len(scores.images),
+            "step": step,
+            "mean": scores.means(),
+            "set": scores.shared_histograms(),
+        }
+        _write_json(folder / metrics.JSON_NAME, found)
+
+
+def forget(output_dir):
+    """Removes what an earlier run in the same folder found.
+
+    Its `best` stays until there is another: the first validation's.
+    """
+    Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
+
+
+def _write_json(path, found):
+    files.write_whole(path, json.dumps(found, indent=4) + "\n")
 
 
 def _open_source(options):
     """Returns the source of the validation pictures, all checked."""
     run = options.run
+    examples = data.find_examples(run.val_dir, run.val_target_dir, flags=FLAGS)
+    source = data.FileSource(examples, options.data, options.pair)
     try:
-        examples = data.find_examples(run.val_dir, run.val_target_dir)
-        source = data.FileSource(examples, options.data, options.pair)
         source.check()
     except UsageError as error:
         raise UsageError(f"--val_dir {run.val_dir}: {error}") from None

@@ -1,14 +1,16 @@
 """Validation: its figures are test mode's, the best is kept, and all is resumed."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import checkpoints, config, metrics, train
+from pix2pix_tf import checkpoints, config, files, metrics, train
 from pix2pix_tf.config import UsageError
 
 TINY = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
@@ -40,7 +42,8 @@ def test_every_validation_is_kept_and_the_best_step_is_the_lowest_l1(validated):
     assert [entry["step"] for entry in history] == [2, 4, 5]  # and after the last
     best = min(history, key=lambda entry: entry["l1"])
     found = json.loads((folder / "best" / "metrics.json").read_text())
-    assert found == {"count": 5, "figures": best}
+    assert (found["count"], found["step"]) == (5, best["step"])
+    assert {"step": found["step"], **found["mean"], **found["set"]} == best
     prefix = checkpoints.find_latest(folder / "best")
     assert prefix.endswith(f"model-{best['step']}")
 
@@ -53,11 +56,9 @@ def test_the_best_model_tested_again_gives_its_figures_to_the_digit(
     arguments += ["--input_dir", str(pair_dir), "--output_dir", str(tmp_path / "test")]
     assert train.main(arguments) == 0
     tested = json.loads((tmp_path / "test" / "metrics.json").read_text())
-    recorded = json.loads((folder / "best" / "metrics.json").read_text())["figures"]
-    for name in ("l1", "psnr", "ssim", "ms_ssim"):
-        assert tested["mean"][name] == recorded[name], name
-    for name, value in tested["set"].items():
-        assert value == recorded[name], name
+    recorded = json.loads((folder / "best" / "metrics.json").read_text())
+    assert tested["mean"] == recorded["mean"]
+    assert tested["set"] == recorded["set"]
 
 
 def test_tensorboard_has_a_curve_of_each_figure_and_the_pictures(validated):
@@ -85,11 +86,14 @@ def test_a_resumed_run_knows_what_was_best_and_when_to_stop(
     perfect = {**history[-1], "l1": 0.0}  # nothing will be better
     (folder / "validation.json").write_text(json.dumps([*history[:-1], perfect]))
     flags = ["--resume", "auto", "--max_steps", "20", "--patience", "2"]
+    flags += ["--display_freq", "100"]
     assert _train(pair_dir, folder, *flags) == 0
     out = capsys.readouterr().out
     assert "stopping: no better l1 in 2 validations: the best is 0, after step 5" in out
     assert [entry["step"] for entry in _history(folder)] == [2, 4, 5, 6, 8]
     assert checkpoints.find_latest(folder).endswith("model-8")
+    pictures = {path.name[:8] for path in (folder / "images").iterdir()}
+    assert pictures == {"00000008"}  # that --patience ended it makes it the last step
     assert "the best so far" not in out
     assert _train(pair_dir, folder, *flags) == 0
     assert "nothing to do: no better l1 in 2" in capsys.readouterr().out
@@ -107,6 +111,94 @@ def test_what_was_found_after_the_last_checkpoint_is_found_again(
     found = _history(folder)
     assert [entry["step"] for entry in found] == [2, 4, 5, 6]
     assert found[:3] == history and found[3]["l1"] > 0
+
+
+def _send_signal_at(monkeypatch, count):
+    """Makes SIGTERM come after so many pictures of a validation."""
+    add, seen = metrics.Scores.add, []
+
+    def add_and_send(scores, *picture):
+        add(scores, *picture)
+        seen.append(picture)
+        if len(seen) == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(metrics.Scores, "add", add_and_send)
+    return seen
+
+
+def test_a_new_run_in_an_old_folder_validates_anew_and_a_signal_need_not_wait(
+    validated, pair_dir, tmp_path, capsys
+):
+    folder = tmp_path / "run"
+    shutil.copytree(validated[0], folder)
+    history = [{**entry, "l1": 0.0} for entry in _history(folder)]
+    (folder / "validation.json").write_text(json.dumps(history))
+    best = checkpoints.find_latest(folder / "best")
+    flags = ["--max_steps", "4", "--patience", "1"]  # the old history would end it
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        seen = _send_signal_at(monkeypatch, 2)
+        status = _train(pair_dir, folder, "--checkpoint", folder, *flags)
+    assert status == 128 + signal.SIGTERM
+    assert len(seen) == 2
+    assert "validation left by signal 15" in capsys.readouterr().out
+    assert not (folder / "validation.json").exists()
+    assert checkpoints.find_latest(folder).endswith("model-7")  # saved before
+    assert checkpoints.find_latest(folder / "best") == best
+    assert _train(pair_dir, folder, "--resume", "auto", "--max_steps", "2") == 0
+    assert [entry["step"] for entry in _history(folder)] == [7]
+    assert checkpoints.find_latest(folder / "best").endswith("model-7")
+
+
+def test_a_run_that_is_killed_while_its_best_is_written_writes_it_again(
+    validated, pair_dir, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "run"
+    shutil.copytree(validated[0], folder)
+    *earlier, last = _history(folder)
+    earlier = [{**entry, "l1": 1e9} for entry in earlier]
+    (folder / "validation.json").write_text(json.dumps(earlier))
+    flags = ["--resume", "auto", "--max_steps", "5"]
+    write_whole = files.write_whole
+
+    def write_or_die(path, contents):
+        if path.name == "metrics.json":
+            raise KeyboardInterrupt
+        write_whole(path, contents)
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(files, "write_whole", write_or_die)
+        _train(pair_dir, folder, *flags)
+    assert not (folder / "best" / "metrics.json").exists()
+    assert _history(folder) == earlier
+    assert _train(pair_dir, folder, *flags) == 0
+    assert json.loads((folder / "best" / "metrics.json").read_text())["step"] == 5
+    assert checkpoints.find_latest(folder / "best").endswith("model-5")
+    assert _history(folder) == [*earlier, last]
+    assert _train(pair_dir, folder, *flags) == 0
+    assert "nothing to do: 5 of 5 steps are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('[{"step": 2}]', "KeyError('l1')"),
+        ('[{"step": 2, "l1": "low"}]', "l1 is 'low', no number"),
+        ('[{"step": null, "l1": 1}]', "step is None, no number"),
+        ("[2]", "TypeError"),
+        ("3", "TypeError"),
+        ("{", "JSONDecodeError"),
+    ],
+)
+def test_a_damaged_history_is_named(validated, pair_dir, text, words, capsys):
+    folder, _ = validated
+    path = folder / "validation.json"
+    whole = path.read_text()
+    path.write_text(text)
+    assert _train(pair_dir, folder, "--resume", "auto", "--max_steps", "5") == 2
+    path.write_text(whole)
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{path} is damaged" in line and words in line
 
 
 @pytest.mark.parametrize(
@@ -135,5 +227,6 @@ def test_a_folder_that_cannot_be_validated_on_is_named(capsys, pair_dir, tmp_pat
     missing = str(tmp_path / "none")
     assert _train(pair_dir, tmp_path / "run", "--val_dir", missing) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert f"--val_dir {missing}" in line
+    assert f"--val_dir {missing} is not a folder" in line
+    assert "--input_dir" not in line
     assert not (tmp_path / "run" / "checkpoint").exists()

@@ -13,6 +13,7 @@ from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
 from pix2pix_tf.formats import SUFFIXES
 
+FLAGS = ("--input_dir", "--target_dir")
 MAX_LISTED = 100  # files, in a message
 
 
@@ -23,7 +24,7 @@ class Example(NamedTuple):
     paths: tuple  # of Path: one file; or of pictures A and B, two
 
 
-def find_examples(input_dir, target_dir=None, is_one_enough=False):
+def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
     """Finds the examples of a folder, or of two, sorted.
 
     One folder is taken flat, by number where all its stems are numbers. Two folders are
@@ -33,6 +34,7 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
         input_dir: folder path.
         target_dir: folder path of pictures B; `input_dir` then has pictures A.
         is_one_enough: bool, `input_dir` may be a file too, or a pattern of such.
+        flags: (str, str), what the folders are called where they cannot be used.
 
     Returns:
         list of Example.
@@ -42,12 +44,12 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
             partner or with two; all are named.
     """
     if target_dir is not None:
-        return _pair(Path(input_dir), Path(target_dir))
+        return _pair((Path(input_dir), Path(target_dir)), flags)
     if Path(input_dir).is_dir():
         with os.scandir(input_dir) as entries:  # knows folders without asking again
             paths = [Path(entry.path) for entry in entries if _is_image(entry)]
     elif not is_one_enough:
-        raise UsageError(f"--input_dir {printable(input_dir)} is not a folder")
+        raise UsageError(f"{flags[0]} {printable(input_dir)} is not a folder")
     elif Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
         paths = [Path(input_dir)]
     else:
@@ -55,11 +57,11 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False):
         paths = [path for path in found if _is_image(path)]
         if not paths:
             raise UsageError(
-                f"--input_dir {printable(input_dir)} is no folder, no file, and no "
+                f"{flags[0]} {printable(input_dir)} is no folder, no file, and no "
                 "pattern that images match"
             )
     if not paths:
-        raise _no_images("--input_dir", input_dir)
+        raise _no_images(flags[0], input_dir)
     paths = sort_paths(paths)
     names = unique_names(paths)
     return [Example(name, (path,)) for name, path in zip(names, paths, strict=True)]
@@ -106,13 +108,13 @@ def _no_images(flag, folder):
     )
 
 
-def _pair(input_dir, target_dir):
+def _pair(folders, flags):
     """Returns the Examples of two folders."""
-    sides = _by_stem("--input_dir", input_dir), _by_stem("--target_dir", target_dir)
+    sides = [_by_stem(*named) for named in zip(flags, folders, strict=True)]
     stems = sorted({*sides[0], *sides[1]})
     problems = []
     for stem in stems:
-        for folder, side in zip((input_dir, target_dir), sides, strict=True):
+        for folder, side in zip(folders, sides, strict=True):
             paths = side.get(stem, [])
             if not paths:
                 problems.append(f"{printable(folder / stem)}.* is missing")
@@ -121,7 +123,7 @@ def _pair(input_dir, target_dir):
                 problems.append(f"{names} are two for one")
     if problems:
         raise UsageError(
-            f"--input_dir and --target_dir do not pair: {join_problems(problems)}"
+            f"{flags[0]} and {flags[1]} do not pair: {join_problems(problems)}"
         )
     stems = [stem.as_posix() for stem in sort_paths([Path(stem) for stem in stems])]
     return [Example(stem, (sides[0][stem][0], sides[1][stem][0])) for stem in stems]

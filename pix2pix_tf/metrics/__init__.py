@@ -8,11 +8,12 @@ the network is trained by (`losses`).
 
 from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
 from pix2pix_tf.metrics.pictures import score
-from pix2pix_tf.metrics.report import Scores, remove_report, report
+from pix2pix_tf.metrics.report import JSON_NAME, Scores, remove_report, report
 from pix2pix_tf.metrics.sets import SetScorer
 
 __all__ = [
     "FIGURES",
+    "JSON_NAME",
     "PICTURE_FIGURES",
     "Scores",
     "SetScorer",
