@@ -295,7 +295,19 @@ def test_the_soak_finds_what_differs(unbroken_dir, cut_dir, capsys):
     assert soak.compare(unbroken_dir, unbroken_dir) == []
     problems = soak.compare(unbroken_dir, cut_dir)
     assert "generator/encoder_1/conv2d/kernel differs" in problems
-    assert any(problem.startswith("TensorBoard: ") for problem in problems)
+    for tag in ("generator_loss_L1", "generator/encoder_1/conv2d/kernel/gradients"):
+        assert any(problem.startswith(f"TensorBoard: {tag}") for problem in problems)
+
+
+def test_the_soak_reads_all_pictures_but_the_last(cut):
+    soak.check_pictures(cut)
+    paths = sorted((cut / "images").glob("*.png"), key=lambda p: p.stat().st_mtime_ns)
+    paths[-1].write_bytes(paths[-1].read_bytes()[:50])  # still the last
+    soak.check_pictures(cut)
+    paths[0].write_bytes(paths[0].read_bytes()[:50])
+    paths[1].write_bytes(paths[1].read_bytes())
+    with pytest.raises(ValueError, match=paths[0].name):
+        soak.check_pictures(cut)
 
 
 def test_options_are_of_the_run_that_goes_on(command, cut, capsys):
