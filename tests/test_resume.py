@@ -299,14 +299,16 @@ def test_the_soak_finds_what_differs(unbroken_dir, cut_dir, capsys):
         assert any(problem.startswith(f"TensorBoard: {tag}") for problem in problems)
 
 
-def test_the_soak_reads_all_pictures_but_the_last(cut):
-    soak.check_pictures(cut)
-    paths = sorted((cut / "images").glob("*.png"), key=lambda p: p.stat().st_mtime_ns)
-    paths[-1].write_bytes(paths[-1].read_bytes()[:50])  # still the last
-    soak.check_pictures(cut)
-    paths[0].write_bytes(paths[0].read_bytes()[:50])
-    paths[1].write_bytes(paths[1].read_bytes())
-    with pytest.raises(ValueError, match=paths[0].name):
+@pytest.mark.parametrize("place, is_found", [(-1, False), (0, True)])
+def test_the_soak_reads_all_pictures_but_the_last(cut, place, is_found):
+    paths = sorted((cut / "images").glob("*.png"))
+    paths[place].write_bytes(paths[place].read_bytes()[:50])
+    for number, path in enumerate(paths):
+        os.utime(path, (number, number))
+    if is_found:
+        with pytest.raises(ValueError, match=paths[place].name):
+            soak.check_pictures(cut)
+    else:
         soak.check_pictures(cut)
 
 
