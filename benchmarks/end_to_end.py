@@ -7,10 +7,10 @@ sample facades) in float32, and reads the times of its lines. The table has
 
 - step: images/s of the compiled step in a process of its own on one random batch;
 - bare: images/s of `--num_steps` steps after `--warm_up`, without summaries, pictures
-  and saves; of_step is its share of the step's rate: the rest is the input pipeline and
-  the loop;
-- default: the same with the default frequencies; of_bare is its share of bare's rate.
-  With 100 steps, one summary is among them;
+  and saves; bare_of_step is its share of the step's rate: the rest is the input
+  pipeline and the loop;
+- default: the same with the default frequencies; default_of_bare is its share of
+  bare's rate. With 100 steps, one summary is among them;
 - summary_s, picture_s, save_s: how long one of each takes, after the last step, which
   is not counted above. Their shares are of all time at the default frequencies; of
   pictures, which have none, at every 100th step. The save is the command's first, which

@@ -10,11 +10,12 @@ One tiny network is trained twice by the same command, with `--resume auto
 - now and then left without room on its disk (a small tmpfs, where one may be mounted);
 - now and then given a damaged image in mid-epoch, or a newest checkpoint cut short.
 
-After each fault all that is on disk must be readable. At the end weights, Adam slots,
-moving averages, TensorBoard's scalars and pictures of both runs are compared bit by
-bit. `--memory` looks instead at the memory of one run of 3,000 steps with everything
-on. The status is 1 if anything differs. It takes some ten minutes on two cores, most of
-it the start of 50 processes.
+After each fault all that is on disk must be readable: options, the newest checkpoint,
+event files, the page and the pictures. At the end weights, Adam slots, moving averages,
+what TensorBoard shows but for speed and memory, and pictures of both runs are compared
+bit by bit. `--memory` looks instead at the memory of one run of 3,000 steps with
+everything on. The status is 1 if anything differs. It takes some ten minutes on two
+cores, most of it the start of 50 processes.
 """
 
 import argparse
@@ -35,12 +36,12 @@ from pix2pix_tf.train import quiet_stderr
 
 with quiet_stderr():
     import numpy as np
-    import tensorflow as tf
     from tensorboard.backend.event_processing.plugin_event_accumulator import (
         EventAccumulator,
     )
 
-    from pix2pix_tf import checkpoints, images
+    from pix2pix_tf import checkpoints, formats, images
+    from tools.run_report import curves
 
 STEPS_PER_KILL = 20  # of the whole run
 MAX_KILL_STEPS = 32  # steps that a process does before it is killed
@@ -50,6 +51,7 @@ NUM_PAIRS = 7
 START_S = 5.0  # within which a process is killed while it starts
 STEP_S = 0.1  # a step and what is due after it take about so long
 FAULT_EVERY = 8  # kills, between two faults of another kind
+UNLIKE = ("speed/", "memory/")  # tags, of what the machine was doing
 MEMORY_STEPS = (500, 3000)
 MEMORY_GROWTH = 1.1  # between these steps, at most
 
@@ -206,9 +208,26 @@ class Soak:
             index = self.run_dir / "index.html"
             if index.exists() and not index.read_text().endswith("</html>\n"):
                 raise ValueError(f"{index} is cut")
+            if self.run_dir.exists():  # killed while it starts, it makes none
+                curves.read(self.run_dir)
+                check_pictures(self.run_dir)
             self.lost_steps += max((step or saved) - saved, 0)
         except ValueError as error:  # UsageError too
             self.problems.append(f"unreadable: {error}")
+
+
+def check_pictures(run_dir):
+    """Reads a run's pictures but the last written: it is drawn again with its step.
+
+    Raises:
+        ValueError: one is damaged.
+    """
+    paths = (run_dir / "images").rglob("*.png")
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)[:-1]:
+        try:
+            formats.read(path)
+        except formats.ImageError as error:
+            raise ValueError(f"{path} {error}") from None
 
 
 def make_command(pair_dir, output_dir, steps):
@@ -275,10 +294,13 @@ def compare(wanted_dir, got_dir):
         or name not in got
         or wanted[name].tobytes() != got[name].tobytes()
     ]
-    wanted, got = read_scalars(wanted_dir), read_scalars(got_dir)
-    problems += [f"TensorBoard: {key} differs" for key in set(wanted) ^ set(got)]
+    wanted, got = read_events(wanted_dir), read_events(got_dir)
+    problems += [
+        f"TensorBoard: {tag} at step {step} differs"
+        for tag, step in sorted({key[:2] for key in set(wanted) ^ set(got)})
+    ]
     if len(wanted) != len(got):
-        problems.append(f"TensorBoard: {len(got)} scalars, wanted {len(wanted)}")
+        problems.append(f"TensorBoard: {len(got)} values, wanted {len(wanted)}")
     pictures = sorted((wanted_dir / "images").iterdir())
     problems += [
         f"{path.name} differs"
@@ -288,8 +310,8 @@ def compare(wanted_dir, got_dir):
     if (wanted_dir / "index.html").read_text() != (got_dir / "index.html").read_text():
         problems.append("index.html differs")
     print(
-        f"compared: {len(read_tensors(wanted_dir))} tensors, {len(wanted)} scalars, "
-        f"{len(pictures)} pictures: {len(problems)} differences"
+        f"compared: {len(read_tensors(wanted_dir))} tensors, {len(wanted)} values of "
+        f"TensorBoard, {len(pictures)} pictures: {len(problems)} differences"
     )
     return problems
 
@@ -305,14 +327,18 @@ def read_tensors(folder):
     return {name: np.asarray(reader.get_tensor(name)) for name in shapes}
 
 
-def read_scalars(folder):
-    """Returns [(tag, step, value), ...] of the losses, as TensorBoard shows them."""
+def read_events(folder):
+    """Returns [(tag, step, value as bytes), ...] of what TensorBoard shows of steps.
+
+    What each start writes, at step 0, is left out, and what no two runs share.
+    """
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
     return [
-        (tag, event.step, float(tf.make_ndarray(event.tensor_proto)))
+        (tag, event.step, event.tensor_proto.SerializeToString(deterministic=True))
         for tag in events.Tags()["tensors"]
-        if tag.endswith(("_loss", "_GAN", "_L1"))
+        if not tag.startswith(UNLIKE)
         for event in events.Tensors(tag)
+        if event.step > 0
     ]
 
 
@@ -341,7 +367,7 @@ def read_rss_mb(pid):
     """Returns a process's resident memory now (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1]) * 1024 / 1e6
     raise ValueError(f"process {pid} has ended")
 
 

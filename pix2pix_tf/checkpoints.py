@@ -334,8 +334,6 @@ def _write_state(path, names):
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     files.write_whole(path, "\n".join(lines) + "\n")
-    files.flush(path)
-    files.flush(path.parent)
 
 
 def _assign(variables, reader, shapes, prefix):

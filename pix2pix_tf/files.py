@@ -10,6 +10,9 @@ _PARTIAL = ".partial"
 def write_whole(path, contents):
     """Writes a file under another name, then renames it: never half of it.
 
+    It is on the disk before it has its name, so that a power cut leaves the old file or
+    the new one.
+
     Args:
         path: str or Path.
         contents: str, written as UTF-8, or bytes.
@@ -18,8 +21,13 @@ def write_whole(path, contents):
     if isinstance(contents, str):
         contents = contents.encode()
     partial = partial_path(path)
-    partial.write_bytes(contents)
+    with partial.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        flush(path.parent)
 
 
 def partial_path(path):

@@ -13,7 +13,7 @@ from pix2pix_tf import files, images
 
 KINDS = ("inputs", "outputs", "targets")  # pix2pix's columns, in order
 INDEX_NAME = "index.html"
-_TEMPLATE_PATH = Path(__file__).with_suffix(".html")
+TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 
 
 class Row(NamedTuple):
@@ -120,7 +120,7 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
     cells += [column.cells() for column in columns]
     cells += [[_picture(row, kind) for row in rows] for kind in kinds]
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
-    page = Template(_TEMPLATE_PATH.read_text(encoding="utf-8"))
+    page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
     path = Path(output_dir, INDEX_NAME)
     files.write_whole(path, page.substitute(title=title, head="".join(head), body=body))
     return path

@@ -217,7 +217,9 @@ def test_a_variant_that_fails_says_why():
 def test_inference_and_test_mode_have_their_figures(
     capsys, monkeypatch, tmp_path, fake_workers
 ):
-    lines = [(10.0 + 2 * number, f"evaluated image {number}") for number in range(4)]
+    seconds = [10.0 + 2 * number for number in range(16)]
+    seconds += [41.0] * 8  # those that waited at the end
+    lines = [(second, "evaluated image house") for second in seconds]
     run = commands.Run(lines, seconds=20.0, peak_mb=300.0)
     monkeypatch.setattr(commands, "run_command", lambda flags: run)
     (tmp_path / "options.json").write_text('{"ngf": 2}')
@@ -236,7 +238,11 @@ def test_inference_and_test_mode_have_their_figures(
     ]
     assert written["test_mode"]["test_mode_picture_s"] == 2
     assert written["test_mode"]["network_share"] == 0.25
+    assert written["test_mode"]["test_mode_first_line_s"] == 10
     assert "network_share" in capsys.readouterr().out
+    lines.pop()
+    with pytest.raises(SystemExit, match="pictures has 23 pictures: give 24 or more"):
+        inference.main(flags)
 
 
 @pytest.mark.parametrize("script", [train_step, inference, end_to_end, input_pipeline])

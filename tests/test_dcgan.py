@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -192,6 +193,32 @@ def test_going_on_keeps_the_step(capsys, run_dir, tmp_path, photo_dir):
     again = ["--checkpoint", run_dir, *arguments, "--resume", "auto"]
     assert _run(tmp_path / "more", *again) == 0
     assert "nothing to do: 1 of 1 steps are done" in capsys.readouterr().out
+
+
+def test_a_stopped_run_saves_and_writes_no_model(monkeypatch, tmp_path, photo_dir):
+    def stop(*_):
+        signal.raise_signal(signal.SIGTERM)
+        return np.zeros([64, 32, 32, 3], np.uint8)
+
+    monkeypatch.setattr(training, "images_of", stop)
+    arguments = ["--input_dir", photo_dir, "--max_steps", 2, "--display_freq", 1]
+    assert _run(tmp_path / "run", *arguments, "--summary_freq", 0) == 143
+    assert (tmp_path / "run" / "model-1.index").is_file()
+    assert not (tmp_path / "run" / "interpolation.png").exists()
+    assert not (tmp_path / "run" / "saved_model").exists()
+
+
+@pytest.mark.parametrize("module, name", [(crops, "read"), (training, "save_model")])
+def test_ctrl_c_before_and_after_the_steps_is_quiet(
+    capsys, monkeypatch, tmp_path, photo_dir, module, name
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, name, stop)
+    arguments = ["--input_dir", photo_dir, "--max_steps", 1, "--summary_freq", 0]
+    assert _run(tmp_path / "run", *arguments) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_without_input_the_sample_facades_photographs_are_read(monkeypatch, pair_dir):

@@ -289,3 +289,25 @@ def test_a_save_that_is_cut_leaves_the_one_before(state, tmp_path, monkeypatch):
     assert checkpoints.find_latest(tmp_path).endswith("model-1")
     files.remove_partials(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_has_its_name_only_once_it_is_on_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "options.json"
+    flushed = []
+
+    def sync(descriptor):
+        names = sorted(file.name for file in tmp_path.iterdir())
+        flushed.append((os.path.isdir(descriptor), names))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    files.write_whole(path, "{}")
+    assert flushed == [(False, [".options.json.partial"]), (True, ["options.json"])]
+    assert path.read_text() == "{}"
+
+    def cut(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_whole(path, "[]")
+    assert path.read_text() == "{}"

@@ -4,6 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+from pix2pix_tf import gallery
 from tools import fuzz, fuzz_cases
 
 MODES = {
@@ -88,6 +89,28 @@ def test_the_fuzzer_sees_tracebacks_noise_and_damage(folder, monkeypatch):
     for words, main in endings.items():
         monkeypatch.setattr("pix2pix_tf.train.main", main)
         assert words in _run(folder, "train")[1]
+
+
+@pytest.mark.parametrize(
+    "strange, words",
+    [
+        ("<script>alert(1)</script>", "another script"),
+        ("<script>alert(1)", "another script"),
+        ("<style>img { display: none }</style>", "another script or style"),
+        ('<script src="x"></script>', "holds <script [('src', 'x')]>"),
+        ('<td onclick="alert(1)">', "holds <td [('onclick', 'alert(1)')]>"),
+        ("<iframe>", "holds <iframe []>"),
+    ],
+)
+def test_the_fuzzer_sees_what_is_not_the_pages(tmp_path, strange, words):
+    column = gallery.Column("l1", [0.5], 4, is_better_high=False)
+    row = gallery.Row("house")
+    path = gallery.write_index(tmp_path, [row], columns=[column])
+    assert fuzz_cases._page_problem(tmp_path) is None
+    path.write_text(path.read_text().replace("</table>", f"{strange}</table>"))
+    assert words in fuzz_cases._page_problem(tmp_path)
+    path.write_text(path.read_text().partition("<script>")[0])
+    assert fuzz_cases._page_problem(tmp_path)
 
 
 def test_cases_are_the_seeds():

@@ -295,7 +295,21 @@ def test_the_soak_finds_what_differs(unbroken_dir, cut_dir, capsys):
     assert soak.compare(unbroken_dir, unbroken_dir) == []
     problems = soak.compare(unbroken_dir, cut_dir)
     assert "generator/encoder_1/conv2d/kernel differs" in problems
-    assert any(problem.startswith("TensorBoard: ") for problem in problems)
+    for tag in ("generator_loss_L1", "generator/encoder_1/conv2d/kernel/gradients"):
+        assert any(problem.startswith(f"TensorBoard: {tag}") for problem in problems)
+
+
+@pytest.mark.parametrize("place, is_found", [(-1, False), (0, True)])
+def test_the_soak_reads_all_pictures_but_the_last(cut, place, is_found):
+    paths = sorted((cut / "images").glob("*.png"))
+    paths[place].write_bytes(paths[place].read_bytes()[:50])
+    for number, path in enumerate(paths):
+        os.utime(path, (number, number))
+    if is_found:
+        with pytest.raises(ValueError, match=paths[place].name):
+            soak.check_pictures(cut)
+    else:
+        soak.check_pictures(cut)
 
 
 def test_options_are_of_the_run_that_goes_on(command, cut, capsys):

@@ -41,8 +41,9 @@ def _make_run(folder, scalars=None, **options):
     return folder
 
 
-def _add_metrics(folder, **mean):
-    text = json.dumps({"mean": mean, "images": [{"name": "1", **mean}]})
+def _add_metrics(folder, fid=30.5, **mean):
+    found = {"mean": mean, "set": {"fid": fid}, "images": [{"name": "1", **mean}]}
+    text = json.dumps(found)
     (folder / "metrics.json").write_text(text)
 
 
@@ -130,6 +131,21 @@ def test_an_axis_is_logarithmic_where_that_helps(values, scale, is_from_zero):
     assert (axis.get_ylim()[0] == 0) == is_from_zero
 
 
+@pytest.mark.parametrize(
+    "tag, unit",
+    [
+        ("memory/process_gb", "GB"),
+        ("validation/histogram_l", "share"),
+        ("speed/input_wait_share", "share"),
+    ],
+)
+def test_an_axis_names_the_unit(tag, unit):
+    axis = Figure().subplots()
+    axis.plot([1, 2], [0.5, 1])
+    figures._finish_panel(axis, tag)
+    assert axis.get_ylabel() == unit
+
+
 def test_tags_are_grouped_and_none_is_left_out():
     tags = ["generator_loss_GAN", "validation/ssim", "validation/accuracy"]
     tags += ["learning_rate/generator", "gradient_norm/generator"]
@@ -196,15 +212,17 @@ def test_runs_are_compared_by_the_options_in_which_they_differ(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     _make_run(tmp_path / "a" / "train", LOSSES, lr=0.0002, summary_freq=1)
     _make_run(tmp_path / "b" / "train", LOSSES, lr=0.001, ngf=32, summary_freq=2)
-    for folder, psnr in (("a", 12.25), ("b", 13.75)):
+    for folder, part, psnr in (("a", ".", 12.25), ("b", "best", 13.75)):
         train = tmp_path / folder / "train"
-        test = _make_run(tmp_path / folder / "test", mode="test", checkpoint=str(train))
+        tested = str(train / part)
+        test = _make_run(tmp_path / folder / "test", mode="test", checkpoint=tested)
         _add_metrics(test, l1=0.3, psnr=psnr)
         _add_pictures(train, 100)
     assert _run("a/train", "a/test", "b/train", "b/test") == 0
     text = _check_page(tmp_path / "report")
     assert "2 runs compared" in text
-    for row in ("lr 0.0002 0.001", "ngf 64 32", "test: psnr 12.25 13.75"):
+    tested = ("test: psnr 12.25 13.75", "test: fid 30.5 30.5")
+    for row in ("lr 0.0002 0.001", "ngf 64 32", *tested):
         assert row in " ".join(text.split())
     # 0.6 / (1 - 0.99**100)
     assert "discriminator_loss 0.94642 0.94642" in " ".join(text.split())

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from pix2pix_tf import checkpoints, config, datasets, edges, formats, losses
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
 from pix2pix_tf.interop import convert, parity
+from pix2pix_tf.metrics import features
 
 
 class _Evil:
@@ -97,6 +99,20 @@ def test_vgg_weights_are_read_as_arrays_or_not_at_all(name, tmp_path, trace):
         _write_torch(path, trace)
     with pytest.raises(UsageError, match=f"--vgg_weights .*{name} cannot be used"):
         losses.make_perceptual_loss(str(path))
+
+
+def test_a_networks_python_is_refused(tmp_path, trace):
+    def touch(x):
+        Path(trace).touch()  # a global name of another process would not be found
+        return x
+
+    path = tmp_path / "a.keras"
+    layers = [keras.Input([299, 299, 3]), keras.layers.Lambda(touch)]
+    keras.Sequential(layers).save(path)
+    trace.unlink()  # it ran, as it was built
+    with pytest.raises(UsageError, match="--fid_weights .*a.keras cannot be used") as e:
+        features.open_extractor(str(path))
+    assert "\n" not in str(e.value)
 
 
 def test_a_data_set_cannot_name_code_to_import(tmp_path, trace, monkeypatch):

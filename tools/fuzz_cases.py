@@ -40,7 +40,14 @@ PICTURES = {
 }
 CHECKPOINT_FILES = ("checkpoint", "model-1.index", "model-1.data-00000-of-00001")
 MODEL_FILES = (*CHECKPOINT_FILES, "options.json")
-TAGS = set("html head meta title style body table thead tbody tr th td img".split())
+ATTRIBUTES = {  # of every tag that a page may have
+    **dict.fromkeys("head title style body table thead tbody tr script".split(), ()),
+    "html": ("lang",),
+    "meta": ("charset",),
+    "th": ("class", "data-sort"),
+    "td": ("class",),
+    "img": ("src", "alt", "loading"),
+}
 
 
 def draw(count, seed):
@@ -421,20 +428,40 @@ def _problem(ending, stdout, stderr):
 
 
 class _Page(html.parser.HTMLParser):
-    """Finds what a page must not have: other tags or attributes than ours."""
+    """Finds what a page must not have: other tags or attributes than ours.
 
-    strange = None
+    Attributes:
+        strange: str, the last of them, or None.
+        texts: list of [tag, text], the scripts and styles.
+    """
+
+    def __init__(self, text):
+        super().__init__()
+        self.strange, self.texts = None, []
+        self.feed(text)
+        self.close()
 
     def handle_starttag(self, tag, attributes):
         names = {name for name, _ in attributes}
-        if tag not in TAGS or names - {"lang", "charset", "src", "alt", "loading"}:
+        if tag not in ATTRIBUTES or names - set(ATTRIBUTES[tag]):
             self.strange = f"index.html holds <{tag} {attributes}>"
+        if tag in self.CDATA_CONTENT_ELEMENTS:
+            self.texts.append([tag, ""])
+
+    def handle_data(self, text):
+        if self.cdata_elem in self.CDATA_CONTENT_ELEMENTS:
+            self.texts[-1][1] += text
 
 
 def _page_problem(output_dir):
-    path = output_dir / "index.html"
+    from pix2pix_tf import gallery
+
+    path = output_dir / gallery.INDEX_NAME
     if not path.exists():
         return None
-    page = _Page()
-    page.feed(path.read_text(encoding="utf-8"))
+    page = _Page(path.read_text(encoding="utf-8"))
+    if page.strange is None:
+        ours = _Page(gallery.TEMPLATE_PATH.read_text(encoding="utf-8"))
+        if page.texts != ours.texts:
+            return "index.html holds another script or style than gallery.html's"
     return page.strange

@@ -5,6 +5,7 @@ It draws 32x32 images from random numbers, and learns from pictures without pair
 this folder is what is DCGAN's own, and here the command.
 """
 
+import signal
 import sys
 
 from pix2pix_tf import config, flags, locks
@@ -33,6 +34,8 @@ def main(argv=None):
     except flags.RunError as error:
         print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before or after the steps
+        return 128 + signal.SIGINT
 
 
 def _run(options):

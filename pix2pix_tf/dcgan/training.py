@@ -17,7 +17,7 @@ STRIP_LENGTH = 10  # samples, both ends included
 
 
 def train(options, pictures):
-    """Trains until done or stopped, then writes what the generator has learned.
+    """Trains until stopped; or until done, and writes what the generator has learned.
 
     Args:
         options: DcganOptions.
@@ -44,12 +44,14 @@ def train(options, pictures):
         to_names=lambda _: [""],  # one picture a step
     )
     stopped_by = loop.run(options, task)
+    if stopped_by:
+        return stopped_by
     output_dir = Path(options.run.output_dir)
     strips = tile(sample(interpolation_z()), STRIP_LENGTH)
     contents = images.encode(strips, "png").numpy()
     (output_dir / "interpolation.png").write_bytes(contents)
     save_model(state.generator, output_dir / "saved_model")
-    return stopped_by
+    return 0
 
 
 def images_of(generator, z):

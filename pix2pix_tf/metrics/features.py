@@ -34,7 +34,7 @@ def open_extractor(weights):
     Args:
         weights: "imagenet", which Keras downloads once; the path of a weights file of
             Keras's InceptionV3 without its top; or of another network, `.keras`, that
-            maps the same pictures to features.
+            maps the same pictures to features. Its layers run: docs/security.md.
 
     Raises:
         UsageError: there is nothing usable.
@@ -43,7 +43,7 @@ def open_extractor(weights):
         raise UsageError(f"--fid_weights {weights} is not a file")
     try:
         if weights.endswith(".keras"):
-            network = keras.models.load_model(weights, compile=False)
+            network = keras.models.load_model(weights, compile=False, safe_mode=True)
             name = f"the network of {weights}"
         else:
             network = keras.applications.InceptionV3(

@@ -40,6 +40,8 @@ GROUPS = (
 UNITS = (
     ("loss_L1", "mean |difference| of values in [-1, 1]"),
     ("loss", "loss, without its weight"),
+    ("histogram", "share"),
+    ("_gb", "GB"),
     ("psnr", "PSNR, dB"),
     ("ssim", "SSIM, 1 is equal"),
     ("l1", "L1"),

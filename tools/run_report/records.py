@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf import config, formats, gallery
+from pix2pix_tf import config, formats, gallery, validation
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
 from tools.run_report import curves
@@ -28,7 +28,7 @@ class Run(NamedTuple):
     folder: Path
     options: dict  # {flag name: value}, as options.json holds them
     curves: dict  # {tag: curves.Curve}, as logged
-    metrics: dict  # {name: mean over the test's pictures}
+    metrics: dict  # {name: figure of the test's pictures}
     rows: list  # of gallery.Row, the training pictures that are whole
     kinds: tuple  # of str, the columns of those
 
@@ -51,7 +51,7 @@ def read_runs(folders):
     trained = {run.folder.resolve(): run for run in runs if run.curves}
     kept = []
     for run in runs:
-        source = trained.get(_tested(run))
+        source = next(filter(None, map(trained.get, _tested(run))), None)
         if source is None or run.curves:
             kept.append(run)
         else:
@@ -60,9 +60,15 @@ def read_runs(folders):
 
 
 def _tested(run):
-    """Returns the folder of the checkpoint that a run tests, or None."""
+    """Returns the folders that may be the run whose checkpoint a run tests.
+
+    A run keeps its best checkpoint in a folder of its own.
+    """
     checkpoint = run.options.get("checkpoint")
-    return Path(checkpoint).resolve() if isinstance(checkpoint, str) else None
+    if not isinstance(checkpoint, str):
+        return []
+    place = Path(checkpoint).resolve()
+    return [place, place.parent] if place.name == validation.BEST_DIR else [place]
 
 
 def read_run(folder, name):
@@ -140,22 +146,23 @@ def last_step(run):
 
 
 def read_metrics(path):
-    """Returns {name: mean} of the `metrics.json` that a test wrote.
+    """Returns {name: figure} of a `metrics.json`: the means, and those of whole sets.
 
     Raises:
         UsageError: it is damaged.
     """
     try:
-        mean = json.loads(path.read_text(encoding="utf-8"))["mean"]
+        found = json.loads(path.read_text(encoding="utf-8"))
+        figures = found["mean"] | found["set"]
         return {
             str(name): float(value)
-            for name, value in mean.items()
+            for name, value in figures.items()
             if isinstance(value, (int, float))
         }
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise UsageError(
             f'{printable(path)} is damaged: wanted JSON with {{"mean": {{name: number, '
-            "...}}: test again"
+            '...}}, "set": {{name: number, ...}}: test again'
         ) from None
 
 
