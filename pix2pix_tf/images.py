@@ -5,6 +5,7 @@ In: bytes or tensors. Not in: paths, flags, colour science.
 
 import tensorflow as tf
 
+PNG_COMPRESSION = 1  # of 9: a third of the default's time for 5 % more bytes
 JPEG_QUALITY = 80  # as the original's export
 
 
@@ -32,7 +33,7 @@ def encode(image, filetype, quality=JPEG_QUALITY):
     """Encodes uint8 [height, width, 1, 3 or 4] as "png" or "jpeg": a scalar string."""
     if filetype == "jpeg":
         return tf.io.encode_jpeg(image, quality=quality)
-    return tf.io.encode_png(image)
+    return tf.io.encode_png(image, compression=PNG_COMPRESSION)
 
 
 def to_float(image):
