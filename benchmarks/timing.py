@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras import layers
 
 from benchmarks import plain
+from pix2pix_tf import networks
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 MATRIX_SIDE = 2048
@@ -227,12 +228,12 @@ def count_work(ngf):
     # networks say what a large one has.
     counts = []
     for width in (1, 2, 3):
-        networks = (
+        pair = (
             plain.make_plain_generator(width, "float32"),
             plain.make_plain_discriminator(width, "float32"),
         )
-        multiply_adds = [count_multiply_adds(network) for network in networks]
-        counts.append((count_parameters(*networks), *multiply_adds))
+        multiply_adds = [count_multiply_adds(network) for network in pair]
+        counts.append((networks.count_parameters(*pair), *multiply_adds))
     parameters, generator, discriminator = (
         _extrapolate(values, ngf) for values in zip(*counts, strict=True)
     )
@@ -241,15 +242,6 @@ def count_work(ngf):
         "step_gflop": 2 * (3 * generator + 7 * discriminator) / 1e9,
         "forward_gflop": 2 * generator / 1e9,
     }
-
-
-def count_parameters(*networks):
-    """Returns how many trainable numbers the networks hold."""
-    return sum(
-        math.prod(variable.shape)
-        for network in networks
-        for variable in network.trainable_variables
-    )
 
 
 def _extrapolate(values, x):

@@ -354,19 +354,15 @@ def _is_due(freq, step, is_last):
 
 def _batches(options, source, position):
     """Yields pix2pix's training batches; a damaged file is named."""
-    try:
-        yield from data.train_batches(
-            source,
-            options.pair,
-            options.data,
-            options.model.crop_size,
-            options.run.seed,
-            position,
-        )
-    except tf.errors.OpError:
-        if source.problems:
-            raise source.error() from None
-        raise
+    batches = data.train_batches(
+        source,
+        options.pair,
+        options.data,
+        options.model.crop_size,
+        options.run.seed,
+        position,
+    )
+    yield from data.iterate(batches, source)
 
 
 def _show(run, task, names, pictures):

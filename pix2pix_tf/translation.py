@@ -18,12 +18,7 @@ def ordered_batches(source, options, size, max_batches=None):
         UsageError: a file is damaged.
     """
     batches = data.ordered_batches(source, options.pair, options.data, size)
-    try:
-        yield from batches.take(max_batches or -1)
-    except tf.errors.OpError:
-        if source.problems:
-            raise source.error() from None
-        raise
+    yield from data.iterate(batches.take(max_batches or -1), source)
 
 
 def make_translate(generator, pair, seed, aspect_ratio=1.0, multiple=None):

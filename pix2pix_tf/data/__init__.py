@@ -4,7 +4,7 @@
 flips, scales, crops and batches them.
 """
 
-from pix2pix_tf.data.batches import ordered_batches, train_batches
+from pix2pix_tf.data.batches import iterate, ordered_batches, train_batches
 from pix2pix_tf.data.examples import Example, find_examples, join_problems
 from pix2pix_tf.data.source import FileSource, shuffled, size_text, split_halves
 
@@ -12,6 +12,7 @@ __all__ = [
     "Example",
     "FileSource",
     "find_examples",
+    "iterate",
     "join_problems",
     "ordered_batches",
     "shuffled",

@@ -62,6 +62,20 @@ def ordered_batches(source, pair, data, size):
     return examples.batch(data.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
+def iterate(batches, source):
+    """Yields the batches of a Dataset made above; a damaged file is named.
+
+    Raises:
+        UsageError: a file of the source cannot be used.
+    """
+    try:
+        yield from batches
+    except tf.errors.OpError:
+        if source.problems:
+            raise source.error() from None
+        raise
+
+
 def augment(inputs, targets, data, crop_size, seed):
     """Flips, scales and crops both pictures by the same draws, in the original's order.
 
