@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks, precision, step, train
 from pix2pix_tf.config import LossConfig, ModelConfig
+from pix2pix_tf.networks import fast
 from tests.conftest import TINY, read_image
 
 LOW = ["mixed_bfloat16", "mixed_float16"]
@@ -123,9 +124,48 @@ def test_the_commands_take_a_precision_each(pair_dir, tmp_path, capsys):
 
 def test_a_slow_format_is_told_with_what_was_measured(monkeypatch, capsys):
     times = {tf.float32: 1.0, tf.bfloat16: 5.25, tf.float16: 0.5}
-    monkeypatch.setattr(precision, "_product_time", times.get)
+    monkeypatch.setattr(precision, "_gradient_time", times.get)
+    precision._measure_ratio.cache_clear()
     precision.set_precision("mixed_float16")
     assert capsys.readouterr().out == ""
     precision.set_precision("mixed_bfloat16")
     printed = capsys.readouterr().out
-    assert "--precision mixed_bfloat16 is slow" in printed and "5.2 times" in printed
+    assert "--precision mixed_bfloat16 gains nothing" in printed
+    assert "5.2 times" in printed
+    precision._measure_ratio.cache_clear()
+
+
+# Of the library's two forms and of each fast one: size, filters, stride, padding.
+CONVOLUTIONS = [(16, 3, 2, "same"), (4, 3, 2, "same"), (9, 3, 1, "valid")]
+CONVOLUTIONS += [(9, 1, 1, "valid"), (7, 3, 2, "valid")]
+
+
+@pytest.mark.parametrize("kind", LOW)
+@pytest.mark.parametrize("size, filters, stride, padding", CONVOLUTIONS)
+@pytest.mark.parametrize("layer", [fast.Conv2D, fast.Conv2DTranspose])
+def test_16_bits_that_are_slow_are_reckoned_in_float32_to_the_same_numbers(
+    layer, size, filters, stride, padding, kind, monkeypatch
+):
+    if layer is fast.Conv2DTranspose:
+        size, stride, padding = (size, 2, "same") if size != 16 else (20, 2, "same")
+    keras.utils.set_random_seed(2)
+    convolution = layer(filters, 4, stride, padding, dtype=kind)
+    images = tf.random.stateless_normal([2, size, size, 5], [3, 3])
+    images = tf.cast(images, precision.LOW[kind])
+    convolution.build(images.shape)
+    found = {}
+    for is_slow in (False, True):
+        monkeypatch.setattr(precision, "is_slow", lambda _, answer=is_slow: answer)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = convolution(images)
+            loss = tf.reduce_sum(tf.square(tf.cast(outputs, tf.float32)))
+        variables = [images, convolution.kernel.value]
+        found[is_slow] = [outputs, *tape.gradient(loss, variables)]
+        assert outputs.dtype == images.dtype
+    step = 2.0**-7 if kind == "mixed_bfloat16" else 2.0**-10  # of numbers near 1
+    for slow, native in zip(found[True], found[False], strict=True):
+        assert slow.dtype == native.dtype
+        slow, native = (np.asarray(tf.cast(x, tf.float32)) for x in (slow, native))
+        # TensorFlow's own form for such processors adds up in 16 bits.
+        assert np.linalg.norm(slow - native) < 4 * step * np.linalg.norm(native)

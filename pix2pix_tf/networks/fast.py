@@ -17,7 +17,9 @@ import itertools
 
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
+
+from pix2pix_tf import precision
 
 # Pixels of the smaller image, above which the library's convolutions are faster.
 MAX_CONV_AREA = 16
@@ -42,15 +44,18 @@ class Conv2D(layers.Conv2D):
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
-            return tf.nn.bias_add(self._convolve_frozen(inputs), self.bias)
+            y = self._convolve_frozen(inputs)
+        else:
+            y = _in_fast_format(self._convolve, inputs, self.kernel)
+        return tf.nn.bias_add(y, self.bias)
+
+    def _convolve(self, x, kernel):
         form = (self.kernel_size, self.strides, self.padding)
-        if form == ((4, 4), (1, 1), "valid") and None not in inputs.shape[1:]:
-            convolve = conv_to_one if self.filters == 1 else conv_by_one
-            kernel = tf.convert_to_tensor(self.kernel)
-            return tf.nn.bias_add(convolve(inputs, kernel), self.bias)
-        if self._halves and _is_small(inputs, 4 * MAX_CONV_AREA):
-            return tf.nn.bias_add(conv(inputs, self.kernel), self.bias)
-        return super().call(inputs)
+        if form == ((4, 4), (1, 1), "valid") and None not in x.shape[1:]:
+            return (conv_to_one if self.filters == 1 else conv_by_one)(x, kernel)
+        if self._halves and _is_small(x, 4 * MAX_CONV_AREA):
+            return conv(x, kernel)
+        return tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
 
     def _convolve_frozen(self, inputs):
         if self._halves:
@@ -76,11 +81,27 @@ class Conv2DTranspose(layers.Conv2DTranspose):
             is_whole = self.frozen_kernel.shape[0] == 4
             convolve = deconv if is_whole else deconv_blocks
             y = convolve(inputs, tf.convert_to_tensor(self.frozen_kernel))
-        elif self.kernel_size == (4, 4) and _is_small(inputs, MAX_DECONV_AREA):
-            y = deconv(inputs, self.kernel)
         else:
-            return super().call(inputs)
+            y = _in_fast_format(self._convolve, inputs, self.kernel)
         return tf.nn.bias_add(y, self.bias)
+
+    def _convolve(self, x, kernel):
+        if self.kernel_size == (4, 4) and _is_small(x, MAX_DECONV_AREA):
+            return deconv(x, kernel)
+        return ops.conv_transpose(x, kernel, self.strides, self.padding)
+
+
+def _in_fast_format(convolve, x, kernel):
+    """Convolves; in float32 where 16 bits are slow, with the numbers of 16 bits.
+
+    A processor that has the format multiplies its numbers, adds up in float32, and
+    rounds once: so does this.
+    """
+    kernel = tf.convert_to_tensor(kernel)
+    if not precision.is_slow(x.dtype):
+        return convolve(x, kernel)
+    y = convolve(tf.cast(x, tf.float32), tf.cast(kernel, tf.float32))
+    return tf.cast(y, x.dtype)
 
 
 def _lay_out(layer, kernel):
