@@ -1,9 +1,10 @@
 """What training costs as a whole command, beside its step alone.
 
-    python benchmarks/end_to_end.py --input_dir facades/train
+    python benchmarks/end_to_end.py --input_dir facades/train --val_dir facades/val
 
 Runs `python -m pix2pix_tf.train --mode train` on JPEG pairs (default: the embedded
-sample facades) in float32, and reads the times of its lines. The table has
+sample facades) in float32, and reads the times of its lines. What follows is done
+`--rounds` times in turn; the table has medians:
 
 - step: images/s of the compiled step in a process of its own on one random batch;
 - bare: images/s of `--num_steps` steps after `--warm_up`, without summaries, pictures
@@ -11,18 +12,22 @@ sample facades) in float32, and reads the times of its lines. The table has
   pipeline and the loop;
 - default: the same with the default frequencies; default_of_bare is its share of
   bare's rate. With 100 steps, one summary is among them;
-- summary_s, picture_s, save_s: how long one of each takes, after the last step, which
-  is not counted above. Their shares are of all time at the default frequencies; of
-  pictures, which have none, at every 100th step. The save is the command's first, which
-  prepares for later ones: its share is the most that it can be;
+- watched: the same with `--val_dir` too;
+- summary_s, picture_s, save_s, validation_s: how long one of each takes, after the last
+  step, which is not counted above; a validation saves first, and twice where it is the
+  best, as here. Their shares are of all time at the default frequencies, and
+  everything_share is their sum; pictures have no default, theirs is of every 100th
+  step. The save is the command's first, which prepares for later ones: its share is
+  the most that it can be;
 - first_step_s: from the start of the command to the end of its first step;
 - peak_mb: of the command's process.
 
-At the defaults it takes about four minutes on two quiet cores. `--progress_freq` is 1,
+At the defaults it takes about eight minutes on two quiet cores. `--progress_freq` is 1,
 so that each step has its line. On a busy machine no figure counts.
 """
 
 import argparse
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -38,12 +43,6 @@ with quiet_stderr():
 STEP_CALLS = 10
 NEVER = 10**9  # steps; what is due after so many is due after the last step only
 PICTURE_FREQ = 100  # steps, for the share of pictures, which have no default
-# {what: how its line begins}; it lasts until the next line, or the command's end.
-EVENTS = {
-    "summary_s": "recording summary",
-    "picture_s": "saving display images",
-    "save_s": "saving model",
-}
 
 
 def main(argv=None):
@@ -51,27 +50,16 @@ def main(argv=None):
     given = parse(argv)
     machine = timing.describe_machine(["float32"])
     timing.print_machine(machine)
-    folder = given.input_dir or str(samples.sample_dir(False, "train"))
-    flags = ["--mode", "train", "--input_dir", folder, "--progress_freq", "1"]
-    flags += ["--ngf", str(given.ngf), "--ndf", str(given.ngf), "--seed", "1"]
-    flags += ["--batch_size", str(given.batch_size)]
-    flags += ["--max_steps", str(given.warm_up + given.num_steps + 1)]
+    rates, runs = take_turns(given)
     results = {"ngf": given.ngf, "batch_size": given.batch_size}
-    results["step_images_per_s"] = measure_step(given)
-    off = [f"--{name}_freq=0" for name in ("summary", "display", "save")]
-    bare_run = run_training([*flags, *off])
-    default_run = run_training([*flags, f"--display_freq={NEVER}"])
-    results |= describe_run("bare", bare_run, given)
-    results |= describe_run("default", default_run, given)
-    results |= {
-        name: _last_duration(default_run, beginning)
-        for name, beginning in EVENTS.items()
-    }
-    # The save is the last that is done; what ends the process is in both runs.
-    results["save_s"] -= _last_duration(bare_run, "progress")
+    results["step_images_per_s"] = statistics.median(rates)
+    for name, of_kind in runs.items():
+        results |= describe_runs(name, of_kind, given)
     bare = results["bare_images_per_s"]
     results["bare_of_step"] = bare / results["step_images_per_s"]
     results["default_of_bare"] = results["default_images_per_s"] / bare
+    results["watched_of_bare"] = results["watched_images_per_s"] / bare
+    results |= measure_events(runs)
     results |= share_out(results, given.batch_size / bare)
     for name, value in results.items():
         print(f"{name:<36}{value:>12.4g}")
@@ -85,20 +73,44 @@ def parse(argv):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--input_dir", help="of JPEG pairs (default: the samples)")
+    parser.add_argument("--val_dir", help="of pairs to validate on (the samples)")
     parser.add_argument("--ngf", type=int, default=64, help="filters of both networks")
     parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--num_steps", type=int, default=100, help="counted (100)")
-    parser.add_argument("--warm_up", type=int, default=10, help="steps before (10)")
+    parser.add_argument("--num_steps", type=int, default=50, help="counted (50)")
+    parser.add_argument("--warm_up", type=int, default=5, help="steps before (5)")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", metavar="FILE")
     return parser.parse_args(argv)
 
 
-def measure_step(given):
-    """Returns the images a second of the project's step alone."""
+def take_turns(given):
+    """Runs the step alone and the three kinds of command in turn.
+
+    Returns:
+        (list of images a second of the step, {kind: list of commands.Run}).
+    """
+    folder = given.input_dir or str(samples.sample_dir(False, "train"))
+    val_dir = given.val_dir or str(samples.sample_dir(False, "test"))
+    flags = ["--mode", "train", "--input_dir", folder, "--progress_freq", "1"]
+    flags += ["--ngf", str(given.ngf), "--ndf", str(given.ngf), "--seed", "1"]
+    flags += ["--batch_size", str(given.batch_size)]
+    flags += ["--max_steps", str(given.warm_up + given.num_steps + 1)]
+    pictures = f"--display_freq={NEVER}"
+    kinds = {
+        "bare": [f"--{name}_freq=0" for name in ("summary", "display", "save")],
+        "default": [pictures],
+        "watched": [pictures, "--val_dir", val_dir],
+    }
+    rates, runs = [], {name: [] for name in kinds}
+    calls = min(STEP_CALLS, given.num_steps)
     with timing.Worker("step", "project", "float32", given.ngf) as worker:
         worker.run(given.batch_size, 1)  # compiles
-        times = worker.run(given.batch_size, min(STEP_CALLS, given.num_steps))
-    return given.batch_size * len(times) / sum(times)
+        for _ in range(given.rounds):
+            seconds = worker.run(given.batch_size, calls)
+            rates.append(given.batch_size * calls / sum(seconds))
+            for name, extra in kinds.items():
+                runs[name].append(run_training([*flags, *extra]))
+    return rates, runs
 
 
 def run_training(flags):
@@ -107,15 +119,36 @@ def run_training(flags):
         return commands.run_command([*flags, "--output_dir", folder])
 
 
-def describe_run(name, run, given):
-    """Returns what one training command did, {figure: value}."""
-    stamps = [second for second, line in run.lines if line.startswith("progress")]
-    seconds = stamps[given.warm_up + given.num_steps - 1] - stamps[given.warm_up - 1]
+def describe_runs(name, runs, given):
+    """Returns what training commands of one kind did, {figure: median}."""
+    first, last = given.warm_up - 1, given.warm_up + given.num_steps - 1
+    stamps = [
+        [second for second, line in run.lines if line.startswith("progress")]
+        for run in runs
+    ]
+    seconds = statistics.median(each[last] - each[first] for each in stamps)
     return {
         f"{name}_images_per_s": given.num_steps * given.batch_size / seconds,
-        f"{name}_first_step_s": stamps[0],
-        f"{name}_peak_mb": run.peak_mb,
+        f"{name}_first_step_s": statistics.median(each[0] for each in stamps),
+        f"{name}_peak_mb": statistics.median(run.peak_mb for run in runs),
     }
+
+
+def measure_events(runs):
+    """Returns how long one of each takes beside the steps, {event: seconds}."""
+    # The save is the last that is done; what ends the process is in both runs. Where
+    # there is a validation, it follows a save, and saves the best in turn.
+    ending_s = _median_duration(runs["bare"], "progress")
+    return {
+        "summary_s": _median_duration(runs["default"], "recording summary"),
+        "picture_s": _median_duration(runs["default"], "saving display images"),
+        "save_s": _median_duration(runs["default"], "saving model") - ending_s,
+        "validation_s": _median_duration(runs["watched"], "saving model"),
+    }
+
+
+def _median_duration(runs, beginning):
+    return statistics.median(_last_duration(run, beginning) for run in runs)
 
 
 def _last_duration(run, beginning):
@@ -137,15 +170,17 @@ def _last_duration(run, beginning):
 
 
 def share_out(results, step_s):
-    """Returns the shares of all time that summaries, saves and pictures take."""
+    """Returns the shares of all time that is spent beside the steps."""
     run = config.RunConfig()
     spent = {  # seconds of each a step
         "summary_share": results["summary_s"] / run.summary_freq,
         "save_share": results["save_s"] / run.save_freq,
+        "validation_share": results["validation_s"] / run.val_freq,
     }
     total = step_s + sum(spent.values())
     picture = results["picture_s"] / PICTURE_FREQ
     shares = {name: seconds / total for name, seconds in spent.items()}
+    shares["everything_share"] = sum(shares.values())
     return shares | {"picture_share_if_every_100": picture / (total + picture)}
 
 

@@ -6,8 +6,9 @@
 One forward pass at batch 1 on a random 256x256 image, in float32 and mixed_bfloat16:
 `plain` is plain.py's generator in a `tf.function`; `project` is the core of test mode
 (keyed dropout, then the network); `exported` is the signature `generate` of a
-SavedModel. Each runs in a process of its own, in turn (A B A B ...), a few calls each
-time; the table is train_step.py's, but the floor has the arithmetic alone.
+SavedModel; `--peer torch` adds peer_torch.py's generator. Each runs in a process of its
+own, in turn (A B A B ...), a few calls each time; the table is train_step.py's, but the
+floor has the arithmetic alone.
 
 `--test_mode CHECKPOINT DIR` also runs `--mode test` on that folder, and says which
 share of its time per picture is the network's: the median above, of `project` at the
@@ -29,7 +30,7 @@ from pix2pix_tf.train import quiet_stderr
 
 with quiet_stderr():
     from benchmarks import commands, timing
-    from benchmarks.train_step import COLUMNS, add_flags
+    from benchmarks.train_step import COLUMNS, add_flags, check_peer, start_workers
     from pix2pix_tf import config
     from pix2pix_tf.evaluate import MAX_WAITING
 
@@ -51,9 +52,8 @@ def main(argv=None):
     rates = timing.measure_rates()
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(timing.Worker("forward", variant, precision, given.ngf))
-            for precision in given.precision
-            for variant in VARIANTS
+            stack.enter_context(worker)
+            for worker in start_workers(given, "forward", VARIANTS)
         ]
         times = timing.take_turns(workers, 1, given.rounds, given.budget, CALLS)
         results = [
@@ -92,6 +92,7 @@ def parse(argv):
         help="measure test mode too, of this checkpoint on these pictures",
     )
     given = parser.parse_args(argv)
+    check_peer(given)
     if given.test_mode and "float32" not in given.precision:
         parser.error("--test_mode runs in float32: leave --precision out")
     return given

@@ -10,8 +10,6 @@ batch. Pipeline and step run in turn, and each figure is a median.
 
 import argparse
 import functools
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -25,6 +23,8 @@ from pix2pix_tf.train import quiet_stderr
 with quiet_stderr():
     import tensorflow as tf
 
+    from benchmarks import timing
+    from benchmarks.variants import read_memory_mb
     from pix2pix_tf import config, data, samples, step
 
 ROUNDS = 5  # pipeline and step in turn
@@ -45,6 +45,8 @@ def main():
     parser.add_argument("--num_files", type=int, default=100_000)
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
+    machine = timing.describe_machine(["float32"])
+    timing.print_machine(machine)
     flags = config.DataConfig(batch_size=given.batch_size)
     folder = given.input_dir or samples.sample_dir(False, "train")
     source = data.FileSource(data.find_examples(folder), flags, PAIR)
@@ -52,11 +54,10 @@ def main():
     results |= measure_rates(source, flags, given.ngf)
     results |= measure_memory(source, flags, given.epochs)
     results |= measure_start(given.num_files)
-    print(f"tensorflow {tf.__version__}, {os.cpu_count()} processors")
     for name, value in results.items():
         print(f"{name:<36}{value:>12.4g}")
     if given.json:
-        Path(given.json).write_text(json.dumps(results, indent=4) + "\n")
+        timing.write_json(given.json, {"machine": machine, "results": results})
 
 
 def make_batches(source, flags):
@@ -112,13 +113,8 @@ def measure_memory(source, flags, epochs):
         for _ in range(steps_per_epoch):
             next(batches)
         if epoch in (2, epochs):
-            found[f"memory_mb_epoch_{epoch}"] = _memory_mb()
+            found[f"memory_mb_epoch_{epoch}"] = read_memory_mb("VmRSS")
     return found
-
-
-def _memory_mb():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])  # Linux
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def measure_start(num_files):

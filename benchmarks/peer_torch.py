@@ -1,4 +1,4 @@
-"""The same step in PyTorch, as one would write it there to be fast.
+"""The same step and generator in PyTorch, as one would write it there to be fast.
 
 In: channels_last, Adam's fused kernel, torch.compile where it works, and autocast for
 mixed_bfloat16. Networks, losses, numbers and order of updates are plain.py's. PyTorch
@@ -6,6 +6,7 @@ is an optional extra: `pip install '.[torch]'`.
 """
 
 import sys
+from functools import partial
 
 import torch
 from torch import nn
@@ -156,21 +157,11 @@ def make_step(ngf, precision, networks=None, is_compiled=True):
         losses = torch.stack([d_loss, gan_loss, l1_loss]).detach()
         return outputs.detach(), losses, d_gradients, g_gradients
 
-    functions = [forward]
-    if is_compiled:
-        torch._functorch.config.donated_buffer = False  # two gradients of one graph
-        functions.append(torch.compile(forward))
+    torch._functorch.config.donated_buffer = False  # two gradients of one graph
+    run = _try_compiled(forward, derive) if is_compiled else partial(derive, forward)
 
     def step(inputs, targets):
-        try:
-            found = derive(functions[-1], inputs, targets)
-        except RuntimeError as error:  # torch.compile's are of this kind
-            if functions.pop() is forward:
-                raise
-            line = str(error).strip().partition("\n")[0]
-            print(f"without torch.compile: {line}", file=sys.stderr)
-            found = derive(forward, inputs, targets)
-        outputs, losses, d_gradients, g_gradients = found
+        outputs, losses, d_gradients, g_gradients = run(inputs, targets)
         for adam, weights, gradients in (
             (d_adam, d_weights, d_gradients),
             (g_adam, g_weights, g_gradients),
@@ -184,6 +175,44 @@ def make_step(ngf, precision, networks=None, is_compiled=True):
         return outputs, losses
 
     return step
+
+
+def make_forward(ngf, precision):
+    """Returns the generator with dropout and batch statistics, as test mode has it.
+
+    Args: as for `make_step`. The function maps inputs to outputs, as there.
+    """
+    generator = Generator(ngf).to(_device(), memory_format=torch.channels_last).train()
+    run = _try_compiled(generator, lambda function, inputs: function(inputs))
+
+    def forward(inputs):
+        with (
+            torch.inference_mode(),
+            torch.autocast(_device(), torch.bfloat16, precision != "float32"),
+        ):
+            outputs = run(inputs)
+        if _device() == "cuda":
+            torch.cuda.synchronize()
+        return outputs
+
+    return forward
+
+
+def _try_compiled(function, use):
+    """Returns `use` of the function compiled, or as it is where that does not work."""
+    functions = [function, torch.compile(function)]
+
+    def run(*arguments):
+        try:
+            return use(functions[-1], *arguments)
+        except RuntimeError as error:  # torch.compile's are of this kind
+            if functions.pop() is function:
+                raise
+            line = str(error).strip().partition("\n")[0]
+            print(f"without torch.compile: {line}", file=sys.stderr)
+            return use(function, *arguments)
+
+    return run
 
 
 def _device():

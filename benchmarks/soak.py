@@ -40,6 +40,7 @@ with quiet_stderr():
         EventAccumulator,
     )
 
+    from benchmarks.variants import read_memory_mb
     from pix2pix_tf import checkpoints, formats, images
     from tools.run_report import curves
 
@@ -353,7 +354,7 @@ def check_memory(folder):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for step, count in ((first, first), (last, last - first)):
             read_steps(process, count)
-            sizes[step] = read_rss_mb(process.pid)
+            sizes[step] = read_memory_mb("VmRSS", process.pid)
         process.stdout.read()
     growth = sizes[last] / sizes[first]
     for step, size in sizes.items():
@@ -361,14 +362,6 @@ def check_memory(folder):
     print(f"growth: {growth:.3f}, at most {MEMORY_GROWTH}")
     shutil.rmtree(folder / "run")
     return 0 if process.returncode == 0 and growth <= MEMORY_GROWTH else 1
-
-
-def read_rss_mb(pid):
-    """Returns a process's resident memory now (Linux)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise ValueError(f"process {pid} has ended")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class Worker:
     ):
         self.variant, self.precision = variant, precision
         self.peak_mb = None  # after the last turn
+        self.last_s = 0.0  # of its last call
         path = Path(__file__).with_name("variants.py")
         numbers = map(str, (ngf, crop_size, threads))
         command = [python, str(path), task, variant, precision, *numbers]
@@ -84,7 +85,7 @@ class Worker:
             last = self._errors.read().strip().rpartition("\n")[2]
             sys.exit(f"{self.variant}, {self.precision}: status {status}: {last}")
         answer = json.loads(line)
-        self.peak_mb = answer["peak_mb"]
+        self.peak_mb, self.last_s = answer["peak_mb"], answer["seconds"][-1]
         return answer["seconds"]
 
 
@@ -95,14 +96,20 @@ def take_turns(workers, batch_size, rounds, budget, calls=1):
         workers: list of Worker.
         batch_size: int.
         rounds: int, at most.
-        budget: seconds of one worker, with its first call; one round is done anyway.
+        budget: seconds of one worker, with its first call. One round is done anyway;
+            but of a worker whose last call, at another batch size, took longer, the
+            first call is the one that counts.
         calls: int, of a round.
 
     Returns:
         list of lists of seconds, one for each worker.
     """
+    are_slow = [worker.last_s > budget for worker in workers]
     spent = [sum(worker.run(batch_size, 1)) for worker in workers]
-    found = [[] for _ in workers]
+    found = [
+        [seconds] if is_slow else []
+        for seconds, is_slow in zip(spent, are_slow, strict=True)
+    ]
     for _ in range(rounds):
         for number, worker in enumerate(workers):
             times = found[number]

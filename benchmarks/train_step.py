@@ -16,8 +16,10 @@ turn (A B A B ...): the table has medians, the fastest and the slowest call, how
   pass (both measured in between), over the median;
 - peak MB: of the process, so far (at several batch sizes: up to this one).
 
-It takes under five minutes on two quiet cores, most of it mixed_bfloat16 at batch 4
-where the processor has no bfloat16 instructions. On a busy machine no figure counts.
+It takes under five minutes on two quiet cores, most of it plain in mixed_bfloat16 where
+the processor has no bfloat16 instructions: what took longer than `--budget` at a
+smaller batch size is called once, and compiles in that time. On a busy machine no
+figure counts.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from pix2pix_tf.train import quiet_stderr
 with quiet_stderr():
     from benchmarks import timing
 
+VARIANTS = ("plain", "project")
 COLUMNS = {
     "variant": ("variant", ""),
     "precision": ("precision", ""),
@@ -52,7 +55,6 @@ COLUMNS = {
 def main(argv=None):
     """Runs all variants, prints the table, and writes it where `--json` says."""
     given = parse(argv)
-    check_peer(given)
     machine = timing.describe_machine(given.precision)
     timing.print_machine(machine)
     work = timing.count_work(given.ngf)
@@ -61,7 +63,8 @@ def main(argv=None):
     samples, results = [timing.measure_rates()], []
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(worker) for worker in start_workers(given, "step")
+            stack.enter_context(worker)
+            for worker in start_workers(given, "step", VARIANTS)
         ]
         for batch_size in sorted(given.batch_size):
             times = timing.take_turns(workers, batch_size, given.rounds, given.budget)
@@ -89,14 +92,9 @@ def parse(argv):
     )
     add_flags(parser)
     parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--peer", choices=["torch"], help="time this one too")
-    parser.add_argument(
-        "--peer_python",
-        default=sys.executable,
-        metavar="PYTHON",
-        help="the Python that has it (default: this one)",
-    )
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    check_peer(given)
+    return given
 
 
 def add_flags(parser):
@@ -118,6 +116,13 @@ def add_flags(parser):
         "anyway (15)",
     )
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--peer", choices=["torch"], help="time this one too")
+    parser.add_argument(
+        "--peer_python",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="the Python that has it (default: this one)",
+    )
 
 
 def check_peer(given):
@@ -127,25 +132,23 @@ def check_peer(given):
     command = [given.peer_python, "-c", "import torch"]
     if subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
         print(
-            f"train_step: error: --peer torch needs PyTorch in {given.peer_python}: "
-            "pip install '.[torch]', or give --peer_python",
+            f"error: --peer torch needs PyTorch in {given.peer_python}: pip install "
+            "'.[torch]', or give --peer_python",
             file=sys.stderr,
         )
         sys.exit(2)
 
 
-def start_workers(given, task):
-    """Returns the Workers, those of one precision together."""
-    workers = []
-    for precision in given.precision:
-        for variant in ("plain", "project"):
-            workers.append(timing.Worker(task, variant, precision, given.ngf))
-        if given.peer:
-            worker = timing.Worker(
-                task, given.peer, precision, given.ngf, given.peer_python
-            )
-            workers.append(worker)
-    return workers
+def start_workers(given, task, variants):
+    """Returns the Workers of these variants and the peer, of one precision together."""
+    pythons = dict.fromkeys(variants, sys.executable)
+    if given.peer:
+        pythons[given.peer] = given.peer_python
+    return [
+        timing.Worker(task, variant, precision, given.ngf, python)
+        for precision in given.precision
+        for variant, python in pythons.items()
+    ]
 
 
 def add_floor(result, work, rates):

@@ -90,6 +90,13 @@ def _make_project_forward(precision, ngf):
     return lambda inputs, _: forward(inputs, number)
 
 
+def _make_torch_forward(precision, ngf):
+    from benchmarks import peer_torch
+
+    forward = peer_torch.make_forward(ngf, precision)
+    return lambda inputs, _: forward(inputs)
+
+
 def _make_exported_forward(precision, ngf):
     """The signature `generate` of a SavedModel, as another program would call it."""
     import tensorflow as tf
@@ -114,6 +121,7 @@ MAKERS = {
     ("forward", "plain"): _make_plain_forward,
     ("forward", "project"): _make_project_forward,
     ("forward", "exported"): _make_exported_forward,
+    ("forward", "torch"): _make_torch_forward,
 }
 
 
@@ -149,16 +157,19 @@ def _make_run(variant, function, side=256):
     return prepare
 
 
-def read_peak_mb(process="self"):
-    """Returns the most memory that a process held so far, or None; Linux only.
+def read_memory_mb(field, process="self"):
+    """Returns a process's memory, or None; Linux only.
 
-    `ru_maxrss` would not do: a child's begins with what its parent held.
+    Args:
+        field: VmRSS, what it holds now, or VmHWM, the most that it held so far;
+            `ru_maxrss` would not do, as a child's begins with what its parent held.
+        process: its number, or "self".
     """
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except FileNotFoundError:
         return None
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)  # absent once it has ended
+    found = re.search(rf"{field}:\s*(\d+) kB", status)  # absent once it has ended
     return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
@@ -191,7 +202,7 @@ def main():
             started = time.perf_counter()
             runs[batch_size]()
             seconds.append(time.perf_counter() - started)
-        answer = {"seconds": seconds, "peak_mb": read_peak_mb()}
+        answer = {"seconds": seconds, "peak_mb": read_memory_mb("VmHWM")}
         print(json.dumps(answer), file=answers, flush=True)
 
 

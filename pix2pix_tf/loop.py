@@ -207,7 +207,7 @@ def _train_steps(options, task, saver, callbacks, caught):
         if task.validator and _is_due(run.val_freq, step, is_last):
             with saver.naming_the_last():
                 watch.look()
-            saver.save()  # `best` is never ahead of the run that goes on from here
+            saver.save()  # `model-best` is never ahead of where a killed run goes on
             is_last |= _validate(task, monitor, caught)
         with saver.saving_first():
             _record(run, task, monitor, step, is_last, indices, tensors, result)

@@ -16,7 +16,7 @@ from pix2pix_tf.flags import UsageError
 from pix2pix_tf.translation import make_translate, ordered_batches
 
 HISTORY_NAME = "validation.json"
-BEST_DIR = "best"
+BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
 MAX_STRIPS = 4  # pictures that are shown, the first ones
 
@@ -179,7 +179,7 @@ class Validator:
 def forget(output_dir):
     """Removes what an earlier run in the same folder found.
 
-    Its `best` stays until there is another: the first validation's.
+    Its `model-best` stays until there is another: the first validation's.
     """
     Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
 

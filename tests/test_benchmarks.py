@@ -111,6 +111,7 @@ class _FakeWorker:
 
     SECONDS = {"plain": 1.0, "project": 0.5, "exported": 0.25}
     turns = []
+    last_s = 0.0
 
     def __init__(self, task, variant, precision, ngf, python=None, **sizes):
         self.variant, self.precision, self.peak_mb = variant, precision, 100.0
@@ -124,7 +125,8 @@ class _FakeWorker:
 
     def run(self, batch_size, calls):
         self.turns.append(self.variant)
-        return [self.seconds * batch_size] * calls
+        self.last_s = self.seconds * batch_size
+        return [self.last_s] * calls
 
 
 @pytest.fixture
@@ -144,6 +146,13 @@ def test_workers_take_turns_until_their_budget_is_spent(fake_workers):
     times = timing.take_turns(workers, batch_size=1, rounds=9, budget=2.6)
     assert times == [[1.0], [0.5] * 4]  # a first call of each is not among them
     assert fake_workers[:6] == ["plain", "project"] * 2 + ["project"] * 2
+
+
+def test_what_was_slow_at_another_batch_size_is_called_once(fake_workers):
+    workers = [_FakeWorker("step", "plain", "float32", 1)]
+    assert timing.take_turns(workers, batch_size=1, rounds=9, budget=0.5) == [[1.0]]
+    assert timing.take_turns(workers, batch_size=4, rounds=9, budget=0.5) == [[4.0]]
+    assert fake_workers == ["plain"] * 3
 
 
 def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path, fake_workers):
@@ -243,6 +252,41 @@ def test_inference_and_test_mode_have_their_figures(
     lines.pop()
     with pytest.raises(SystemExit, match="pictures has 23 pictures: give 24 or more"):
         inference.main(flags)
+
+
+def _training(flags):
+    """The lines of a training of five steps, one a second, and of what is due then."""
+    lines = [(float(second), "progress  epoch 1") for second in range(10, 14)]
+    lines += [(14.0, "progress  epoch 1"), (14.0, "gen_loss_L1 0.1")]
+    if "--val_dir" in flags:
+        lines[-2:-2] = [(14.0, "saving model"), (24.0, "validation  step 5")]
+        lines[-2:] = [(24.5, line) for _, line in lines[-2:]]
+    elif "--summary_freq=0" not in flags:
+        lines[-2:-2] = [(14.0, "recording summary"), (16.0, "saving display images")]
+        lines[-2:] = [(16.5, line) for _, line in lines[-2:]]
+        lines.append((16.5, "saving model"))
+        return commands.Run(lines, seconds=20.0, peak_mb=300.0)
+    return commands.Run(lines, seconds=lines[-1][0] + 0.5, peak_mb=200.0)
+
+
+def test_whole_commands_have_shares_of_what_is_beside_the_steps(
+    monkeypatch, tmp_path, fake_workers
+):
+    monkeypatch.setattr(commands, "run_command", _training)
+    path = tmp_path / "end_to_end.json"
+    flags = ["--num_steps", "3", "--warm_up", "1", "--rounds", "1", "--json", str(path)]
+    end_to_end.main(flags)
+    found = json.loads(path.read_text())["results"]
+    assert found["step_images_per_s"] == 2.0 and found["bare_images_per_s"] == 1.0
+    assert found["bare_of_step"] == 0.5 and found["bare_first_step_s"] == 10
+    assert (found["default_peak_mb"], found["watched_peak_mb"]) == (300, 200)
+    events = {"summary": 2.0, "picture": 0.5, "save": 3.0, "validation": 10.0}
+    assert {name: found[f"{name}_s"] for name in events} == events
+    spent = {"summary": 2 / 100, "save": 3 / 5000, "validation": 10 / 1000}
+    total = 1 + sum(spent.values())
+    for name, seconds in spent.items():
+        assert found[f"{name}_share"] == pytest.approx(seconds / total)
+    assert found["everything_share"] == pytest.approx(sum(spent.values()) / total)
 
 
 @pytest.mark.parametrize("script", [train_step, inference, end_to_end, input_pipeline])

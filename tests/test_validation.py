@@ -41,10 +41,10 @@ def test_every_validation_is_kept_and_the_best_step_is_the_lowest_l1(validated):
     history = _history(folder)
     assert [entry["step"] for entry in history] == [2, 4, 5]  # and after the last
     best = min(history, key=lambda entry: entry["l1"])
-    found = json.loads((folder / "best" / "metrics.json").read_text())
+    found = json.loads((folder / "model-best" / "metrics.json").read_text())
     assert (found["count"], found["step"]) == (5, best["step"])
     assert {"step": found["step"], **found["mean"], **found["set"]} == best
-    prefix = checkpoints.find_latest(folder / "best")
+    prefix = checkpoints.find_latest(folder / "model-best")
     assert prefix.endswith(f"model-{best['step']}")
 
 
@@ -52,11 +52,12 @@ def test_the_best_model_tested_again_gives_its_figures_to_the_digit(
     validated, pair_dir, tmp_path
 ):
     folder, _ = validated
-    arguments = ["--mode", "test", "--checkpoint", str(folder / "best"), "--no_dropout"]
+    arguments = ["--mode", "test", "--no_dropout"]
+    arguments += ["--checkpoint", str(folder / "model-best")]
     arguments += ["--input_dir", str(pair_dir), "--output_dir", str(tmp_path / "test")]
     assert train.main(arguments) == 0
     tested = json.loads((tmp_path / "test" / "metrics.json").read_text())
-    recorded = json.loads((folder / "best" / "metrics.json").read_text())
+    recorded = json.loads((folder / "model-best" / "metrics.json").read_text())
     assert tested["mean"] == recorded["mean"]
     assert tested["set"] == recorded["set"]
 
@@ -134,7 +135,7 @@ def test_a_new_run_in_an_old_folder_validates_anew_and_a_signal_need_not_wait(
     shutil.copytree(validated[0], folder)
     history = [{**entry, "l1": 0.0} for entry in _history(folder)]
     (folder / "validation.json").write_text(json.dumps(history))
-    best = checkpoints.find_latest(folder / "best")
+    best = checkpoints.find_latest(folder / "model-best")
     flags = ["--max_steps", "4", "--patience", "1"]  # the old history would end it
     with pytest.MonkeyPatch.context() as monkeypatch:
         seen = _send_signal_at(monkeypatch, 2)
@@ -144,10 +145,10 @@ def test_a_new_run_in_an_old_folder_validates_anew_and_a_signal_need_not_wait(
     assert "validation left by signal 15" in capsys.readouterr().out
     assert not (folder / "validation.json").exists()
     assert checkpoints.find_latest(folder).endswith("model-7")  # saved before
-    assert checkpoints.find_latest(folder / "best") == best
+    assert checkpoints.find_latest(folder / "model-best") == best
     assert _train(pair_dir, folder, "--resume", "auto", "--max_steps", "2") == 0
     assert [entry["step"] for entry in _history(folder)] == [7]
-    assert checkpoints.find_latest(folder / "best").endswith("model-7")
+    assert checkpoints.find_latest(folder / "model-best").endswith("model-7")
 
 
 def test_a_run_that_is_killed_while_its_best_is_written_writes_it_again(
@@ -169,11 +170,11 @@ def test_a_run_that_is_killed_while_its_best_is_written_writes_it_again(
     with monkeypatch.context() as killing:
         killing.setattr(files, "write_whole", write_or_die)
         assert _train(pair_dir, folder, *flags) == 128 + signal.SIGINT
-    assert not (folder / "best" / "metrics.json").exists()
+    assert not (folder / "model-best" / "metrics.json").exists()
     assert _history(folder) == earlier
     assert _train(pair_dir, folder, *flags) == 0
-    assert json.loads((folder / "best" / "metrics.json").read_text())["step"] == 5
-    assert checkpoints.find_latest(folder / "best").endswith("model-5")
+    assert json.loads((folder / "model-best" / "metrics.json").read_text())["step"] == 5
+    assert checkpoints.find_latest(folder / "model-best").endswith("model-5")
     assert _history(folder) == [*earlier, last]
     assert _train(pair_dir, folder, *flags) == 0
     assert "nothing to do: 5 of 5 steps are done" in capsys.readouterr().out

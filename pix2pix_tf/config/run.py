@@ -117,7 +117,7 @@ class RunConfig(LoopConfig):
         str,
         None,
         "train: folder of held-out pairs to measure the generator on, whose best is "
-        "kept in OUTPUT_DIR/best",
+        "kept in OUTPUT_DIR/model-best",
     )
     val_target_dir: str | None = make_flag(
         str, None, "folder of picture B, --val_dir then of picture A"
