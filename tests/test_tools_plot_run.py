@@ -212,7 +212,7 @@ def test_runs_are_compared_by_the_options_in_which_they_differ(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     _make_run(tmp_path / "a" / "train", LOSSES, lr=0.0002, summary_freq=1)
     _make_run(tmp_path / "b" / "train", LOSSES, lr=0.001, ngf=32, summary_freq=2)
-    for folder, part, psnr in (("a", ".", 12.25), ("b", "best", 13.75)):
+    for folder, part, psnr in (("a", ".", 12.25), ("b", "model-best", 13.75)):
         train = tmp_path / folder / "train"
         tested = str(train / part)
         test = _make_run(tmp_path / folder / "test", mode="test", checkpoint=tested)
