@@ -22,7 +22,7 @@ sample facades) in float32, and reads the times of its lines. What follows is do
 - first_step_s: from the start of the command to the end of its first step;
 - peak_mb: of the command's process.
 
-At the defaults it takes about eight minutes on two quiet cores. `--progress_freq` is 1,
+At the defaults it takes ten to fifteen minutes on two cores. `--progress_freq` is 1,
 so that each step has its line. On a busy machine no figure counts.
 """
 

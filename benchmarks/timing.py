@@ -85,7 +85,8 @@ class Worker:
             last = self._errors.read().strip().rpartition("\n")[2]
             sys.exit(f"{self.variant}, {self.precision}: status {status}: {last}")
         answer = json.loads(line)
-        self.peak_mb, self.last_s = answer["peak_mb"], answer["seconds"][-1]
+        self.peak_mb = answer["peak_mb"]
+        self.last_s = (answer["seconds"] or [0.0])[-1]
         return answer["seconds"]
 
 
@@ -105,6 +106,8 @@ def take_turns(workers, batch_size, rounds, budget, calls=1):
         list of lists of seconds, one for each worker.
     """
     are_slow = [worker.last_s > budget for worker in workers]
+    for worker in workers:  # lets all start, so that none disturbs another's first call
+        worker.run(batch_size, 0)
     spent = [sum(worker.run(batch_size, 1)) for worker in workers]
     found = [
         [seconds] if is_slow else []

@@ -110,10 +110,10 @@ def add_flags(parser):
     parser.add_argument(
         "--budget",
         type=float,
-        default=15,
+        default=12,
         metavar="SECONDS",
         help="of one variant at one batch size, with its first call; one round is done "
-        "anyway (15)",
+        "anyway (12)",
     )
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--peer", choices=["torch"], help="time this one too")
