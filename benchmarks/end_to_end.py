@@ -10,11 +10,11 @@ sample facades) in float32, and reads the times of its lines. What follows is do
 - bare: images/s of `--num_steps` steps after `--warm_up`, without summaries, pictures
   and saves; bare_of_step is its share of the step's rate: the rest is the input
   pipeline and the loop;
-- default: the same with the default frequencies; default_of_bare is its share of
-  bare's rate. With 100 steps, one summary is among them;
+- default: the same with the default frequencies; what is due is so after the last step,
+  which is not counted;
 - watched: the same with `--val_dir` too;
-- summary_s, picture_s, save_s, validation_s: how long one of each takes, after the last
-  step, which is not counted above; a validation saves first, and twice where it is the
+- summary_s, picture_s, save_s, validation_s: how long one of each takes, of
+  validation_pictures; a validation saves first, and twice where it is the
   best, as here. Their shares are of all time at the default frequencies, and
   everything_share is their sum; pictures have no default, theirs is of every 100th
   step. The save is the command's first, which prepares for later ones: its share is
@@ -38,10 +38,12 @@ from pix2pix_tf.train import quiet_stderr
 
 with quiet_stderr():
     from benchmarks import commands, timing
-    from pix2pix_tf import config, samples
+    from pix2pix_tf import config, data, samples
 
 STEP_CALLS = 10
 NEVER = 10**9  # steps; what is due after so many is due after the last step only
+# Of the lines that say what is done now; a validation's comes after it.
+BEGINNINGS = ("progress", "recording", "saving", "validation")
 PICTURE_FREQ = 100  # steps, for the share of pictures, which have no default
 
 
@@ -57,8 +59,7 @@ def main(argv=None):
         results |= describe_runs(name, of_kind, given)
     bare = results["bare_images_per_s"]
     results["bare_of_step"] = bare / results["step_images_per_s"]
-    results["default_of_bare"] = results["default_images_per_s"] / bare
-    results["watched_of_bare"] = results["watched_images_per_s"] / bare
+    results["validation_pictures"] = len(data.find_examples(val_dir(given)))
     results |= measure_events(runs)
     results |= share_out(results, given.batch_size / bare)
     for name, value in results.items():
@@ -80,7 +81,15 @@ def parse(argv):
     parser.add_argument("--warm_up", type=int, default=5, help="steps before (5)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", metavar="FILE")
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if given.warm_up < 1:
+        parser.error("--warm_up takes 1 or more: the first step compiles")
+    return given
+
+
+def val_dir(given):
+    """Returns the folder of the pairs to validate on."""
+    return given.val_dir or str(samples.sample_dir(False, "test"))
 
 
 def take_turns(given):
@@ -90,7 +99,6 @@ def take_turns(given):
         (list of images a second of the step, {kind: list of commands.Run}).
     """
     folder = given.input_dir or str(samples.sample_dir(False, "train"))
-    val_dir = given.val_dir or str(samples.sample_dir(False, "test"))
     flags = ["--mode", "train", "--input_dir", folder, "--progress_freq", "1"]
     flags += ["--ngf", str(given.ngf), "--ndf", str(given.ngf), "--seed", "1"]
     flags += ["--batch_size", str(given.batch_size)]
@@ -99,7 +107,7 @@ def take_turns(given):
     kinds = {
         "bare": [f"--{name}_freq=0" for name in ("summary", "display", "save")],
         "default": [pictures],
-        "watched": [pictures, "--val_dir", val_dir],
+        "watched": [pictures, "--val_dir", val_dir(given)],
     }
     rates, runs = [], {name: [] for name in kinds}
     calls = min(STEP_CALLS, given.num_steps)
@@ -154,12 +162,10 @@ def _median_duration(runs, beginning):
 def _last_duration(run, beginning):
     """Returns the seconds from the last line that begins so to what came next.
 
-    The lines of losses belong to the line of progress before them.
+    Other lines, of losses or a library, are no end.
     """
     lines = [
-        (second, line)
-        for second, line in run.lines
-        if not line.startswith(("gen_", "discrim_"))
+        (second, line) for second, line in run.lines if line.startswith(BEGINNINGS)
     ]
     ends = [second for second, _ in lines[1:]] + [run.seconds]
     return next(

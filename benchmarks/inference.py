@@ -10,11 +10,12 @@ SavedModel; `--peer torch` adds peer_torch.py's generator. Each runs in a proces
 own, in turn (A B A B ...), a few calls each time; the table is train_step.py's, but the
 floor has the arithmetic alone.
 
-`--test_mode CHECKPOINT DIR` also runs `--mode test` on that folder, and says which
-share of its time per picture is the network's: the median above, of `project` at the
-checkpoint's own --ngf, which replaces the flag. The rest is reading, and writing PNGs.
-Its first line comes when some pictures wait to be written, and the last ones' lines
-come together: DIR must have 24 pictures or more.
+`--test_mode CHECKPOINT DIR` also runs `--mode test` on that folder, at the checkpoint's
+own --ngf, which replaces the flag, and says which share of its time is the network's:
+network_share as test mode timed it, while reading, writing and measuring went on beside
+it, and network_alone_share by the median above, of `project` alone. Its first line
+comes when some pictures wait to be written, and the last ones' lines come together: DIR
+must have 24 pictures or more.
 """
 
 import argparse
@@ -60,11 +61,11 @@ def main(argv=None):
             timing.summarize(worker, 1, seconds, CALLS)
             for worker, seconds in zip(workers, times, strict=True)
         ]
-    rates = timing.median_rates([rates, timing.measure_rates()])
+    rates = timing.best_rates([rates, timing.measure_rates()])
     timing.add_ratios(results)
     for result in results:
         result["gflops"] = work["forward_gflop"] / result["median_s"]
-        rate = rates[f"matmul_gflops_{result['precision']}"]
+        rate = timing.arithmetic_rate(rates, result["precision"])
         result["share_of_floor"] = result["gflops"] / rate
     for name, rate in rates.items():
         print(f"{name:<36}{rate:8.1f}")
@@ -117,10 +118,14 @@ def measure_test_mode(checkpoint, input_dir, results):
         for result in results
         if (result["variant"], result["precision"]) == ("project", "float32")
     )
+    percent = next(
+        line.split()[1] for _, line in run.lines if line.startswith("network")
+    )
     return {
         "test_mode_picture_s": picture_s,
         "network_s": network_s,
-        "network_share": network_s / picture_s,
+        "network_share": float(percent.rstrip("%")) / 100,
+        "network_alone_share": network_s / picture_s,
         "test_mode_first_line_s": stamps[0],
         "test_mode_peak_mb": run.peak_mb,
     }

@@ -5,7 +5,7 @@
 Prints the pipeline's images/s alone (reading, decoding, flip, scale, crop, batch), the
 train step's at the same batch size, their ratio; memory after 2 epochs and at the end
 of `--epochs`; and the time from a folder of `--num_files` generated files to the first
-batch. Pipeline and step run in turn, and each figure is a median.
+batch. Pipeline and step run in turn, and their rates are medians.
 """
 
 import argparse

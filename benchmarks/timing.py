@@ -18,7 +18,7 @@ import tensorflow as tf
 from keras import layers
 
 from benchmarks import plain
-from pix2pix_tf import networks
+from pix2pix_tf import meters, networks
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 MATRIX_SIDE = 2048
@@ -42,7 +42,6 @@ class Worker:
     ):
         self.variant, self.precision = variant, precision
         self.peak_mb = None  # after the last turn
-        self.last_s = 0.0  # of its last call
         path = Path(__file__).with_name("variants.py")
         numbers = map(str, (ngf, crop_size, threads))
         command = [python, str(path), task, variant, precision, *numbers]
@@ -86,7 +85,6 @@ class Worker:
             sys.exit(f"{self.variant}, {self.precision}: status {status}: {last}")
         answer = json.loads(line)
         self.peak_mb = answer["peak_mb"]
-        self.last_s = (answer["seconds"] or [0.0])[-1]
         return answer["seconds"]
 
 
@@ -97,22 +95,18 @@ def take_turns(workers, batch_size, rounds, budget, calls=1):
         workers: list of Worker.
         batch_size: int.
         rounds: int, at most.
-        budget: seconds of one worker, with its first call. One round is done anyway;
-            but of a worker whose last call, at another batch size, took longer, the
-            first call is the one that counts.
+        budget: seconds of one worker, but for its first call. One round is done anyway,
+            unless the first call took more than twice as long: then that one counts.
         calls: int, of a round.
 
     Returns:
         list of lists of seconds, one for each worker.
     """
-    are_slow = [worker.last_s > budget for worker in workers]
     for worker in workers:  # lets all start, so that none disturbs another's first call
         worker.run(batch_size, 0)
-    spent = [sum(worker.run(batch_size, 1)) for worker in workers]
-    found = [
-        [seconds] if is_slow else []
-        for seconds, is_slow in zip(spent, are_slow, strict=True)
-    ]
+    firsts = [sum(worker.run(batch_size, 1)) for worker in workers]
+    found = [[first] if first > 2 * budget else [] for first in firsts]
+    spent = [sum(times) for times in found]
     for _ in range(rounds):
         for number, worker in enumerate(workers):
             times = found[number]
@@ -155,15 +149,13 @@ def add_ratios(results):
 def describe_machine(precisions):
     """Returns {what: text} of processor, devices, versions and precisions."""
     text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
-    model = re.search(r"model name\s*: (.*)", text)
     flags = re.search(r"flags\s*: (.*)", text)
     flags = flags.group(1).split() if flags else []
     known = [name for name in ("avx2", "avx512f", "avx512_bf16") if name in flags]
     devices = [device.name for device in tf.config.list_physical_devices("GPU")]
     return {
-        "machine": f"{model.group(1) if model else platform.machine()}, "
-        f"{os.cpu_count()} processors, {' '.join(known)}; "
-        f"{', '.join(devices) or 'no GPU'}",
+        "machine": f"{meters.processor_name()}, {os.cpu_count()} processors, "
+        f"{' '.join(known)}; {', '.join(devices) or 'no GPU'}",
         "versions": f"Python {platform.python_version()}, TensorFlow "
         f"{tf.__version__}, Keras {keras.__version__}",
         "precision": ", ".join(precisions),
@@ -196,11 +188,15 @@ def _best(function, calls=3):
     return min(seconds)
 
 
-def median_rates(samples):
-    """Returns the median of each rate."""
-    return {
-        name: statistics.median(rates[name] for rates in samples) for name in samples[0]
-    }
+def best_rates(samples):
+    """Returns the best of each rate: what the machine can do, not what it did then."""
+    return {name: max(rates[name] for rates in samples) for name in samples[0]}
+
+
+def arithmetic_rate(rates, precision):
+    """Returns the GFLOP/s that a precision could have; 16 bits may be done in 32."""
+    kinds = {"float32", precision}
+    return max(rates[f"matmul_gflops_{kind}"] for kind in kinds)
 
 
 def count_multiply_adds(network):

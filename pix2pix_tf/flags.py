@@ -196,12 +196,13 @@ class ToolParser(argparse.ArgumentParser):
         raise UsageError(f"{message} (--help lists the flags)")
 
 
-def run_tool(name, run):
+def run_tool(name, run, goes_on=True):
     """Returns the exit status of a tool's work.
 
     Args:
         name: str, what the tool is called.
         run: function that does it, and returns its status, or None for 0.
+        goes_on: bool, done again it leaves out what is there.
 
     Returns:
         int: `run`'s, 2 where it raised UsageError or OSError (one line on stderr), 130
@@ -213,5 +214,6 @@ def run_tool(name, run):
         print(printable(f"{name}: error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
+        done_again = "goes on from here" if goes_on else "starts again"
+        print(f"stopped: the same command {done_again}", file=sys.stderr)
         return 128 + signal.SIGINT

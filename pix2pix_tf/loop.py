@@ -115,7 +115,8 @@ def run(options, task, callbacks=()):
         options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
             is saved with the work.
         task: Task.
-        callbacks: functions (step, {tag: float}), called with each summary's scalars.
+        callbacks: functions (step, {tag: float}), called with the scalars of each
+            summary and validation.
 
     Returns:
         int, the number of the signal that stopped it, or 0. It has saved either way.

@@ -6,12 +6,14 @@ Deciding when to look is not here.
 import contextlib
 import os
 import platform
+import re
 import time
 from pathlib import Path
 
 import tensorflow as tf
 
 _STATM_PATH = Path("/proc/self/statm")  # Linux only
+_CPUINFO_PATH = Path("/proc/cpuinfo")
 
 
 class Meter:
@@ -70,8 +72,13 @@ def describe_device():
     """Returns what the networks run on, as text."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return (
-            f"CPU: {platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-        )
+        return f"CPU: {processor_name()}, {os.cpu_count()} cores"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return "GPU: " + ", ".join(one.get("device_name", "unknown") for one in details)
+
+
+def processor_name():
+    """Returns the processor's model where Linux tells, else its architecture."""
+    text = _CPUINFO_PATH.read_text() if _CPUINFO_PATH.exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    return model.group(1) if model else platform.machine()

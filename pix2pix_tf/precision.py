@@ -31,8 +31,9 @@ def set_precision(precision):
         print(
             f"warning: --precision {precision} gains nothing on this processor, which "
             f"has no {dtype.name} of its own: a convolution's gradient takes "
-            f"{_measure_ratio(dtype):.1f} times as long as in float32, so training "
-            "computes in float32, with numbers rounded to 16 bits",
+            f"{_measure_ratio(dtype):.1f} times as long as in float32. Training "
+            "computes in float32, with numbers rounded to 16 bits; other modes take "
+            "longer",
             flush=True,
         )
 

@@ -15,7 +15,7 @@ def main(argv=None, callbacks=()):
     Args:
         argv: list of str, or None for the process's own.
         callbacks: functions (step, {tag: float}), called in training with the scalars
-            of each summary (docs/monitoring.md).
+            of each summary and validation (docs/monitoring.md).
 
     Returns:
         int, the exit status: 0 done, 1 training cannot go on, 2 wrong usage, unusable

@@ -111,7 +111,6 @@ class _FakeWorker:
 
     SECONDS = {"plain": 1.0, "project": 0.5, "exported": 0.25}
     turns = []
-    last_s = 0.0
 
     def __init__(self, task, variant, precision, ngf, python=None, **sizes):
         self.variant, self.precision, self.peak_mb = variant, precision, 100.0
@@ -125,8 +124,7 @@ class _FakeWorker:
 
     def run(self, batch_size, calls):
         self.turns += [self.variant] * bool(calls)
-        self.last_s = self.seconds * batch_size
-        return [self.last_s] * calls
+        return [self.seconds * batch_size] * calls
 
 
 @pytest.fixture
@@ -143,16 +141,23 @@ def test_workers_take_turns_until_their_budget_is_spent(fake_workers):
     workers = [
         _FakeWorker("step", variant, "float32", 1) for variant in ("plain", "project")
     ]
-    times = timing.take_turns(workers, batch_size=1, rounds=9, budget=2.6)
-    assert times == [[1.0], [0.5] * 4]  # a first call of each is not among them
-    assert fake_workers[:6] == ["plain", "project"] * 2 + ["project"] * 2
+    times = timing.take_turns(workers, batch_size=1, rounds=9, budget=1.6)
+    assert times == [[1.0], [0.5] * 3]  # a first call of each is not among them
+    assert fake_workers == ["plain", "project"] * 2 + ["project"] * 2
 
 
-def test_what_was_slow_at_another_batch_size_is_called_once(fake_workers):
+def test_what_takes_much_longer_than_the_budget_is_called_once(fake_workers):
     workers = [_FakeWorker("step", "plain", "float32", 1)]
-    assert timing.take_turns(workers, batch_size=1, rounds=9, budget=0.5) == [[1.0]]
-    assert timing.take_turns(workers, batch_size=4, rounds=9, budget=0.5) == [[4.0]]
-    assert fake_workers == ["plain"] * 3
+    assert timing.take_turns(workers, batch_size=4, rounds=9, budget=1.9) == [[4.0]]
+    assert fake_workers == ["plain"]
+
+
+def test_16_bits_may_be_computed_in_32():
+    rates = {"matmul_gflops_float32": 9.0, "matmul_gflops_mixed_bfloat16": 7.0}
+    assert timing.arithmetic_rate(rates, "mixed_bfloat16") == 9
+    rates["matmul_gflops_mixed_bfloat16"] = 18.0
+    assert timing.arithmetic_rate(rates, "mixed_bfloat16") == 18
+    assert timing.arithmetic_rate(rates, "float32") == 9
 
 
 def test_the_step_has_a_table_and_json_of_every_variant(capsys, tmp_path, fake_workers):
@@ -229,6 +234,7 @@ def test_inference_and_test_mode_have_their_figures(
     seconds = [10.0 + 2 * number for number in range(16)]
     seconds += [41.0] * 8  # those that waited at the end
     lines = [(second, "evaluated image house") for second in seconds]
+    lines.append((41.0, "network 75% of the time"))
     run = commands.Run(lines, seconds=20.0, peak_mb=300.0)
     monkeypatch.setattr(commands, "run_command", lambda flags: run)
     (tmp_path / "options.json").write_text('{"ngf": 2}')
@@ -246,7 +252,8 @@ def test_inference_and_test_mode_have_their_figures(
         for variant, seconds in _FakeWorker.SECONDS.items()
     ]
     assert written["test_mode"]["test_mode_picture_s"] == 2
-    assert written["test_mode"]["network_share"] == 0.25
+    assert written["test_mode"]["network_share"] == 0.75
+    assert written["test_mode"]["network_alone_share"] == 0.25
     assert written["test_mode"]["test_mode_first_line_s"] == 10
     assert "network_share" in capsys.readouterr().out
     lines.pop()

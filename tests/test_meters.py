@@ -1,3 +1,4 @@
+import platform
 import re
 
 import pytest
@@ -44,3 +45,11 @@ def test_without_a_gpu_the_process_tells_or_nothing(monkeypatch, tmp_path):
 
 def test_the_device_has_a_name():
     assert re.fullmatch("(CPU|GPU): .+", meters.describe_device())
+
+
+def test_a_processor_is_named_by_its_model_where_linux_tells(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(meters, "_CPUINFO_PATH", cpuinfo)
+    assert meters.processor_name() == platform.machine()
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Ours 9000\nflags\t: fpu\n")
+    assert meters.processor_name() == "Ours 9000"

@@ -32,7 +32,7 @@ MARK = "ending "  # what a child process's lines start with
 
 def main(argv=None):
     """Runs a command line; returns 0, 1 where a case ended badly, or 2."""
-    return run_tool("fuzz", lambda: _run(_parse(argv)))
+    return run_tool("fuzz", lambda: _run(_parse(argv)), goes_on=False)
 
 
 def _parse(argv):

@@ -31,7 +31,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
         stderr), 130 stopped by Ctrl-C.
     """
-    return run_tool("score", lambda: run(parse(argv)))
+    return run_tool("score", lambda: run(parse(argv)), goes_on=False)
 
 
 def parse(argv=None):
