@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pix2pix_tf import precision
 from pix2pix_tf.flags import UsageError
 
 SIDE = 299  # pixels; what InceptionV3 takes
@@ -42,14 +43,8 @@ def open_extractor(weights):
     if weights != "imagenet" and not Path(weights).is_file():
         raise UsageError(f"--fid_weights {weights} is not a file")
     try:
-        if weights.endswith(".keras"):
-            network = keras.models.load_model(weights, compile=False, safe_mode=True)
-            name = f"the network of {weights}"
-        else:
-            network = keras.applications.InceptionV3(
-                include_top=False, weights=weights, pooling="avg"
-            )
-            name = f"Keras InceptionV3, {weights}"
+        with precision.in_float32():
+            network, name = _open_network(weights)
     except Exception as error:  # Keras raises just that where a download fails
         reason = str(error).partition("\n")[0]
         raise UsageError(
@@ -57,6 +52,17 @@ def open_extractor(weights):
             "weights file of Keras's InceptionV3 without its top, or a .keras file"
         ) from None
     return Extractor(name, tf.function(lambda batch: network(batch, training=False)))
+
+
+def _open_network(weights):
+    """Returns (keras.Model, its name)."""
+    if weights.endswith(".keras"):
+        network = keras.models.load_model(weights, compile=False, safe_mode=True)
+        return network, f"the network of {weights}"
+    network = keras.applications.InceptionV3(
+        include_top=False, weights=weights, pooling="avg"
+    )
+    return network, f"Keras InceptionV3, {weights}"
 
 
 def extract(extractor, pictures):
