@@ -167,12 +167,7 @@ class Validator:
         metrics.remove_report(folder)
         config.write_options(dataclasses.replace(self._options, run=run))
         checkpoints.save(self._state, folder, keep=1)
-        found = {  # as test mode writes it
-            "count": len(scores.images),
-            "step": step,
-            "mean": scores.means(),
-            "set": scores.shared_histograms(),
-        }
+        found = {"step": step, **scores.summary()}
         _write_json(folder / metrics.JSON_NAME, found)
 
 

@@ -60,6 +60,14 @@ class Scores:
         names = ("histogram_l", "histogram_a", "histogram_b")
         return dict(zip(names, map(float, shares), strict=True))
 
+    def summary(self):
+        """Returns {"count", "mean", "set"}, as `metrics.json` begins."""
+        return {
+            "count": len(self.images),
+            "mean": self.means(),
+            "set": self.shared_histograms(),
+        }
+
     def _values(self, name):
         # In one order, whichever thread came first: sums depend on it.
         values = (self.images[image][name] for image in sorted(self.images))
@@ -76,13 +84,8 @@ def report(output_dir, names, scores, set_figures, details):
         set_figures, details: as `SetScorer.measure` gives them.
     """
     rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
-    found = {
-        "count": len(rows),
-        "mean": scores.means(),
-        "set": scores.shared_histograms() | set_figures,
-        **details,
-        "images": rows,
-    }
+    found = {**scores.summary(), **details, "images": rows}
+    found["set"] |= set_figures
     if output_dir is not None:
         _write(output_dir, found)
     print(_table(found, scores), flush=True)
