@@ -156,6 +156,23 @@ def test_weights_that_cannot_be_used_are_named(tmp_path):
         features.open_extractor(str(path))
 
 
+@pytest.mark.parametrize("side, has_features", [(64, True), (299, False)])
+def test_a_network_of_other_pictures_or_without_features_is_named(
+    side, has_features, tmp_path
+):
+    inputs = keras.Input([side, side, 3])
+    outputs = keras.layers.AveragePooling2D(side // 2)(inputs)
+    if has_features:
+        outputs = keras.layers.Flatten()(outputs)
+    path = tmp_path / "x.keras"
+    keras.Model(inputs, outputs).save(path)
+    with pytest.raises(UsageError) as error:
+        features.open_extractor(str(path))
+    assert f"--fid_weights {path} cannot be used" in str(error.value)
+    assert "from [pictures, 299, 299, 3] to [pictures, features]" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 PALETTE = {"red": RED, "green": GREEN, "blue": BLUE, "white": (255, 255, 255)}
 

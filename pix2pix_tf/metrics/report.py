@@ -74,15 +74,26 @@ class Scores:
         return [value for value in values if value is not None]
 
 
-def report(output_dir, names, scores, set_figures, details):
+def report(output_dir, names, scores, measure_sets):
     """Prints the table and writes `metrics.json` and `metrics.csv`.
+
+    Where the sets cannot be measured, the figures of the pictures are reported, and the
+    error goes on.
 
     Args:
         output_dir: folder path, or None to write nothing.
         names: list of str, the pictures in the order that the files list them.
         scores: Scores of these pictures, of one at least.
-        set_figures, details: as `SetScorer.measure` gives them.
+        measure_sets: function that returns what `SetScorer.measure` does.
     """
+    set_figures, details = {}, {}
+    try:
+        set_figures, details = measure_sets()
+    finally:
+        _report(output_dir, names, scores, set_figures, details)
+
+
+def _report(output_dir, names, scores, set_figures, details):
     rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
     found = {**scores.summary(), **details, "images": rows}
     found["set"] |= set_figures
