@@ -210,6 +210,16 @@ def test_a_palette_is_found_in_targets_that_files_blur_and_scaling_mixes():
         labels.find_palette([target[:, 40:]])
 
 
+def test_targets_without_a_palette_are_found_before_features_are_taken(
+    extractor_path, monkeypatch
+):
+    scorer = metrics.SetScorer(extractor_path, "targets")
+    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("too early"))
+    black = np.zeros([2, 8, 8, 3], np.uint8)
+    with pytest.raises(UsageError, match="--palette targets has 1 colours"):
+        scorer.measure(lambda kind: iter(black), 2)
+
+
 def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     path = tmp_path / "palette.csv"
     path.write_text("name,r,g,b\nwall, 255,0,0\n\nsky,0,0,255\n")
