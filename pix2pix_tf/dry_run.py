@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pix2pix_tf import data, images, networks, pairs
+from pix2pix_tf import data, images, networks, pairs, validation
 from pix2pix_tf.step import make_state
 
 MAX_ROWS = 4  # of the grid
@@ -27,11 +27,13 @@ def dry_run(options, source):
         source: data.FileSource.
 
     Raises:
-        UsageError: an example cannot be read.
+        UsageError: an example, or `--val_dir`, cannot be read.
     """
     print(f"examples count = {len(source)}")
     for size, count in source.count_sizes().most_common(MAX_KINDS):
         print(f"  {count} pictures of {size}")
+    if options.run.val_dir:
+        print(f"validation examples count = {len(validation.open_source(options))}")
     path = _write_grid(options, source)
     print(f"wrote {path}: inputs on the left, targets on the right, as trained on")
     state = make_state(options.pair.channels, options.model, options.loss)
@@ -43,7 +45,7 @@ def dry_run(options, source):
         print(networks.describe_discriminator(options.model))
     all_networks = [network for network, _ in state.trained]
     print(f"parameter_count = {networks.count_parameters(*all_networks)}")
-    _print_memory(all_networks, options.data.batch_size)
+    _print_memory(state, options)
 
 
 def _write_grid(options, source):
@@ -76,8 +78,9 @@ def _print_layers(network):
             print(f"{layer.name:<36}{shape:>22}{count:>14,}")
 
 
-def _print_memory(all_networks, batch_size):
-    """Prints what a step will hold, by its kinds."""
+def _print_memory(state, options):
+    """Prints what a run will hold, by its kinds."""
+    all_networks = [network for network, _ in state.trained]
     parameters = networks.count_parameters(*all_networks)
     weights = 4 * FLOAT_BYTES * parameters  # values, gradients, two of Adam
     numbers = sum(
@@ -85,10 +88,15 @@ def _print_memory(all_networks, batch_size):
         for network in all_networks
         for layer in network.layers
     )
-    activations = 2 * FLOAT_BYTES * batch_size * numbers  # and their gradients
-    total = weights + activations + PROGRAM_BYTES
+    numbers *= options.data.batch_size
+    activations = 2 * FLOAT_BYTES * numbers  # and their gradients
+    kinds = {"weights, gradients and Adam": weights, "activations": activations}
+    if options.run.val_dir:  # its own generator's values and frozen kernels
+        parameters = networks.count_parameters(state.generator)
+        kinds["validation"] = 2 * FLOAT_BYTES * parameters
+    total = sum(kinds.values()) + PROGRAM_BYTES
+    parts = [f"{size / 1e9:.2f} {kind}" for kind, size in kinds.items()]
     print(
-        f"expected memory: about {total / 1e9:.1f} GB ({weights / 1e9:.2f} weights, "
-        f"gradients and Adam, {activations / 1e9:.2f} activations, "
+        f"expected memory: about {total / 1e9:.1f} GB ({', '.join(parts)}, "
         f"{PROGRAM_BYTES / 1e9:.1f} TensorFlow)"
     )

@@ -83,8 +83,10 @@ def _report(output_dir, rows, scores, set_scorer):
     def read(kind):
         return (gallery.read_picture(output_dir, row, kind) for row in rows)
 
-    found, details = set_scorer.measure(read, len(rows))
-    metrics.report(output_dir, [row.name for row in rows], scores, found, details)
+    def measure_sets():
+        return set_scorer.measure(read, len(rows))
+
+    metrics.report(output_dir, [row.name for row in rows], scores, measure_sets)
 
 
 def _write_pictures(options, source, generator, done, scores):

@@ -54,7 +54,7 @@ class Column(NamedTuple):
 
 
 def write_pictures(output_dir, row, pictures):
-    """Writes `images/<stem>-<kind>.png`.
+    """Writes `images/<stem>-<kind>.png`, each whole or not at all.
 
     Args:
         output_dir: folder path.
@@ -64,7 +64,9 @@ def write_pictures(output_dir, row, pictures):
     for kind, picture in pictures.items():
         path = picture_path(output_dir, row, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(images.encode(picture, "png").numpy())
+        partial = files.partial_path(path)
+        partial.write_bytes(images.encode(picture, "png").numpy())
+        partial.replace(path)
 
 
 def write_array(output_dir, row, output):

@@ -7,6 +7,7 @@ the other modes. Images are float32 [batch, height, width, channels], in [-1, 1]
 import keras
 import tensorflow as tf
 
+from pix2pix_tf import precision
 from pix2pix_tf.config import UsageError
 
 EPS = 1e-12  # inside the logarithms; it vanishes in float16, so losses stay float32
@@ -147,10 +148,16 @@ def feature_loss(features_real, features_fake):
         features_real, features_fake: lists of float tensors of the same shapes.
     """
     distances = [
-        tf.reduce_mean(tf.abs(tf.stop_gradient(real) - fake))
+        _activation_distance(real, fake)
         for real, fake in zip(features_real, features_fake, strict=True)
     ]
-    return tf.cast(tf.add_n(distances) / len(distances), tf.float32)
+    return tf.add_n(distances) / len(distances)
+
+
+def _activation_distance(real, fake):
+    """Returns the mean L1 distance in float32, the real activations held fixed."""
+    real, fake = tf.cast(tf.stop_gradient(real), tf.float32), tf.cast(fake, tf.float32)
+    return l1_loss(real, fake)
 
 
 def make_perceptual_loss(weights):
@@ -166,23 +173,22 @@ def make_perceptual_loss(weights):
     Source: Johnson et al. 2016; layers and weights of Wang et al. 2018 (pix2pixHD).
     """
     try:
-        vgg = keras.applications.VGG19(include_top=False, weights=weights)
+        with precision.in_float32():
+            vgg = keras.applications.VGG19(include_top=False, weights=weights)
+            activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
+            features = keras.Model(vgg.input, activations, trainable=False)
     except Exception as error:  # no network; or of a damaged file nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"--vgg_weights {weights} cannot be used: {reason}") from None
-    activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
-    features = keras.Model(vgg.input, activations, trainable=False)
 
     def perceptual_loss(targets, outputs):
         real, fake = (
             features(keras.applications.vgg19.preprocess_input((images + 1) * 127.5))
-            for images in (targets, outputs)
+            for images in (tf.cast(targets, tf.float32), tf.cast(outputs, tf.float32))
         )
-        distances = [
-            tf.cast(tf.reduce_mean(tf.abs(tf.stop_gradient(a) - b)), tf.float32)
-            for a, b in zip(real, fake, strict=True)
-        ]
-        weighted = zip(VGG_LAYERS.values(), distances, strict=True)
-        return tf.add_n([weight * distance for weight, distance in weighted])
+        layers = zip(VGG_LAYERS.values(), real, fake, strict=True)
+        return tf.add_n(
+            [weight * _activation_distance(a, b) for weight, a, b in layers]
+        )
 
     return perceptual_loss

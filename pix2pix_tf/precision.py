@@ -4,6 +4,7 @@ Variables, losses, batch statistics, outputs (tanh, sigmoid), optimizers and ave
 stay float32 in all of them (Micikevicius et al. 2018, "Mixed precision training").
 """
 
+import contextlib
 import functools
 import statistics
 import time
@@ -36,6 +37,20 @@ def set_precision(precision):
             "longer",
             flush=True,
         )
+
+
+@contextlib.contextmanager
+def in_float32():
+    """Makes layers that are built inside compute in float32, and those after as before.
+
+    It is for networks that measure, whose numbers are not to depend on `--precision`.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def is_slow(dtype):

@@ -48,7 +48,7 @@ class Validator:
         # Batch statistics make a picture's output depend on the rest of its batch.
         one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._as_tested = dataclasses.replace(options, data=one_by_one)
-        self._source = _open_source(options)
+        self._source = open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
         # As test mode does: the figures are to be the same to the digit.
@@ -167,12 +167,7 @@ class Validator:
         metrics.remove_report(folder)
         config.write_options(dataclasses.replace(self._options, run=run))
         checkpoints.save(self._state, folder, keep=1)
-        found = {  # as test mode writes it
-            "count": len(scores.images),
-            "step": step,
-            "mean": scores.means(),
-            "set": scores.shared_histograms(),
-        }
+        found = {"step": step, **scores.summary()}
         _write_json(folder / metrics.JSON_NAME, found)
 
 
@@ -188,8 +183,12 @@ def _write_json(path, found):
     files.write_whole(path, json.dumps(found, indent=4) + "\n")
 
 
-def _open_source(options):
-    """Returns the source of the validation pictures, all checked."""
+def open_source(options):
+    """Returns the data.FileSource of the validation pictures, all checked.
+
+    Raises:
+        UsageError: they cannot be used.
+    """
     run = options.run
     examples = data.find_examples(run.val_dir, run.val_target_dir, flags=FLAGS)
     source = data.FileSource(examples, options.data, options.pair)

@@ -1,7 +1,9 @@
 import html.parser
 import os
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pix2pix_tf import gallery
 from tests.conftest import read_image
@@ -39,6 +41,26 @@ def test_pictures_are_written_under_the_originals_names(tmp_path):
         for kind in ("inputs", "outputs", "targets"):
             image = read_image(tmp_path / "images" / f"{stem}-{kind}.png")
             np.testing.assert_array_equal(image, PICTURES[kind])
+
+
+def test_a_picture_that_is_cut_leaves_the_one_before(tmp_path, monkeypatch):
+    old, new = gallery.Row("a", 1), gallery.Row("a", 2)
+    gallery.write_pictures(tmp_path, old, PICTURES)
+    write_bytes = Path.write_bytes
+
+    def cut(path, contents):
+        write_bytes(path, contents[: len(contents) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    others = {kind: picture + 1 for kind, picture in PICTURES.items()}
+    for row in (old, new):
+        with pytest.raises(KeyboardInterrupt):
+            gallery.write_pictures(tmp_path, row, others)
+    assert gallery.training_rows(tmp_path) == [old]
+    for kind, picture in PICTURES.items():
+        found = gallery.read_picture(tmp_path, old, kind)
+        np.testing.assert_array_equal(found, picture)
 
 
 def test_the_index_is_valid_and_links_to_every_picture(tmp_path):

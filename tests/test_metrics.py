@@ -1,6 +1,6 @@
 """Figures against scikit-image, TensorFlow, SciPy, and examples counted by hand."""
 
-import threading
+import concurrent.futures
 
 import keras
 import numpy as np
@@ -156,6 +156,23 @@ def test_weights_that_cannot_be_used_are_named(tmp_path):
         features.open_extractor(str(path))
 
 
+@pytest.mark.parametrize("side, has_features", [(64, True), (299, False)])
+def test_a_network_of_other_pictures_or_without_features_is_named(
+    side, has_features, tmp_path
+):
+    inputs = keras.Input([side, side, 3])
+    outputs = keras.layers.AveragePooling2D(side // 2)(inputs)
+    if has_features:
+        outputs = keras.layers.Flatten()(outputs)
+    path = tmp_path / "x.keras"
+    keras.Model(inputs, outputs).save(path)
+    with pytest.raises(UsageError) as error:
+        features.open_extractor(str(path))
+    assert f"--fid_weights {path} cannot be used" in str(error.value)
+    assert "from [pictures, 299, 299, 3] to [pictures, features]" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 PALETTE = {"red": RED, "green": GREEN, "blue": BLUE, "white": (255, 255, 255)}
 
@@ -193,6 +210,16 @@ def test_a_palette_is_found_in_targets_that_files_blur_and_scaling_mixes():
         labels.find_palette([target[:, 40:]])
 
 
+def test_targets_without_a_palette_are_found_before_features_are_taken(
+    extractor_path, monkeypatch
+):
+    scorer = metrics.SetScorer(extractor_path, "targets")
+    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("too early"))
+    black = np.zeros([2, 8, 8, 3], np.uint8)
+    with pytest.raises(UsageError, match="--palette targets has 1 colours"):
+        scorer.measure(lambda kind: iter(black), 2)
+
+
 def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     path = tmp_path / "palette.csv"
     path.write_text("name,r,g,b\nwall, 255,0,0\n\nsky,0,0,255\n")
@@ -208,17 +235,21 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
             labels.read_palette(path)
 
 
+class _LockedSums(np.ndarray):
+    """Stands in for sums: adding to them without the lock, once in many runs, loses."""
+
+    def __iadd__(self, counts):
+        assert self.lock.locked()
+        return super().__iadd__(counts)
+
+
 def test_scores_may_be_added_by_many_threads(tmp_path):
     output, target = _pair(tmp_path, 32, 32)
     scores = metrics.Scores()
-    threads = [
-        threading.Thread(target=scores.add, args=(str(number), output, target))
-        for number in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    scores._histograms = scores._histograms.view(_LockedSums)
+    scores._histograms.lock = scores._lock
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: scores.add(name, output, target), "01234567"))
     single = metrics.Scores()
     single.add("0", output, target)
     assert len(scores.images) == scores.count("l1") == 8

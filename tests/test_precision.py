@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, networks, precision, step, train
+from pix2pix_tf import checkpoints, losses, networks, precision, step, train
 from pix2pix_tf.config import LossConfig, ModelConfig
+from pix2pix_tf.metrics import features
 from pix2pix_tf.networks import fast
 from tests.conftest import TINY, read_image
 
@@ -133,6 +134,65 @@ def test_a_slow_format_is_told_with_what_was_measured(monkeypatch, capsys):
     assert "--precision mixed_bfloat16 gains nothing" in printed
     assert "5.2 times" in printed
     precision._measure_ratio.cache_clear()
+
+
+def _small_network(layer_names):
+    """Returns a stand-in for a network of Keras's: a convolution for each name."""
+    images = inputs = keras.Input([None, None, 3])
+    for name in layer_names:
+        images = keras.layers.Conv2D(4, 3, padding="same", name=name)(images)
+    outputs = keras.layers.GlobalAveragePooling2D()(images)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("kind", LOW)
+def test_networks_that_measure_compute_in_float32_and_leave_the_policy(
+    kind, sides, monkeypatch
+):
+    opened = []
+
+    def open_network(include_top, weights, pooling=None):
+        keras.utils.set_random_seed(3)
+        opened.append(_small_network(losses.VGG_LAYERS))
+        return opened[-1]
+
+    monkeypatch.setattr(keras.applications, "VGG19", open_network)
+    monkeypatch.setattr(keras.applications, "InceptionV3", open_network)
+    pictures = [np.full([8, 8, 3], level, np.uint8) for level in (3, 250)]
+    found = {}
+    for policy in ("float32", kind):
+        keras.config.set_dtype_policy(policy)
+        perceptual_loss = losses.make_perceptual_loss("imagenet")
+        extractor = features.open_extractor("imagenet")
+        assert keras.config.dtype_policy().name == policy
+        distance = perceptual_loss(*sides)
+        assert distance.dtype == tf.float32
+        found[policy] = distance, features.extract(extractor, pictures)
+        low = [tf.cast(images, precision.LOW[kind]) for images in sides]
+        assert perceptual_loss(*low).dtype == tf.float32
+    layers = [layer for network in opened for layer in [network, *network.layers]]
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    for ours, expected in zip(found[kind], found["float32"], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_the_policy_is_as_before_where_a_network_cannot_be_built():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    with pytest.raises(ValueError), precision.in_float32():
+        raise ValueError
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("kind", LOW)
+def test_activations_of_16_bits_are_compared_in_float32(kind):
+    low = precision.LOW[kind]
+    real, fake = tf.random.stateless_uniform([2, 1, 32, 32, 8], [1, 1])
+    real, fake = tf.cast(real, low), tf.cast(fake, low)
+    difference = tf.cast(real, tf.float64) - tf.cast(fake, tf.float64)
+    exact = np.abs(difference).mean()
+    found = losses.feature_loss([real, real], [fake, fake])
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
 
 
 # Of the library's two forms and of each fast one: size, filters, stride, padding.

@@ -6,10 +6,13 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from pix2pix_tf import color, images, metrics, train
 from pix2pix_tf.metrics import features
 from tests.conftest import read_image, write_image
+
+HISTOGRAMS = {"histogram_l", "histogram_a", "histogram_b"}
 
 
 def _test(checkpoint, input_dir, output_dir, *arguments):
@@ -47,7 +50,7 @@ def test_metrics_are_those_of_the_pictures_as_written(tested_dir):
     for name in ("l1", "psnr", "ssim", "ms_ssim"):
         values = [image[name] for image in found["images"]]
         assert found["mean"][name] == pytest.approx(np.mean(values))
-    assert set(found["set"]) == {"histogram_l", "histogram_a", "histogram_b"}
+    assert set(found["set"]) == HISTOGRAMS
     assert all(0 < value < 1 for value in found["set"].values())
     with open(tested_dir / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -81,6 +84,22 @@ def test_fid_and_label_scores_are_measured_where_they_are_asked_for(
     assert "3 pictures; the network of " in fid and "fewer than 2048" in fid
     [l1] = [line for line in lines if line.startswith("l1 ")]
     assert f"{found['mean']['l1']:.4f}  3 pictures" in l1
+
+
+def test_sets_that_cannot_be_measured_leave_the_figures_of_the_pictures(
+    trained_dir, tmp_path, capsys
+):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (16, 8)).save(tmp_path / "in/1.png")
+    out = tmp_path / "out"
+    assert _test(trained_dir, tmp_path / "in", out, "--palette", "targets") == 2
+    printed = capsys.readouterr()
+    [line] = printed.err.splitlines()
+    assert "--palette targets has 1 colours" in line
+    found = _metrics(out)
+    assert found["count"] == 1 and set(found["set"]) == HISTOGRAMS
+    assert f"l1 {found['mean']['l1']:>22.4f}  1 picture;" in printed.out
+    assert (out / "metrics.csv").read_text().count("\n") == 2
 
 
 def test_inputs_alone_have_no_metrics(trained_dir, photo_dir, tmp_path, capsys):

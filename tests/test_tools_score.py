@@ -43,6 +43,17 @@ def test_two_folders_are_measured_as_test_mode_does(folders, tmp_path, capsys):
     assert again["mean"] == found["mean"]
 
 
+def test_sets_that_cannot_be_measured_leave_the_figures_of_the_pictures(
+    folders, tmp_path, capsys
+):
+    Image.new("RGB", (30, 20)).save(folders[1] / "1.png")
+    Image.new("RGB", (30, 20)).save(folders[1] / "2.png")
+    flags = ["--palette", "targets", "--output_dir", str(tmp_path / "out")]
+    assert score.main([*map(str, folders), *flags]) == 2
+    assert "--palette targets has 1 colours" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["count"] == 2
+
+
 def test_what_cannot_be_measured_is_named(folders, tmp_path, capsys):
     def error(*arguments):
         assert score.main(list(map(str, arguments))) == 2

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import checkpoints, config, files, metrics, train
+from pix2pix_tf import checkpoints, config, files, metrics, networks, train
 from pix2pix_tf.config import UsageError
 
 TINY = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
@@ -224,9 +224,27 @@ def test_validation_that_cannot_be_is_refused(arguments, words):
         config.parse(["--mode", "train", *arguments.split()])
 
 
-def test_a_folder_that_cannot_be_validated_on_is_named(capsys, pair_dir, tmp_path):
+def test_a_dry_run_counts_the_pictures_and_the_memory_of_validation(
+    pair_dir, tmp_path, monkeypatch, capsys
+):
+    val_dir = tmp_path / "val"
+    val_dir.mkdir()
+    for name in ("1.jpg", "2.png"):
+        shutil.copy(pair_dir / name, val_dir)
+    monkeypatch.setattr(networks, "count_parameters", lambda *many: 10**8 * len(many))
+    assert _train(pair_dir, tmp_path / "run", "--dry_run", "--val_dir", val_dir) == 0
+    printed = capsys.readouterr().out
+    assert "\nvalidation examples count = 2\n" in printed
+    assert "expected memory: about 4.7 GB (3.20 weights, " in printed
+    assert ", 0.80 validation, 0.7 TensorFlow)" in printed
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry_run"]])
+def test_a_folder_that_cannot_be_validated_on_is_named(
+    flags, capsys, pair_dir, tmp_path
+):
     missing = str(tmp_path / "none")
-    assert _train(pair_dir, tmp_path / "run", "--val_dir", missing) == 2
+    assert _train(pair_dir, tmp_path / "run", "--val_dir", missing, *flags) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert f"--val_dir {missing} is not a folder" in line
     assert "--input_dir" not in line

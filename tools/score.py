@@ -76,10 +76,12 @@ def run(given):
         place = ("outputs", "targets").index(kind)
         return (read(paths[place]) for paths in pairs.values())
 
-    found = set_scorer.measure(read_all, len(pairs))
+    def measure_sets():
+        return set_scorer.measure(read_all, len(pairs))
+
     if given.output_dir:
         given.output_dir.mkdir(parents=True, exist_ok=True)
-    metrics.report(given.output_dir, list(pairs), scores, *found)
+    metrics.report(given.output_dir, list(pairs), scores, measure_sets)
 
 
 def find_pairs(outputs_dir, targets_dir):

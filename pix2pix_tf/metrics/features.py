@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pix2pix_tf import precision
 from pix2pix_tf.flags import UsageError
 
 SIDE = 299  # pixels; what InceptionV3 takes
@@ -37,26 +38,46 @@ def open_extractor(weights):
             maps the same pictures to features. Its layers run: docs/security.md.
 
     Raises:
-        UsageError: there is nothing usable.
+        UsageError: there is nothing usable; it is tried on two gray pictures.
     """
     if weights != "imagenet" and not Path(weights).is_file():
         raise UsageError(f"--fid_weights {weights} is not a file")
     try:
-        if weights.endswith(".keras"):
-            network = keras.models.load_model(weights, compile=False, safe_mode=True)
-            name = f"the network of {weights}"
-        else:
-            network = keras.applications.InceptionV3(
-                include_top=False, weights=weights, pooling="avg"
-            )
-            name = f"Keras InceptionV3, {weights}"
-    except Exception as error:  # Keras raises just that where a download fails
+        with precision.in_float32():
+            network, name = _open_network(weights)
+        extractor = Extractor(name, _make_run(network))
+        extractor.run(tf.zeros([2, SIDE, SIDE, 3]))
+    except Exception as error:  # layers raise anything; a download just that
         reason = str(error).partition("\n")[0]
         raise UsageError(
             f"--fid_weights {weights} cannot be used ({reason}): give imagenet, a "
-            "weights file of Keras's InceptionV3 without its top, or a .keras file"
+            "weights file of Keras's InceptionV3 without its top, or a .keras file of "
+            f"a network from [pictures, {SIDE}, {SIDE}, 3] to [pictures, features]"
         ) from None
-    return Extractor(name, tf.function(lambda batch: network(batch, training=False)))
+    return extractor
+
+
+def _open_network(weights):
+    """Returns (keras.Model, its name)."""
+    if weights.endswith(".keras"):
+        network = keras.models.load_model(weights, compile=False, safe_mode=True)
+        return network, f"the network of {weights}"
+    network = keras.applications.InceptionV3(
+        include_top=False, weights=weights, pooling="avg"
+    )
+    return network, f"Keras InceptionV3, {weights}"
+
+
+def _make_run(network):
+    """Returns an Extractor's `run`, which refuses what is not [batch, features]."""
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
+    )
+    def run(batch):
+        return tf.ensure_shape(network(batch, training=False), [None, None])
+
+    return run
 
 
 def extract(extractor, pictures):

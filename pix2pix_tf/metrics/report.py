@@ -60,29 +60,43 @@ class Scores:
         names = ("histogram_l", "histogram_a", "histogram_b")
         return dict(zip(names, map(float, shares), strict=True))
 
+    def summary(self):
+        """Returns {"count", "mean", "set"}, as `metrics.json` begins."""
+        return {
+            "count": len(self.images),
+            "mean": self.means(),
+            "set": self.shared_histograms(),
+        }
+
     def _values(self, name):
         # In one order, whichever thread came first: sums depend on it.
         values = (self.images[image][name] for image in sorted(self.images))
         return [value for value in values if value is not None]
 
 
-def report(output_dir, names, scores, set_figures, details):
+def report(output_dir, names, scores, measure_sets):
     """Prints the table and writes `metrics.json` and `metrics.csv`.
+
+    Where the sets cannot be measured, the figures of the pictures are reported, and the
+    error goes on.
 
     Args:
         output_dir: folder path, or None to write nothing.
         names: list of str, the pictures in the order that the files list them.
         scores: Scores of these pictures, of one at least.
-        set_figures, details: as `SetScorer.measure` gives them.
+        measure_sets: function that returns what `SetScorer.measure` does.
     """
+    set_figures, details = {}, {}
+    try:
+        set_figures, details = measure_sets()
+    finally:
+        _report(output_dir, names, scores, set_figures, details)
+
+
+def _report(output_dir, names, scores, set_figures, details):
     rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
-    found = {
-        "count": len(rows),
-        "mean": scores.means(),
-        "set": scores.shared_histograms() | set_figures,
-        **details,
-        "images": rows,
-    }
+    found = {**scores.summary(), **details, "images": rows}
+    found["set"] |= set_figures
     if output_dir is not None:
         _write(output_dir, found)
     print(_table(found, scores), flush=True)

@@ -34,12 +34,11 @@ class SetScorer:
             UsageError: the targets have no palette.
         """
         figures, details = {}, {}
+        if self._palette:  # first: it is quick, and the one that may fail
+            figures, details["classes"] = self._compare_labels(read)
         if self._extractor:
-            figures |= self._compare_features(read, count)
+            figures = self._compare_features(read, count) | figures
             details["extractor"] = self._extractor.name
-        if self._palette:
-            found, details["classes"] = self._compare_labels(read)
-            figures |= found
         return figures, details
 
     def _compare_features(self, read, count):
