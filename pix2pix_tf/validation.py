@@ -19,6 +19,7 @@ HISTORY_NAME = "validation.json"
 BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
 MAX_STRIPS = 4  # pictures that are shown, the first ones
+STRIP_TAG = "validation/pictures/"  # with the picture's name, in event files
 
 
 class Validation(NamedTuple):
@@ -152,7 +153,7 @@ class Validator:
             scores.add(name, one["outputs"][0], one["targets"][0])
             if number < MAX_STRIPS:
                 strip = [one[kind] for kind in ("inputs", "outputs", "targets")]
-                tag = f"validation/pictures/{files.printable(name)}"
+                tag = STRIP_TAG + files.printable(name)
                 strips[tag] = tf.concat(strip, axis=2)
         return scores, strips
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from pix2pix_tf import gallery
+from pix2pix_tf import gallery, summaries
 from tests.conftest import read_image
 from tools import plot_run
-from tools.run_report import curves, figures, records
+from tools.run_report import curves, figures, records, strips
 
 COLORS = {"inputs": (200, 0, 0), "outputs": (0, 200, 0), "targets": (0, 0, 200)}
 
@@ -30,6 +31,18 @@ def _write_events(folder, scalars, number=1):
     writer.close()
     [path] = folder.glob("*.new")
     return path.rename(folder / f"events.out.tfevents.{number}")
+
+
+def _write_strips(folder, names, levels):
+    """Writes {step: level of the outputs} of validations as training does."""
+    writer = tf.summary.create_file_writer(str(folder))
+    for step, level in levels.items():
+        parts = [COLORS["inputs"], (0, level, 0), COLORS["targets"]]
+        strip = np.repeat(np.array([[parts]], np.uint8), 32, axis=2)
+        strip = np.repeat(strip, 32, axis=1)  # [1, 32, 96, 3]
+        pictures = {f"validation/pictures/{name}": strip for name in names}
+        summaries.write_values(writer, step, {"validation/l1": 0.5}, pictures)
+    writer.close()
 
 
 def _make_run(folder, scalars=None, **options):
@@ -68,7 +81,8 @@ def _check_page(output_dir):
         shown[figure.find("figcaption").text] = base64.b64decode(contents)
     files = {path.name: path.read_bytes() for path in output_dir.glob("*.png")}
     assert shown == files and files
-    assert "http" not in source  # it needs nothing from elsewhere
+    text = re.sub('base64,[^"]*', "", source)  # any letters may be in pictures
+    assert "http" not in text  # it needs nothing from elsewhere
     return " ".join(page.itertext())
 
 
@@ -150,7 +164,7 @@ def test_tags_are_grouped_and_none_is_left_out():
     tags = ["generator_loss_GAN", "validation/ssim", "validation/accuracy"]
     tags += ["learning_rate/generator", "gradient_norm/generator"]
     tags += ["discriminator_accuracy/real", "images_per_second"]
-    run = records.Run("a", Path("a"), {}, dict.fromkeys(tags), {}, [], ())
+    run = records.Run("a", Path("a"), {}, dict.fromkeys(tags), {}, [], (), {})
     assert figures.group_tags([run]) == {
         "Losses": tags[:1],
         "Validation": ["validation/accuracy", "validation/ssim"],
@@ -194,7 +208,7 @@ def test_at_most_eight_steps_are_shown_the_first_and_the_last_too(
     tmp_path, monkeypatch
 ):
     rows = [gallery.Row("a", 10 * number) for number in range(1, 101)]
-    run = records.Run("a", tmp_path, {}, {}, {}, rows, ("samples",))
+    run = records.Run("a", tmp_path, {}, {}, {}, rows, ("samples",), {})
     read = []
 
     def read_picture(folder, row, kind):
@@ -208,14 +222,55 @@ def test_at_most_eight_steps_are_shown_the_first_and_the_last_too(
     assert set(kinds) == {"samples"}
 
 
+def test_validation_pictures_are_shown_at_each_step_beside_input_and_target(tmp_path):
+    run = _make_run(tmp_path / "run")
+    _write_strips(run, ["house", "tree"], {100: 150, 200: 175})
+    _add_pictures(run, 100)
+    assert _run(run, "--output_dir", tmp_path / "out") == 0
+    assert "Validation pictures of run" in _check_page(tmp_path / "out")
+    assert (tmp_path / "out" / "pictures.png").exists()
+    grid = read_image(tmp_path / "out" / "validation_pictures.png")[:, :, :3]
+    columns = [COLORS["inputs"], (0, 150, 0), (0, 175, 0), COLORS["targets"]]
+    lefts = []
+    for color in columns:
+        is_shown = (grid == color).all(axis=2)
+        assert is_shown.sum() > 2 * 245**2  # in both rows
+        lefts.append(is_shown.any(axis=0).argmax())
+    assert lefts == sorted(lefts)
+
+
+def test_six_steps_of_validation_are_shown_the_first_and_the_last_too(tmp_path):
+    _write_strips(tmp_path, ["house"], dict.fromkeys(range(10, 1010, 10), 1))
+    [by_step] = strips.read(tmp_path).values()
+    assert list(by_step) == [10, 210, 410, 600, 800, 1000]
+
+
+def test_validation_pictures_are_the_last_ones_of_a_resumed_run(tmp_path):
+    for number, (names, levels) in enumerate(
+        [("ab", {10: 1, 20: 1, 30: 1}), ("bc", {20: 2, 25: 2})]
+    ):
+        _write_strips(tmp_path / str(number), names, levels)
+        [path] = (tmp_path / str(number)).iterdir()
+        path.rename(tmp_path / f"events.out.tfevents.{number}")
+    run = records.Run("a", tmp_path, {}, {}, {}, [], (), strips.read(tmp_path))
+    assert {name: list(found) for name, found in run.strips.items()} == {
+        "b": [20, 25],
+        "c": [20, 25],
+    }
+    for name, step in [("b", 20), ("c", 25)]:
+        inputs, output, targets = strips.split(run, name, step)
+        assert inputs.shape == output.shape == targets.shape == (32, 32, 3)
+        np.testing.assert_allclose(output[0, 0], [0, 2 / 255, 0])
+
+
 def test_runs_are_compared_by_the_options_in_which_they_differ(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _make_run(tmp_path / "a" / "train", LOSSES, lr=0.0002, summary_freq=1)
     _make_run(tmp_path / "b" / "train", LOSSES, lr=0.001, ngf=32, summary_freq=2)
-    for folder, part, psnr in (("a", ".", 12.25), ("b", "model-best", 13.75)):
+    for folder, psnr in (("a", 12.25), ("b", 13.75)):
         train = tmp_path / folder / "train"
-        tested = str(train / part)
-        test = _make_run(tmp_path / folder / "test", mode="test", checkpoint=tested)
+        test = tmp_path / folder / "test"
+        _make_run(test, mode="test", checkpoint=str(train))
         _add_metrics(test, l1=0.3, psnr=psnr)
         _add_pictures(train, 100)
     assert _run("a/train", "a/test", "b/train", "b/test") == 0
@@ -278,6 +333,51 @@ def test_a_test_run_alone_has_its_figures(tmp_path):
     assert "test: l1 0.25 0.25" in text and "test: psnr 12.5 -" in text
 
 
+def test_a_test_of_the_best_model_is_told_from_one_of_the_last(tmp_path):
+    run = _make_run(tmp_path / "run", LOSSES)
+    tests = []
+    for part, psnr in ((".", 12.25), ("model-best", 13.75)):
+        tested = str(run / part)
+        tests.append(_make_run(tmp_path / f"of {part}", mode="test", checkpoint=tested))
+        _add_metrics(tests[-1], psnr=psnr)
+    expected = {"test: psnr": [12.25], "test of model-best: psnr": [13.75]}
+    for folders in ([run, *tests], [*tests[::-1], run]):
+        finals = records.final_figures(records.read_runs(folders))
+        assert {label: finals[label] for label in expected} == expected
+        assert list(finals)[:4] == [
+            "test: fid",
+            "test: psnr",
+            "test of model-best: fid",
+            "test of model-best: psnr",
+        ]
+    [alone] = records.read_runs(tests[1:])
+    assert records.final_figures([alone])["test: psnr"] == [13.75]
+
+
+def test_two_tests_of_one_checkpoint_are_not_mixed(tmp_path, capsys):
+    run = _make_run(tmp_path / "run", LOSSES)
+    tests = []
+    for name in ("a", "b"):
+        best = str(run / "model-best")
+        tests.append(_make_run(tmp_path / name, mode="test", checkpoint=best))
+        _add_metrics(tests[-1], psnr=1)
+    assert _run(tests[0], run, tests[1], "--output_dir", tmp_path / "out") == 2
+    assert capsys.readouterr().err == (
+        f"plot_run: error: {tests[0]} and {tests[1]} both test {best}: give one of "
+        f"them, or both without {run}\n"
+    )
+    assert len(records.read_runs(tests)) == 2
+
+
+def test_a_best_model_is_no_test_of_what_its_run_began_from(tmp_path):
+    first = _make_run(tmp_path / "first", LOSSES)
+    second = _make_run(tmp_path / "second", LOSSES, checkpoint=str(first))
+    best = _make_run(second / "model-best", checkpoint=str(first))
+    _add_metrics(best, psnr=13.75)
+    runs = records.read_runs([first, second, best])
+    assert records.final_figures(runs)["test: psnr"] == [None, None, 13.75]
+
+
 def test_any_name_and_value_gives_a_whole_page(tmp_path):
     name = "_<b>&\"'$x$ \u6f22"
     scalars = {
@@ -322,6 +422,13 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path, capsys, make, message):
     assert not (tmp_path / "out").exists()
 
 
+def _write_broken_strip(folder):
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(7):
+        tf.summary.write("validation/pictures/house", ["96", "32", "no picture"])
+    writer.close()
+
+
 def test_a_damaged_event_or_picture_is_named(tmp_path, capsys):
     run = _make_run(tmp_path / "run", LOSSES)
     _add_pictures(run, 7)
@@ -329,6 +436,11 @@ def test_a_damaged_event_or_picture_is_named(tmp_path, capsys):
     picture.write_bytes(picture.read_bytes()[:50])
     assert _run(run) == 2
     assert f"{picture} " in capsys.readouterr().err
+    picture.unlink()
+    _write_broken_strip(run)
+    assert _run(run) == 2
+    message = "run: validation/pictures/house of step 7 in its event files "
+    assert message in capsys.readouterr().err
     events = run / "events.out.tfevents.1"
     contents = bytearray(events.read_bytes())
     contents[len(contents) // 2] ^= 255

@@ -99,12 +99,17 @@ def draw(runs):
     if rows:
         contents = figures.draw_side_by_side(comparable, rows)
         drawn.append(("side_by_side.png", "Pictures, side by side", contents))
-    shown = [run for run in runs if run.rows]
     max_rows = figures.MAX_ROWS // min(len(runs), 2)
-    for number, one in enumerate(shown, 1):
-        name = "pictures.png" if len(shown) == 1 else f"pictures_{number}.png"
-        heading = f"Pictures of {one.name} over steps"
-        drawn.append((name, heading, figures.draw_pictures(one, max_rows)))
+    for number, one in enumerate(runs, 1):
+        ending = ".png" if len(runs) == 1 else f"_{number}.png"
+        if one.strips:
+            heading = f"Validation pictures of {one.name}"
+            contents = figures.draw_validation(one)
+            drawn.append((f"validation_pictures{ending}", heading, contents))
+        if one.rows:
+            heading = f"Pictures of {one.name} over steps"
+            contents = figures.draw_pictures(one, max_rows)
+            drawn.append((f"pictures{ending}", heading, contents))
     return drawn
 
 

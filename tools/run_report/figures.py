@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from pix2pix_tf.files import printable
-from tools.run_report import curves, records
+from tools.run_report import curves, records, strips
 
 DPI = 100
 MAX_COLUMNS = 3  # of panels
@@ -176,14 +176,25 @@ def draw_pictures(run, max_rows):
     """Draws training pictures: a row a step, so many at most, evenly chosen."""
     by_step = {row.step: row for row in reversed(run.rows)}
     steps = sorted(by_step)
-    chosen = np.linspace(0, len(steps) - 1, min(max_rows, len(steps))).round()
-    rows = [by_step[steps[int(number)]] for number in chosen]
+    rows = [by_step[step] for step in strips.choose_evenly(steps, max_rows)]
     cells = [
         [(kind, records.read_picture(run.folder, row, kind)) for kind in run.kinds]
         for row in rows
     ]
     labels = [f"step {row.step}\n{_short(row.name, 22)}" for row in rows]
     return _draw_grid(cells, labels, f"Pictures of {run.name} while it trained")
+
+
+def draw_validation(run):
+    """Draws validation pictures: a row a picture, its outputs in a column a step."""
+    cells = []
+    for name, by_step in run.strips.items():
+        parts = {step: strips.split(run, name, step) for step in by_step}
+        outputs = [(f"step {step}", output) for step, (_, output, _) in parts.items()]
+        inputs, _, targets = parts[max(parts)]
+        cells.append([("inputs", inputs), *outputs, ("targets", targets)])
+    labels = [_short(name, 22) for name in run.strips]
+    return _draw_grid(cells, labels, f"Validation pictures of {run.name}")
 
 
 def draw_side_by_side(runs, rows):

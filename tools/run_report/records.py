@@ -8,12 +8,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf import config, formats, gallery, validation
+from pix2pix_tf import config, formats, gallery, metrics, validation
 from pix2pix_tf.config import UsageError
 from pix2pix_tf.files import printable
-from tools.run_report import curves
+from tools.run_report import curves, strips
 
-METRICS_NAME = "metrics.json"
 # The columns of training pictures: pix2pix's, then DCGAN's.
 ALL_KINDS = (gallery.KINDS, ("samples",))
 # Options that say where and when a run writes, not what it learns.
@@ -28,9 +27,10 @@ class Run(NamedTuple):
     folder: Path
     options: dict  # {flag name: value}, as options.json holds them
     curves: dict  # {tag: curves.Curve}, as logged
-    metrics: dict  # {name: figure of the test's pictures}
+    tests: dict  # {"test", or of which model: {name: figure of its pictures}}
     rows: list  # of gallery.Row, the training pictures that are whole
     kinds: tuple  # of str, the columns of those
+    strips: dict  # {name: {step: PNG of input, output, target}}, of validations
 
 
 def read_runs(folders):
@@ -40,7 +40,8 @@ def read_runs(folders):
         folders: list of Path.
 
     Raises:
-        UsageError: one is no run, has nothing to show, or is damaged or given twice.
+        UsageError: one is no run, has nothing to show, or is damaged or given twice, or
+            two are tests of the same checkpoint of another.
     """
     places = [folder.resolve() for folder in folders]
     for number, place in enumerate(places):
@@ -49,26 +50,40 @@ def read_runs(folders):
     names = unique_names(places)
     runs = [read_run(*pair) for pair in zip(folders, names, strict=True)]
     trained = {run.folder.resolve(): run for run in runs if run.curves}
-    kept = []
+    kept, tested = [], {}
     for run in runs:
-        source = next(filter(None, map(trained.get, _tested(run))), None)
-        if source is None or run.curves:
+        source, title = _find_tested(run, trained)
+        if source is None:
             kept.append(run)
-        else:
-            source.metrics.update(run.metrics)
+            continue
+        other = tested.setdefault((source.folder, title), run)
+        if other is not run:
+            raise UsageError(
+                f"{printable(other.folder)} and {printable(run.folder)} both test "
+                f"{printable(run.options['checkpoint'])}: give one of them, or both "
+                f"without {printable(source.folder)}"
+            )
+        source.tests[title] = run.tests["test"]
     return kept
 
 
-def _tested(run):
-    """Returns the folders that may be the run whose checkpoint a run tests.
+def _find_tested(run, trained):
+    """Returns (the Run whose checkpoint a run tests, what the test is called there).
 
-    A run keeps its best checkpoint in a folder of its own.
+    A run keeps its best checkpoint in a folder of its own. The Run is None where this
+    one is no test, or one of a run that is not in the report.
+
+    Args:
+        run: Run.
+        trained: {absolute Path: Run}.
     """
     checkpoint = run.options.get("checkpoint")
-    if not isinstance(checkpoint, str):
-        return []
+    if run.options.get("mode") != "test" or run.curves or checkpoint is None:
+        return None, None
     place = Path(checkpoint).resolve()
-    return [place, place.parent] if place.name == validation.BEST_DIR else [place]
+    if place not in trained and place.name == validation.BEST_DIR:
+        return trained.get(place.parent), f"test of {validation.BEST_DIR}"
+    return trained.get(place), "test"
 
 
 def read_run(folder, name):
@@ -83,16 +98,17 @@ def read_run(folder, name):
             "test mode write"
         )
     scalars = curves.read(folder)
-    metrics_path = folder / METRICS_NAME
-    metrics = read_metrics(metrics_path) if metrics_path.exists() else {}
-    if not scalars and not metrics:
+    metrics_path = folder / metrics.JSON_NAME
+    tests = {"test": read_metrics(metrics_path)} if metrics_path.exists() else {}
+    if not scalars and not tests:
         raise UsageError(
             f"{shown} has neither scalars in event files, which training writes with "
-            f"--summary_freq above 0, nor a {METRICS_NAME}, which test mode writes"
+            f"--summary_freq above 0, nor a {metrics.JSON_NAME}, which test mode writes"
         )
     rows, kinds = find_pictures(folder)
     options = config.read_options(options_path)
-    return Run(name, folder, options, scalars, metrics, rows, kinds)
+    shown_strips = strips.read(folder)
+    return Run(name, folder, options, scalars, tests, rows, kinds, shown_strips)
 
 
 def unique_names(places):
@@ -118,7 +134,11 @@ def final_figures(runs):
     """
     finals = []
     for run in runs:
-        final = {f"test: {name}": value for name, value in run.metrics.items()}
+        final = {
+            f"{title}: {name}": value
+            for title, figures in run.tests.items()
+            for name, value in figures.items()
+        }
         for tag, curve in run.curves.items():
             curve = curves.debias(curve) if curves.is_average(tag) else curve
             final[tag] = float(curve.values[-1])
@@ -131,7 +151,7 @@ def final_figures(runs):
 
 
 def _rank(label):
-    judges = ("test: ", "validation/", *curves.AVERAGE_PREFIXES)
+    judges = ("test: ", "test of ", "validation/", *curves.AVERAGE_PREFIXES)
     return next((n for n, start in enumerate(judges) if label.startswith(start)), 9)
 
 
@@ -231,7 +251,7 @@ def find_pictures(folder):
         rows = [
             row
             for row in gallery.training_rows(folder, kinds)
-            if all(picture_path(folder, row, kind).is_file() for kind in kinds)
+            if all(gallery.picture_path(folder, row, kind).is_file() for kind in kinds)
         ]
         if rows:
             return sorted(rows, key=lambda row: row.step), kinds
@@ -263,13 +283,8 @@ def common_pictures(runs):
 
 def _has_one_picture(runs, row, kind):
     """Says whether runs have the same picture."""
-    paths = [picture_path(run.folder, row, kind) for run in runs]
+    paths = [gallery.picture_path(run.folder, row, kind) for run in runs]
     return len({path.read_bytes() for path in paths}) == 1
-
-
-def picture_path(folder, row, kind):
-    """Returns the Path of one of a row's pictures."""
-    return folder / "images" / f"{row.stem}-{kind}.png"
 
 
 def read_picture(folder, row, kind):
@@ -278,7 +293,7 @@ def read_picture(folder, row, kind):
     Raises:
         UsageError: it is damaged.
     """
-    path = picture_path(folder, row, kind)
+    path = gallery.picture_path(folder, row, kind)
     try:
         return formats.read(path)
     except formats.ImageError as error:
