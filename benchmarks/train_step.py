@@ -110,10 +110,10 @@ def add_flags(parser):
     parser.add_argument(
         "--budget",
         type=float,
-        default=12,
+        default=8,
         metavar="SECONDS",
         help="of one variant at one batch size, after its first call; one round is "
-        "done anyway (12)",
+        "done anyway (8)",
     )
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--peer", choices=["torch"], help="time this one too")

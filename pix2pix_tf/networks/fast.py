@@ -95,7 +95,7 @@ def _in_fast_format(convolve, x, kernel):
     """Convolves; in float32 where 16 bits are slow, with the numbers of 16 bits.
 
     A processor that has the format multiplies its numbers, adds up in float32, and
-    rounds once: so does this. Of a step in bfloat16 it makes @A s of @B.
+    rounds once: so does this. It makes 2 s of the 16 of a step in bfloat16.
     """
     kernel = tf.convert_to_tensor(kernel)
     if not precision.is_slow(x.dtype):
