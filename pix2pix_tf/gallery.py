@@ -2,6 +2,7 @@
 
 import html
 import os
+import threading
 import urllib.parse
 from pathlib import Path
 from string import Template
@@ -64,7 +65,8 @@ def write_pictures(output_dir, row, pictures):
     for kind, picture in pictures.items():
         path = picture_path(output_dir, row, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = files.partial_path(path)
+        # Not of its own name, which may be as long as names can be; threads write here.
+        partial = path.with_name(f".{threading.get_ident()}.partial")
         partial.write_bytes(images.encode(picture, "png").numpy())
         partial.replace(path)
 

@@ -256,7 +256,7 @@ def test_inference_and_test_mode_have_their_figures(
     assert written["test_mode"]["network_alone_share"] == 0.25
     assert written["test_mode"]["test_mode_first_line_s"] == 10
     assert "network_share" in capsys.readouterr().out
-    lines.pop()
+    del lines[0]
     with pytest.raises(SystemExit, match="pictures has 23 pictures: give 24 or more"):
         inference.main(flags)
 
