@@ -54,8 +54,8 @@ def in_float32():
 
 
 def is_slow(dtype):
-    """Says whether this machine's convolutions are much slower than in float32."""
-    return dtype != tf.float32 and _measure_ratio(tf.as_dtype(dtype)) > MAX_RATIO
+    """Says whether a format is of 16 bits, and much slower here than float32."""
+    return dtype in LOW.values() and _measure_ratio(dtype) > MAX_RATIO
 
 
 @functools.cache

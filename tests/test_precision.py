@@ -133,6 +133,8 @@ def test_a_slow_format_is_told_with_what_was_measured(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "--precision mixed_bfloat16 gains nothing" in printed
     assert "5.2 times" in printed
+    assert precision.is_slow(tf.bfloat16)
+    assert not precision.is_slow(tf.float32) and not precision.is_slow(tf.float64)
     precision._measure_ratio.cache_clear()
 
 
