@@ -66,7 +66,7 @@ def write_pictures(output_dir, row, pictures):
         path = picture_path(output_dir, row, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not of its own name, which may be as long as names can be; threads write here.
-        partial = path.with_name(f".{threading.get_ident()}.partial")
+        partial = files.partial_path(path.with_name(str(threading.get_ident())))
         partial.write_bytes(images.encode(picture, "png").numpy())
         partial.replace(path)
 
