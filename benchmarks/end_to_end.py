@@ -34,11 +34,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime.start import quiet_stderr
 
 with quiet_stderr():
     from benchmarks import commands, timing
-    from pix2pix_tf import config, data, samples
+    from pix2pix_tf import data
+    from pix2pix_tf.data import samples
+    from pix2pix_tf.options import RunConfig
 
 STEP_CALLS = 10
 NEVER = 10**9  # steps; what is due after so many is due after the last step only
@@ -177,7 +179,7 @@ def _last_duration(run, beginning):
 
 def share_out(results, step_s):
     """Returns the shares of all time that is spent beside the steps."""
-    run = config.RunConfig()
+    run = RunConfig()
     spent = {  # seconds of each a step
         "summary_share": results["summary_s"] / run.summary_freq,
         "save_share": results["save_s"] / run.save_freq,

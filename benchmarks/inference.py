@@ -27,13 +27,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime.start import quiet_stderr
 
 with quiet_stderr():
     from benchmarks import commands, timing
     from benchmarks.train_step import COLUMNS, add_flags, check_peer, start_workers
-    from pix2pix_tf import config
-    from pix2pix_tf.evaluate import MAX_WAITING
+    from pix2pix_tf.inference.evaluate import MAX_WAITING
+    from pix2pix_tf.options import OPTIONS_NAME, read_options
 
 CALLS = 5  # of a round
 MIN_PICTURES = 3 * MAX_WAITING  # of test mode
@@ -44,8 +44,8 @@ def main(argv=None):
     """Runs all variants, prints the table, and writes it where `--json` says."""
     given = parse(argv)
     if given.test_mode:
-        options = Path(given.test_mode[0], config.OPTIONS_NAME)
-        given.ngf = config.read_options(options)["ngf"]
+        options = Path(given.test_mode[0], OPTIONS_NAME)
+        given.ngf = read_options(options)["ngf"]
     machine = timing.describe_machine(given.precision)
     timing.print_machine(machine)
     work = timing.count_work(given.ngf)

@@ -18,19 +18,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime.start import quiet_stderr
 
 with quiet_stderr():
     import tensorflow as tf
 
     from benchmarks import timing
     from benchmarks.variants import read_memory_mb
-    from pix2pix_tf import config, data, samples, step
+    from pix2pix_tf import data
+    from pix2pix_tf.data import samples
+    from pix2pix_tf.options import (
+        CROP_SIZE,
+        DataConfig,
+        LossConfig,
+        ModelConfig,
+        PairConfig,
+    )
+    from pix2pix_tf.training import step
 
 ROUNDS = 5  # pipeline and step in turn
 STEPS = 4  # of a round
 EXAMPLES = 200  # of a round
-PAIR = config.PairConfig()
+PAIR = PairConfig()
 
 
 def main():
@@ -47,7 +56,7 @@ def main():
     given = parser.parse_args()
     machine = timing.describe_machine(["float32"])
     timing.print_machine(machine)
-    flags = config.DataConfig(batch_size=given.batch_size)
+    flags = DataConfig(batch_size=given.batch_size)
     folder = given.input_dir or samples.sample_dir(False, "train")
     source = data.FileSource(data.find_examples(folder), flags, PAIR)
     results = {"files": len(source), "batch_size": given.batch_size, "ngf": given.ngf}
@@ -62,13 +71,13 @@ def main():
 
 def make_batches(source, flags):
     """Returns training's Dataset at its defaults."""
-    return data.train_batches(source, PAIR, flags, config.CROP_SIZE, seed=1, position=0)
+    return data.train_batches(source, PAIR, flags, CROP_SIZE, seed=1, position=0)
 
 
 def measure_rates(source, flags, ngf):
     """Returns the rates of pipeline and step, in images a second, and their ratio."""
-    loss = config.LossConfig()
-    state = step.make_state(PAIR.channels, config.ModelConfig(ngf=ngf, ndf=ngf), loss)
+    loss = LossConfig()
+    state = step.make_state(PAIR.channels, ModelConfig(ngf=ngf, ndf=ngf), loss)
     train_step = step.make_train_step(state, loss, seed=1)
     batches = iter(make_batches(source, flags))
     _, *tensors = next(batches)
@@ -124,7 +133,7 @@ def measure_start(num_files):
     with tempfile.TemporaryDirectory() as folder:
         for number in range(num_files):
             Path(folder, f"{number}.jpg").write_bytes(contents)
-        flags = config.DataConfig()
+        flags = DataConfig()
         started = time.perf_counter()
         source = data.FileSource(data.find_examples(folder), flags, PAIR)
         source.check()

@@ -32,7 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime.start import quiet_stderr
 
 with quiet_stderr():
     import numpy as np
@@ -41,7 +41,8 @@ with quiet_stderr():
     )
 
     from benchmarks.variants import read_memory_mb
-    from pix2pix_tf import checkpoints, formats, images
+    from pix2pix_tf import checkpoints
+    from pix2pix_tf.images import codecs, pixels
     from tools.run_report import curves
 
 STEPS_PER_KILL = 20  # of the whole run
@@ -226,8 +227,8 @@ def check_pictures(run_dir):
     paths = (run_dir / "images").rglob("*.png")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)[:-1]:
         try:
-            formats.read(path)
-        except formats.ImageError as error:
+            codecs.read(path)
+        except codecs.ImageError as error:
             raise ValueError(f"{path} {error}") from None
 
 
@@ -247,7 +248,7 @@ def write_pairs(folder):
     folder.mkdir()
     for number in range(1, NUM_PAIRS + 1):
         pair = np.random.default_rng(number).integers(0, 256, [40, 80, 3], np.uint8)
-        (folder / f"{number}.png").write_bytes(images.encode(pair, "png").numpy())
+        (folder / f"{number}.png").write_bytes(pixels.encode(pair, "png").numpy())
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ import tensorflow as tf
 from keras import layers
 
 from benchmarks import plain
-from pix2pix_tf import meters, networks
+from pix2pix_tf import networks
+from pix2pix_tf.training import meters
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 MATRIX_SIDE = 2048

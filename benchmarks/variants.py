@@ -25,23 +25,25 @@ SEED = 1
 def build_project(precision, ngf, crop_size=256):
     """Returns the project's TrainState at its defaults, for one precision and size."""
     from benchmarks.plain import using_precision
-    from pix2pix_tf import config, step
+    from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
+    from pix2pix_tf.training import step
 
     with using_precision(precision):
         return step.make_state(
-            config.PairConfig().channels,
-            config.ModelConfig(ngf=ngf, ndf=ngf, crop_size=crop_size),
-            config.LossConfig(),
+            PairConfig().channels,
+            ModelConfig(ngf=ngf, ndf=ngf, crop_size=crop_size),
+            LossConfig(),
         )
 
 
 def _build_generator(precision, ngf):
     from benchmarks.plain import using_precision
-    from pix2pix_tf import config, networks
+    from pix2pix_tf import networks
+    from pix2pix_tf.options import ModelConfig, PairConfig
 
     with using_precision(precision):
-        model = config.ModelConfig(ngf=ngf)
-        return networks.build_generator(config.PairConfig().channels, model)
+        model = ModelConfig(ngf=ngf)
+        return networks.build_generator(PairConfig().channels, model)
 
 
 def _make_plain_step(precision, ngf):
@@ -51,10 +53,11 @@ def _make_plain_step(precision, ngf):
 
 
 def _make_project_step(precision, ngf, crop_size=256):
-    from pix2pix_tf import config, step
+    from pix2pix_tf.options import LossConfig
+    from pix2pix_tf.training import step
 
     state = build_project(precision, ngf, crop_size)
-    return step.make_train_step(state, config.LossConfig(), SEED)
+    return step.make_train_step(state, LossConfig(), SEED)
 
 
 def _make_torch_step(precision, ngf):
@@ -101,12 +104,13 @@ def _make_exported_forward(precision, ngf):
     """The signature `generate` of a SavedModel, as another program would call it."""
     import tensorflow as tf
 
-    from pix2pix_tf import config, export
+    from pix2pix_tf.inference import export
+    from pix2pix_tf.options import from_dict
 
     with tempfile.TemporaryDirectory() as folder:
         values = {"mode": "export", "ngf": ngf, "output_dir": folder, "seed": SEED}
         generator = _build_generator(precision, ngf)
-        model = export.ServingModel(generator, config.from_dict(values))
+        model = export.ServingModel(generator, from_dict(values))
         tf.saved_model.save(model, folder, signatures=model.signatures())
         loaded = tf.saved_model.load(folder)
     # The loaded object must outlive its signature.

@@ -9,10 +9,11 @@ from pathlib import Path, PurePath
 
 import tensorflow as tf
 
-from pix2pix_tf import files, networks
-from pix2pix_tf.config import CHECKPOINT_PREFIX as PREFIX
-from pix2pix_tf.config import CHECKPOINTS_NAME as STATE_NAME
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import networks
+from pix2pix_tf.options import CHECKPOINT_PREFIX as PREFIX
+from pix2pix_tf.options import CHECKPOINTS_NAME as STATE_NAME
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
 
 SUFFIXES = (".data-00000-of-00001", ".index")
 EMA_NAMES = {  # of the losses that the original has

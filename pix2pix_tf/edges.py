@@ -12,7 +12,7 @@ import skimage.feature
 import skimage.morphology
 import skimage.transform
 
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.runtime.errors import UsageError
 
 LUMA = (0.2989, 0.5870, 0.1140)  # as tf.image.rgb_to_grayscale
 SIGMA = 2.0  # pixels; Canny's blur

@@ -10,7 +10,8 @@ import math
 import os
 from pathlib import Path
 
-from pix2pix_tf.flags import UsageError, sides, size_text
+from pix2pix_tf.options.flag import sides, size_text
+from pix2pix_tf.runtime.errors import UsageError
 
 FLOAT_BYTES = 4
 COPIES = 4  # in training: weights, gradients, and two of Adam

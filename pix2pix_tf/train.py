@@ -1,12 +1,15 @@
 """The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
 
-import contextlib
 import os
 import signal
 import sys
 
-from pix2pix_tf import config, flags, locks, memory
-from pix2pix_tf.files import printable
+from pix2pix_tf import memory
+from pix2pix_tf.options import check_output_dir, parse, to_dict
+from pix2pix_tf.runtime import locks
+from pix2pix_tf.runtime.errors import RunError, UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import make_repeatable, quiet_stderr
 
 
 def main(argv=None, callbacks=()):
@@ -23,16 +26,16 @@ def main(argv=None, callbacks=()):
         stopped by signal n after saving.
     """
     try:
-        options = config.parse(argv)
-        config.check_output_dir(options.run)
+        options = parse(argv)
+        check_output_dir(options.run)
         memory.check(options)
         with locks.hold(options.run.output_dir):
-            config.check_output_dir(options.run)  # another run may just have ended
+            check_output_dir(options.run)  # another run may just have ended
             return _run(options, callbacks)
-    except (config.UsageError, OSError) as error:  # str() of OSError names the file
+    except (UsageError, OSError) as error:  # str() of OSError names the file
         print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
         return 2
-    except flags.RunError as error:
+    except RunError as error:
         print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # before or after the steps, or in another mode
@@ -48,13 +51,14 @@ def _run(options, callbacks):
     with quiet_stderr():
         import keras
 
-        from pix2pix_tf import faults, precision
+        from pix2pix_tf.runtime import precision
+        from pix2pix_tf.training import faults
 
     keras.config.set_image_data_format(
         "channels_last"
     )  # whatever the user's keras.json
     keras.config.set_floatx("float32")
-    for name, value in sorted(config.to_dict(options).items()):
+    for name, value in sorted(to_dict(options).items()):
         print(printable(f"{name} = {value}"))
     precision.set_precision(run.precision)
     make_repeatable(run)
@@ -62,19 +66,10 @@ def _run(options, callbacks):
         return _do_mode(options, callbacks)
 
 
-def make_repeatable(run):
-    """Seeds a LoopConfig's run; with `--deterministic` its sums have one order too."""
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's
-    if run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
 def _do_mode(options, callbacks):
     """Trains, tests or exports; returns the exit status."""
-    from pix2pix_tf import dry_run, evaluate, export, loop
+    from pix2pix_tf.inference import evaluate, export
+    from pix2pix_tf.training import dry_run, loop
 
     run = options.run
     if run.mode == "export":
@@ -97,7 +92,8 @@ def _do_mode(options, callbacks):
 
 def _open_source(options):
     """Returns the source of the run's examples, all checked."""
-    from pix2pix_tf import data, datasets, samples
+    from pix2pix_tf import data, datasets
+    from pix2pix_tf.data import samples
 
     if options.data.dataset is not None:
         return datasets.open_source(options.data, options.pair, options.run.mode)
@@ -111,31 +107,6 @@ def _open_source(options):
     source = data.FileSource(examples, options.data, options.pair)
     source.check()
     return source
-
-
-@contextlib.contextmanager
-def quiet_stderr():
-    """Hides what TensorFlow's native code says while it loads (no GPU found ...).
-
-    It writes to the process's stderr before any log level is in force. Set
-    TF_CPP_MIN_LOG_LEVEL to see it.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        yield
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors come as exceptions too
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as null:
-        os.dup2(null.fileno(), 2)
-    try:
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()  # looks for GPUs, and says so, here
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 if __name__ == "__main__":

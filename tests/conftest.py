@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import config, networks, step, train
+from pix2pix_tf import networks, train
+from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
+from pix2pix_tf.training import step
 
 # Most of a test's time is the first run of a graph; unoptimised it is a third shorter.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -86,9 +88,9 @@ class Golden:
     def __init__(self, name):
         self.arrays = np.load(GOLDEN_DIR / f"{name}.npz")
         meta = json.loads(str(self.arrays["meta"]))
-        pair = config.PairConfig(meta["lab_colorization"], meta["which_direction"])
-        model = config.ModelConfig(ngf=meta["ngf"], ndf=meta["ndf"], no_dropout=True)
-        self.loss = config.LossConfig()
+        pair = PairConfig(meta["lab_colorization"], meta["which_direction"])
+        model = ModelConfig(ngf=meta["ngf"], ndf=meta["ndf"], no_dropout=True)
+        self.loss = LossConfig()
         self.state = step.make_state(pair.channels, model, self.loss)
         size = [meta["batch_size"], 256, 256, pair.channels[0]]
         inputs = np.random.RandomState(meta["seed"]).uniform(-1, 1, size)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pix2pix_tf import config, train
+from pix2pix_tf import train
+from pix2pix_tf.options import read_options
 from tests.conftest import TINY, read_image, write_image
 
 SMALL = ["--n_layers", "2", "--summary_freq", "0", "--seed", "3", *TINY]
@@ -81,7 +82,7 @@ def wide_dir(mixed_dirs, tmp_path_factory):
 
 
 def test_a_run_of_its_own_size_says_so_in_its_options(wide_dir):
-    stored = config.read_options(wide_dir / "options.json")
+    stored = read_options(wide_dir / "options.json")
     assert stored["crop_size"] == (64, 96) and stored["scale_size"] == (72, 107)
     assert stored["num_downs"] == 5
     pictures = list((wide_dir / "images").rglob("*-outputs.png"))

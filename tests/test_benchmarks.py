@@ -19,7 +19,9 @@ from benchmarks import (
     train_step,
     variants,
 )
-from pix2pix_tf import config, networks, step
+from pix2pix_tf import networks
+from pix2pix_tf.options import LossConfig
+from pix2pix_tf.training import step
 
 NGF = 4
 TOLERANCE = 1e-4  # sums in another order; Adam's first updates enlarge what they differ
@@ -54,7 +56,7 @@ def test_from_the_same_weights_the_yardstick_computes_what_the_project_does():
     discriminator = plain.make_plain_discriminator(NGF, "float32")
     generator.set_weights(state.generator.get_weights())
     discriminator.set_weights(state.discriminator.get_weights())
-    project_step = step.make_train_step(state, config.LossConfig(), variants.SEED)
+    project_step = step.make_train_step(state, LossConfig(), variants.SEED)
     plain_step = plain.make_plain_step(NGF, "float32", (generator, discriminator))
     pair = _make_pair()
     for _ in range(3):  # the second and third see the first's updates

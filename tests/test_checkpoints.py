@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, networks, step
-from pix2pix_tf.config import LossConfig, ModelConfig, UsageError
+from pix2pix_tf import checkpoints, networks
+from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import step
 
 TINY = ModelConfig(ngf=1, ndf=1)
 LOSS = LossConfig()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import color
+from pix2pix_tf.images import color
 from tests.conftest import GOLDEN_DIR
 
 

@@ -2,8 +2,17 @@ import json
 
 import pytest
 
-from pix2pix_tf import config
-from pix2pix_tf.config import UsageError
+from pix2pix_tf.options import (
+    MAX_OPTIONS_BYTES,
+    PairConfig,
+    RunConfig,
+    check_output_dir,
+    parse,
+    read_options,
+    to_dict,
+    write_options,
+)
+from pix2pix_tf.runtime.errors import UsageError
 
 ORIGINAL_DEFAULTS = {
     "input_dir": None,
@@ -41,17 +50,17 @@ def checkpoint_dir(tmp_path):
 
 
 def test_defaults_are_the_originals():
-    options = config.to_dict(config.parse(["--mode", "train"]))
+    options = to_dict(parse(["--mode", "train"]))
     assert {name: options[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
 
 
 def test_a_seed_is_drawn_where_none_is_given():
-    seeds = {config.parse(["--mode", "train"]).run.seed for _ in range(3)}
+    seeds = {parse(["--mode", "train"]).run.seed for _ in range(3)}
     assert len(seeds) == 3 and all(isinstance(seed, int) for seed in seeds)
 
 
 def test_no_flip_turns_flip_off():
-    assert not config.parse(["--mode", "train", "--no_flip"]).data.flip
+    assert not parse(["--mode", "train", "--no_flip"]).data.flip
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def test_no_flip_turns_flip_off():
     ],
 )
 def test_channels_follow_colour_and_direction(lab, direction, channels):
-    assert config.PairConfig(lab, direction).channels == channels
+    assert PairConfig(lab, direction).channels == channels
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def test_channels_follow_colour_and_direction(lab, direction, channels):
 )
 def test_a_bad_value_is_refused_with_flag_bound_and_value(arguments, words):
     with pytest.raises(UsageError) as error:
-        config.parse(["--mode", "train", *arguments])
+        parse(["--mode", "train", *arguments])
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
@@ -91,7 +100,7 @@ def test_a_bad_value_is_refused_with_flag_bound_and_value(arguments, words):
 )
 def test_argparse_errors_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
-        config.parse(arguments)
+        parse(arguments)
     assert exit_info.value.code == 2
     assert "error" in capsys.readouterr().err
 
@@ -99,12 +108,12 @@ def test_argparse_errors_exit_with_2(arguments, capsys):
 @pytest.mark.parametrize("mode", ["test", "export"])
 def test_test_and_export_need_a_checkpoint(mode):
     with pytest.raises(UsageError, match="--checkpoint"):
-        config.parse(["--mode", mode])
+        parse(["--mode", mode])
 
 
 def test_the_checkpoint_decides_what_shapes_networks_and_examples(checkpoint_dir):
     arguments = ["--mode", "test", "--checkpoint", str(checkpoint_dir)]
-    options = config.parse(arguments)
+    options = parse(arguments)
     assert options.model.ngf == 8
     assert options.pair.which_direction == "BtoA"
     assert options.loss.lr == 0.0002  # not restored
@@ -112,9 +121,9 @@ def test_the_checkpoint_decides_what_shapes_networks_and_examples(checkpoint_dir
 
 def test_a_flag_that_contradicts_the_checkpoint_is_named(checkpoint_dir):
     arguments = ["--mode", "test", "--checkpoint", str(checkpoint_dir), "--ngf"]
-    assert config.parse([*arguments, "8"]).model.ngf == 8
+    assert parse([*arguments, "8"]).model.ngf == 8
     with pytest.raises(UsageError, match="--ngf 9 contradicts.*8"):
-        config.parse([*arguments, "9"])
+        parse([*arguments, "9"])
 
 
 @pytest.mark.parametrize(
@@ -131,47 +140,47 @@ def test_a_flag_that_contradicts_the_checkpoint_is_named(checkpoint_dir):
 def test_damaged_options_are_refused_by_path(tmp_path, text, words):
     (tmp_path / "options.json").write_text(text)
     with pytest.raises(UsageError, match=words) as error:
-        config.parse(["--mode", "test", "--checkpoint", str(tmp_path)])
+        parse(["--mode", "test", "--checkpoint", str(tmp_path)])
     assert "options.json" in str(error.value)
 
 
 def test_options_json_is_sorted_and_holds_every_flag(tmp_path):
-    options = config.parse(["--mode", "train", "--output_dir", str(tmp_path / "new")])
-    config.write_options(options)
+    options = parse(["--mode", "train", "--output_dir", str(tmp_path / "new")])
+    write_options(options)
     text = (tmp_path / "new" / "options.json").read_text()
     stored = json.loads(text)
-    assert stored == config.to_dict(options)
+    assert stored == to_dict(options)
     assert text == json.dumps(stored, sort_keys=True, indent=4) + "\n"
 
 
 def _run_config(mode, output_dir, checkpoint=None):
-    return config.RunConfig(mode, str(output_dir), checkpoint and str(checkpoint))
+    return RunConfig(mode, str(output_dir), checkpoint and str(checkpoint))
 
 
 def test_a_folder_of_another_mode_is_refused(tmp_path):
     (tmp_path / "options.json").write_text('{"mode": "train"}')
-    config.check_output_dir(_run_config("train", tmp_path))
+    check_output_dir(_run_config("train", tmp_path))
     with pytest.raises(UsageError, match="holds a train run"):
-        config.check_output_dir(_run_config("test", tmp_path))
+        check_output_dir(_run_config("test", tmp_path))
 
 
 def test_a_trained_model_is_not_overwritten_unless_it_goes_on(tmp_path):
     (tmp_path / "options.json").write_text('{"mode": "train"}')
     (tmp_path / "checkpoint").write_text("")
-    config.check_output_dir(_run_config("train", tmp_path, tmp_path))
+    check_output_dir(_run_config("train", tmp_path, tmp_path))
     with pytest.raises(UsageError, match="holds a trained model"):
-        config.check_output_dir(_run_config("train", tmp_path))
+        check_output_dir(_run_config("train", tmp_path))
 
 
 def test_an_output_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is a file"):
-        config.check_output_dir(_run_config("train", tmp_path / "file" / "run"))
+        check_output_dir(_run_config("train", tmp_path / "file" / "run"))
 
 
 def test_a_wrong_flag_is_one_line(capsys):
     with pytest.raises(SystemExit):
-        config.parse(["--mode", "train", "--ngf", "x"])
+        parse(["--mode", "train", "--ngf", "x"])
     [line] = capsys.readouterr().err.splitlines()
     assert "--ngf" in line and "--help" in line
 
@@ -180,22 +189,22 @@ def test_training_further_keeps_the_seed_unless_told_otherwise(checkpoint_dir):
     path = checkpoint_dir / "options.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 77}))
     arguments = ["--checkpoint", str(checkpoint_dir), "--mode"]
-    assert config.parse([*arguments, "train"]).run.seed == 77
-    assert config.parse([*arguments, "train", "--seed", "3"]).run.seed == 3
-    assert config.parse([*arguments, "test"]).run.seed != 77
+    assert parse([*arguments, "train"]).run.seed == 77
+    assert parse([*arguments, "train", "--seed", "3"]).run.seed == 3
+    assert parse([*arguments, "test"]).run.seed != 77
 
 
 def test_a_model_without_its_options_is_not_overwritten_either(tmp_path):
     (tmp_path / "checkpoint").write_text("")
     for mode in ("train", "test", "export"):
         with pytest.raises(UsageError, match="holds a trained model"):
-            config.check_output_dir(_run_config(mode, tmp_path))
+            check_output_dir(_run_config(mode, tmp_path))
 
 
 def _read_options(folder, contents):
     path = folder / "options.json"
     path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
-    return config.read_options(path)
+    return read_options(path)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +223,7 @@ def _read_options(folder, contents):
         ('{"ngf": ' + "1" * 5000 + "}", "damaged"),
         ('{"a": ' + "[" * 10**5, "damaged"),
         (b"\xff\xfe", "damaged"),
-        (" " * (config.MAX_OPTIONS_BYTES + 1), "damaged.*more than"),
+        (" " * (MAX_OPTIONS_BYTES + 1), "damaged.*more than"),
     ],
 )
 def test_every_stored_value_is_checked(tmp_path, text, words):
@@ -235,4 +244,4 @@ def test_stored_values_that_do_not_go_together_are_laid_to_the_file(checkpoint_d
     with pytest.raises(
         UsageError, match="options.json: crop_size 40 must be multiples"
     ):
-        config.parse(arguments)
+        parse(arguments)

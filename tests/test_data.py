@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import data, images, pairs
-from pix2pix_tf.config import DataConfig, PairConfig, UsageError
+from pix2pix_tf import data
 from pix2pix_tf.data import batches
+from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.options import DataConfig, PairConfig
+from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import write_image
 
 PAIR = PairConfig()
@@ -261,8 +263,8 @@ def test_lab_is_split_before_resizing(photo_dir):
     )
     assert inputs.shape == (1, 256, 256, 1) and targets.shape == (1, 256, 256, 2)
     (image,) = source.read(0)
-    lightness, _ = pairs.from_photograph(image, pair)
-    resized = images.resize_area(lightness, (256, 256))
+    lightness, _ = kinds.from_photograph(image, pair)
+    resized = pixels.resize_area(lightness, (256, 256))
     np.testing.assert_allclose(inputs[0], resized, atol=1e-6)
 
 

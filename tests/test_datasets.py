@@ -17,11 +17,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf import config, data, datasets, images, train
-from pix2pix_tf.config import DataConfig, PairConfig
+from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
 from pix2pix_tf.datasets import addresses, folder, paper, records
 from pix2pix_tf.datasets.source import RecordSource
+from pix2pix_tf.images import pixels
+from pix2pix_tf.options import DataConfig, PairConfig
+from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import TINY, write_image
 
 SPLITS = ("train", "val", "test")
@@ -230,9 +232,9 @@ def test_a_folder_becomes_records_of_its_files_in_trainings_order(
     assert _names(builder, "train") == [path.stem for path in paths]
     stored = [r["image"].numpy() for r in records.records(builder, "train")]
     assert stored == [path.read_bytes() for path in paths]
-    assert images.decode(stored[0]).shape == (64, 128, 3)
+    assert pixels.decode(stored[0]).shape == (64, 128, 3)
     assert _names(builder, "train[1:3]") == [path.stem for path in paths[1:3]]
-    with pytest.raises(config.UsageError, match="no split val"):
+    with pytest.raises(UsageError, match="no split val"):
         records.records(builder, "val")
     # It is a data set like any other, for those who have none of this code.
     theirs = tfds.builder("pix2pix_folder/mine", data_dir=tmp_path)
@@ -339,7 +341,7 @@ def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
     line = [sys.executable, "-c", code, *map(str, arguments)]
     killed = subprocess.run(line, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    with pytest.raises(config.UsageError, match="is not known"):
+    with pytest.raises(UsageError, match="is not known"):
         datasets.load("x", tmp_path)
     assert _run(*arguments) == 0
     assert len(_names(datasets.load("x", tmp_path), "train")) == 5
@@ -395,7 +397,7 @@ def test_what_others_prepared_is_found_where_tfds_data_dir_says(tmp_path, monkey
     ],
 )
 def test_a_name_that_cannot_be_used_is_told_in_one_line(tmp_path, name, words):
-    with pytest.raises(config.UsageError, match=words) as error:
+    with pytest.raises(UsageError, match=words) as error:
         datasets.load(name, tmp_path)
     assert "\n" not in str(error.value)
 
@@ -523,9 +525,9 @@ def test_features_are_chosen_by_name_and_labels_are_spread_over_all_grays(tmp_pa
     np.testing.assert_allclose(pictures(depth, **two), [0.2, 0.25], atol=1e-6)
     lab = PairConfig(lab_colorization=True)
     np.testing.assert_allclose(pictures(lab, input_feature="photo"), [0.2], atol=1e-6)
-    with pytest.raises(config.UsageError, match="--input_feature image is no image of"):
+    with pytest.raises(UsageError, match="--input_feature image is no image of"):
         pictures()
-    with pytest.raises(config.UsageError, match="--target_feature count.*photo"):
+    with pytest.raises(UsageError, match="--target_feature count.*photo"):
         pictures(input_feature="photo", target_feature="count")
 
 

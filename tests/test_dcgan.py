@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import checkpoints, dcgan, losses, networks, train
+from pix2pix_tf import checkpoints, dcgan, networks, train
 from pix2pix_tf.dcgan import crops, options, step, training
+from pix2pix_tf.training import losses
 from tests.conftest import read_image, write_image
 
 RAMP = np.arange(40 * 50 * 3, dtype=np.int64).reshape(40, 50, 3).astype(np.uint8)
@@ -222,7 +223,7 @@ def test_ctrl_c_before_and_after_the_steps_is_quiet(
 
 
 def test_without_input_the_sample_facades_photographs_are_read(monkeypatch, pair_dir):
-    from pix2pix_tf import samples
+    from pix2pix_tf.data import samples
 
     monkeypatch.setattr(samples, "sample_dir", lambda lab, split: pair_dir)
     pictures = crops.read(options.DataConfig())

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import networks
-from pix2pix_tf.config import ModelConfig
 from pix2pix_tf.networks import __main__ as networks_command
 from pix2pix_tf.networks import discriminators
+from pix2pix_tf.options import ModelConfig
 from tests.conftest import read_image
 from tools import draw_networks
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, export, networks, step, train
-from pix2pix_tf.config import LossConfig, ModelConfig, UsageError, parse
+from pix2pix_tf import checkpoints, networks, train
+from pix2pix_tf.inference import export
 from pix2pix_tf.networks import discriminators, parts
+from pix2pix_tf.options import LossConfig, ModelConfig, from_dict, parse
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import step
 from tests.conftest import read_image
 
 UNET = 54_420_483  # parameters of the original's generator
@@ -272,7 +275,7 @@ def _check_export(model, folder, inputs):
     for network in (generator, any_size):
         checkpoints.restore_generator(network, checkpoints.find_latest(folder))
     parts = {"mode": "export", "checkpoint": "", "full_size": True}
-    options = config.from_dict(vars(model) | parts)
+    options = from_dict(vars(model) | parts)
     serving = export.ServingModel(any_size, options)
     generate = serving.generate.get_concrete_function(
         tf.TensorSpec([None, None, None, 3], tf.float32, name="inputs")

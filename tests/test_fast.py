@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import config, networks
+from pix2pix_tf import networks
 from pix2pix_tf.networks import fast
+from pix2pix_tf.options import ModelConfig
 
 
 def _with_gradients(function, x, kernel):
@@ -107,7 +108,7 @@ def test_stride_1_has_the_convolutions_second_gradient(convolve):
     ],
 )
 def test_a_frozen_generator_gives_the_same(values, any_size):
-    model = config.ModelConfig(
+    model = ModelConfig(
         crop_size=64,
         num_downs=8 if values.get("generator") == "resnet" else 6,
         ngf=3,
@@ -125,7 +126,7 @@ def test_a_frozen_generator_gives_the_same(values, any_size):
 
 
 def test_a_generator_can_be_frozen_anew():
-    model = config.ModelConfig(crop_size=32, num_downs=5, ngf=1, no_dropout=True)
+    model = ModelConfig(crop_size=32, num_downs=5, ngf=1, no_dropout=True)
     generator = networks.build_generator((3, 3), model)
     networks.freeze(generator)
     inputs = tf.random.stateless_uniform([1, 32, 32, 3], [1, 2], -1, 1)

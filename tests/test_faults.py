@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, data, faults, files, gallery, loop, step, train
-from pix2pix_tf.config import LossConfig, ModelConfig
-from pix2pix_tf.flags import RunError
+from pix2pix_tf import checkpoints, data, train
+from pix2pix_tf.inference import gallery
+from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import RunError
+from pix2pix_tf.training import faults, loop, step
 
 TINY = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
 MODEL = ModelConfig(crop_size=32, num_downs=5, ngf=1, ndf=1, n_layers=1)
@@ -246,7 +249,7 @@ def test_too_little_memory_names_the_flags(tmp_path, pair_dir, capsys, monkeypat
 SECOND = """
 import os, signal, sys, time
 from pix2pix_tf import stops
-with stops.catch_signals() as caught:
+with signals.catch_signals() as caught:
     os.kill(os.getpid(), signal.SIGINT)
     print(caught, flush=True)
     os.kill(os.getpid(), signal.SIGINT)
@@ -263,11 +266,11 @@ def test_a_second_ctrl_c_leaves_at_once():
 
 
 def test_a_sighup_that_is_ignored_stays_ignored():
-    from pix2pix_tf import stops
+    from pix2pix_tf.runtime import signals
 
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stops.catch_signals() as caught:
+        with signals.catch_signals() as caught:
             os.kill(os.getpid(), signal.SIGHUP)
         assert caught == []
     finally:

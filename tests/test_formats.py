@@ -9,7 +9,7 @@ import tensorflow as tf
 import tifffile
 from PIL import Image
 
-from pix2pix_tf import formats
+from pix2pix_tf.images import codecs
 
 TALL = np.random.default_rng(5).integers(0, 256, (6, 4, 3), dtype=np.uint8)
 
@@ -41,16 +41,16 @@ def test_lossless_formats_give_each_byte_over_255(kind, settings, tmp_path):
     path = write(tmp_path, encode(TALL, kind, **settings))
 
     np.testing.assert_array_equal(
-        formats.read(path), TALL.astype(np.float32) * np.float32(1 / 255)
+        codecs.read(path), TALL.astype(np.float32) * np.float32(1 / 255)
     )
-    assert formats.probe(path) == (6, 4, 3)
+    assert codecs.probe(path) == (6, 4, 3)
 
 
 def test_jpeg_is_what_tensorflow_decodes_as_in_the_original(tmp_path):
     contents = encode(np.repeat(np.repeat(TALL, 8, 0), 8, 1), "JPEG")
 
     expected = tf.image.convert_image_dtype(tf.io.decode_jpeg(contents), tf.float32)
-    np.testing.assert_array_equal(formats.read(write(tmp_path, contents)), expected)
+    np.testing.assert_array_equal(codecs.read(write(tmp_path, contents)), expected)
 
 
 def test_gif_gives_its_first_frame(tmp_path):
@@ -59,7 +59,7 @@ def test_gif_gives_its_first_frame(tmp_path):
         flat[0], "GIF", save_all=True, append_images=[Image.fromarray(flat[1])]
     )
 
-    assert formats.read(write(tmp_path, contents)).min() == 1
+    assert codecs.read(write(tmp_path, contents)).min() == 1
 
 
 def test_palette_becomes_rgb_also_with_transparency(tmp_path):
@@ -69,14 +69,14 @@ def test_palette_becomes_rgb_also_with_transparency(tmp_path):
     for kind, settings in [("PNG", {}), ("PNG", {"transparency": 1}), ("BMP", {})]:
         buffer = io.BytesIO()
         palette.save(buffer, kind, **settings)
-        found = formats.read(write(tmp_path, buffer.getvalue()))
+        found = codecs.read(write(tmp_path, buffer.getvalue()))
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_cmyk_jpeg_has_the_colours_of_its_rgb(tmp_path):
     flat = np.tile(np.uint8([200, 80, 40]), (16, 16, 1))
 
-    found = formats.read(write(tmp_path, encode(flat, "JPEG", "CMYK", quality=100)))
+    found = codecs.read(write(tmp_path, encode(flat, "JPEG", "CMYK", quality=100)))
 
     np.testing.assert_allclose(found, flat / 255, atol=3 / 255)
 
@@ -98,8 +98,8 @@ def test_exif_orientation_turns_pictures_upright(orientation, kind, tmp_path):
         8: np.rot90(TALL, 1),
     }[orientation]
 
-    np.testing.assert_allclose(formats.read(path), upright / 255, atol=1e-6)
-    assert formats.probe(path) == upright.shape
+    np.testing.assert_allclose(codecs.read(path), upright / 255, atol=1e-6)
+    assert codecs.probe(path) == upright.shape
 
 
 def test_sixteen_bits_are_all_kept(tmp_path):
@@ -108,13 +108,13 @@ def test_sixteen_bits_are_all_kept(tmp_path):
     color = np.stack([gray, gray[:, ::-1], gray], axis=-1)
 
     np.testing.assert_allclose(
-        formats.read(png, 1)[..., 0], gray / 65535, atol=1e-7, rtol=0
+        codecs.read(png, 1)[..., 0], gray / 65535, atol=1e-7, rtol=0
     )
     for planar in ("contig", "separate"):
         pixels = color if planar == "contig" else np.moveaxis(color, -1, 0)
         path = write_tiff(tmp_path, pixels, photometric="rgb", planarconfig=planar)
-        np.testing.assert_allclose(formats.read(path), color / 65535, atol=1e-7)
-        assert formats.probe(path) == (1, 4, 3)
+        np.testing.assert_allclose(codecs.read(path), color / 65535, atol=1e-7)
+        assert codecs.probe(path) == (1, 4, 3)
 
 
 def test_channels_are_fitted_as_the_docstring_says(tmp_path):
@@ -141,10 +141,10 @@ def test_channels_are_fitted_as_the_docstring_says(tmp_path):
         (4, 4): rgba,
     }
     for (has, wanted), pixels in expected.items():
-        found = formats.read(paths[has], wanted)
+        found = codecs.read(paths[has], wanted)
         np.testing.assert_allclose(found, pixels / 255, atol=1e-6, err_msg=str(has))
-    with pytest.raises(formats.ImageError, match="has 3 channels, wanted 5"):
-        formats.read(paths[3], 5)
+    with pytest.raises(codecs.ImageError, match="has 3 channels, wanted 5"):
+        codecs.read(paths[3], 5)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ def test_npy_integers_are_scaled_and_floats_stay(pixels, expected, tmp_path):
     path = tmp_path / "array.npy"
     np.save(path, pixels)
 
-    found = formats.read(path, np.shape(expected)[2])
+    found = codecs.read(path, np.shape(expected)[2])
 
     np.testing.assert_allclose(found, expected, atol=1e-7)
     assert found.dtype == np.float32
-    assert formats.probe(path) == np.shape(expected)
+    assert codecs.probe(path) == np.shape(expected)
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,15 @@ def test_npy_that_is_no_picture_is_refused(pixels, reason, tmp_path):
     path = tmp_path / "array.npy"
     np.save(path, pixels)
 
-    with pytest.raises(formats.ImageError, match=reason):
-        formats.read(path, 1)
+    with pytest.raises(codecs.ImageError, match=reason):
+        codecs.read(path, 1)
 
 
 def test_damaged_files_are_refused_with_the_reason(tmp_path):
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"):
         whole = encode(np.repeat(np.repeat(TALL, 30, 0), 30, 1), kind)
-        with pytest.raises(formats.ImageError, match="cannot be decoded"):
-            formats.read(write(tmp_path, whole[: len(whole) // 2]))
+        with pytest.raises(codecs.ImageError, match="cannot be decoded"):
+            codecs.read(write(tmp_path, whole[: len(whole) // 2]))
     for contents, reason in [
         (b"", "is empty"),
         (b"no picture", "is no picture: wanted JPEG, PNG, BMP, GIF, WEBP, TIFF or NPY"),
@@ -199,8 +199,8 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path):
         (b"\x93NUMPY\x01\0", "cannot be decoded"),
     ]:
         path = write(tmp_path, contents)
-        for function in (formats.read, formats.probe):
-            with pytest.raises(formats.ImageError, match=reason):
+        for function in (codecs.read, codecs.probe):
+            with pytest.raises(codecs.ImageError, match=reason):
                 function(path)
 
 
@@ -209,5 +209,5 @@ def test_more_pixels_than_anybody_has_are_refused_before_they_are_decoded(tmp_pa
     bomb[16:24] = (30000).to_bytes(4) * 2  # width and height
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4)
 
-    with pytest.raises(formats.ImageError, match="pixels"):
-        formats.read(write(tmp_path, bytes(bomb)))
+    with pytest.raises(codecs.ImageError, match="pixels"):
+        codecs.read(write(tmp_path, bytes(bomb)))

@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
-from pix2pix_tf import gallery
+from pix2pix_tf.inference import gallery
 from tools import fuzz, fuzz_cases
 
 MODES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix_tf import gallery
+from pix2pix_tf.inference import gallery
 from tests.conftest import read_image
 
 PICTURES = {kind: np.full([4, 6, 3], 7, np.uint8) for kind in gallery.KINDS}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import images
+from pix2pix_tf.images import pixels
 from tests.conftest import GOLDEN_DIR
 
 
@@ -19,9 +19,9 @@ def eagerly_and_in_a_dataset(function, *tensors):
 
 @pytest.mark.parametrize("size", [286, 256])
 def test_area_resize_equals_the_originals(recorded, size):
-    photo = images.to_float(tf.constant(recorded["photo"]))
+    photo = pixels.to_float(tf.constant(recorded["photo"]))
     for got in eagerly_and_in_a_dataset(
-        lambda x: images.resize_area(x, (size, size)), photo
+        lambda x: pixels.resize_area(x, (size, size)), photo
     ):
         assert got.shape == (size, size, 3)
         np.testing.assert_allclose(got[::6, ::6], recorded[f"area_{size}"], atol=1e-6)
@@ -29,30 +29,30 @@ def test_area_resize_equals_the_originals(recorded, size):
 
 def test_stretch_equals_the_originals_bicubic(recorded):
     image = tf.constant(recorded["bicubic_in"])[tf.newaxis]
-    got = images.to_uint8(images.stretch(image, 1.5))[0]
+    got = pixels.to_uint8(pixels.stretch(image, 1.5))[0]
     np.testing.assert_array_equal(got, recorded["bicubic_64x96_uint8"])
 
 
 def test_stretch_by_one_changes_nothing():
     image = tf.random.stateless_uniform([1, 8, 8, 3], [0, 0])
-    assert images.stretch(image, 1.0) is image
+    assert pixels.stretch(image, 1.0) is image
 
 
 def test_uint8_to_float_and_back_is_exact():
     levels = tf.range(256, dtype=tf.int32)
     levels = tf.cast(levels, tf.uint8)
-    np.testing.assert_array_equal(images.to_uint8(images.to_float(levels)), levels)
+    np.testing.assert_array_equal(pixels.to_uint8(pixels.to_float(levels)), levels)
 
 
 def test_to_uint8_saturates():
-    got = images.to_uint8(tf.constant([-0.1, 0.0, 1.0, 1.1]))
+    got = pixels.to_uint8(tf.constant([-0.1, 0.0, 1.0, 1.1]))
     np.testing.assert_array_equal(got, [0, 0, 255, 255])
 
 
 def test_deprocess_undoes_preprocess():
     levels = tf.linspace(0.0, 1.0, 11)
-    np.testing.assert_allclose(images.preprocess(levels)[::10], [-1, 1])
-    got = images.deprocess(images.preprocess(levels))
+    np.testing.assert_allclose(pixels.preprocess(levels)[::10], [-1, 1])
+    got = pixels.deprocess(pixels.preprocess(levels))
     np.testing.assert_allclose(got, levels, atol=1e-6)
 
 
@@ -60,31 +60,31 @@ def test_deprocess_undoes_preprocess():
 def test_gray_and_alpha_decode_to_three_channels(channels):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, [5, 7, channels]).astype(np.uint8)
-    got = images.decode(tf.io.encode_png(image))
+    got = pixels.decode(tf.io.encode_png(image))
     colour = image[..., :3] if channels > 2 else np.repeat(image[..., :1], 3, axis=-1)
     np.testing.assert_array_equal(got, colour)
 
 
 def test_16_bits_are_cut_to_8():
     image = (np.arange(64).reshape(8, 8, 1) * 1000).astype(np.uint16)
-    got = images.decode(tf.io.encode_png(image))
+    got = pixels.decode(tf.io.encode_png(image))
     np.testing.assert_array_equal(got[..., 0], (image >> 8)[..., 0])
 
 
 @pytest.mark.parametrize("contents", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut"])
 def test_bytes_that_are_no_image_are_refused(contents):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        images.decode(tf.constant(contents))
+        pixels.decode(tf.constant(contents))
 
 
 def test_png_keeps_every_pixel_and_jpeg_nearly():
     image = tf.image.resize(tf.random.stateless_uniform([3, 3, 3], [1, 2]), [32, 32])
-    image = images.to_uint8(image)
-    png = images.decode(images.encode(image, "png"))
+    image = pixels.to_uint8(image)
+    png = pixels.decode(pixels.encode(image, "png"))
     np.testing.assert_array_equal(png, image)
-    contents = images.encode(image, "jpeg")
+    contents = pixels.encode(image, "jpeg")
     assert contents.numpy().startswith(b"\xff\xd8")
-    jpeg = images.decode(contents)
+    jpeg = pixels.decode(contents)
     assert np.mean(np.abs(np.int32(jpeg) - np.int32(image))) < 4
 
 
@@ -93,11 +93,11 @@ def test_reflection_pads_as_numpy_does_as_often_as_it_takes(size):
     image = np.random.default_rng(0).random((5, 7, 2), np.float32)[: size[0]]
     image = image[:, : size[1]]
     rows, columns = (new - old for new, old in zip(size, image.shape, strict=False))
-    padded = images.pad_by_reflection(tf.constant(image), size)
+    padded = pixels.pad_by_reflection(tf.constant(image), size)
     expected = np.pad(image, ((0, rows), (0, columns), (0, 0)), "reflect")
     np.testing.assert_array_equal(padded, expected)
 
 
 def test_reflection_repeats_a_single_pixel():
-    padded = images.pad_by_reflection(tf.ones([1, 1, 1]), (3, 2))
+    padded = pixels.pad_by_reflection(tf.ones([1, 1, 1]), (3, 2))
     np.testing.assert_array_equal(padded, np.ones((3, 2, 1)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import losses
+from pix2pix_tf.training import losses
 
 
 def _random(seed):

@@ -1,7 +1,8 @@
 import pytest
 
-from pix2pix_tf import config, memory, networks
-from pix2pix_tf.config import ModelConfig, UsageError
+from pix2pix_tf import memory, networks
+from pix2pix_tf.options import ModelConfig, parse
+from pix2pix_tf.runtime.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -37,18 +38,18 @@ def test_estimates_are_close_to_the_networks_and_never_above(values):
     ],
 )
 def test_what_no_machine_holds_is_refused_by_its_flag(arguments, words):
-    options = config.parse(["--mode", "train", *arguments])
+    options = parse(["--mode", "train", *arguments])
     with pytest.raises(UsageError, match=words):
         memory.check(options, has_memory=10**12)
 
 
 def test_the_defaults_need_little():
-    memory.check(config.parse(["--mode", "train"]), has_memory=10**9)
+    memory.check(parse(["--mode", "train"]), has_memory=10**9)
 
 
 def test_a_containers_bound_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "CGROUP_PATH", tmp_path / "memory.max")
-    options = config.parse(["--mode", "train"])
+    options = parse(["--mode", "train"])
     for text in (None, "max\n"):
         if text:
             (tmp_path / "memory.max").write_text(text)

@@ -4,7 +4,7 @@ import re
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import meters
+from pix2pix_tf.training import meters
 
 
 def test_a_meter_counts_images_and_waiting_since_its_last_read():

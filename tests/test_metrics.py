@@ -10,8 +10,8 @@ from scipy import linalg
 from skimage import metrics as skimage_metrics
 
 from pix2pix_tf import metrics
-from pix2pix_tf.flags import UsageError
 from pix2pix_tf.metrics import features, histograms, labels
+from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image, write_image
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import networks
-from pix2pix_tf.config import ModelConfig
+from pix2pix_tf.options import ModelConfig
 
 TINY = ModelConfig(ngf=2, ndf=2)
 

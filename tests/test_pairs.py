@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import color, pairs
-from pix2pix_tf.config import PairConfig
+from pix2pix_tf.images import color, kinds
+from pix2pix_tf.options import PairConfig
 
 DIRECTIONS = ["AtoB", "BtoA"]
 
@@ -16,8 +16,8 @@ def image():
 def _split(image, pair):
     """Inputs and targets of a picture, as its own kind of example."""
     if pair.lab_colorization:
-        return pairs.from_photograph(image, pair)
-    return pairs.from_sides(image[:, :4], image[:, 4:], pair)
+        return kinds.from_photograph(image, pair)
+    return kinds.from_sides(image[:, :4], image[:, 4:], pair)
 
 
 def test_a_is_the_input_and_b_the_target(image):
@@ -46,10 +46,10 @@ def test_lab_splits_into_scaled_lightness_and_colour(image):
 def test_perfect_outputs_come_back_as_the_picture(image, lab, direction):
     pair = PairConfig(lab, direction)
     inputs, targets = (side[tf.newaxis] for side in _split(image, pair))
-    shown = pairs.to_rgb(inputs, targets, targets, pair)
+    shown = kinds.to_rgb(inputs, targets, targets, pair)
     assert all(picture.shape[-1] == 3 for picture in shown.values())
     np.testing.assert_allclose(shown["outputs"], shown["targets"])
-    alone = pairs.to_rgb(inputs, targets, None, pair)
+    alone = kinds.to_rgb(inputs, targets, None, pair)
     assert list(alone) == ["inputs", "outputs"]
     np.testing.assert_allclose(alone["outputs"], shown["outputs"], atol=1e-6)
     if lab:
@@ -64,7 +64,7 @@ def test_perfect_outputs_come_back_as_the_picture(image, lab, direction):
 def test_lightness_is_shown_as_the_gray_of_that_lightness(image, direction):
     pair = PairConfig(True, direction)
     inputs, targets = (side[tf.newaxis] for side in _split(image, pair))
-    shown = pairs.to_rgb(inputs, targets, targets, pair)
+    shown = kinds.to_rgb(inputs, targets, targets, pair)
     gray = shown["inputs"] if direction == "AtoB" else shown["targets"]
     lab = color.rgb_to_lab(gray[0])
     np.testing.assert_allclose(lab[..., 0], color.rgb_to_lab(image)[..., 0], atol=0.05)
@@ -75,7 +75,7 @@ def test_lightness_is_shown_as_the_gray_of_that_lightness(image, direction):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_inputs_need_no_target(image, lab, direction):
     pair = PairConfig(lab, direction)
-    got = pairs.from_input(image, pair)
+    got = kinds.from_input(image, pair)
     if lab:
         np.testing.assert_array_equal(got, _split(image, pair)[0])
     else:
@@ -84,7 +84,7 @@ def test_inputs_need_no_target(image, lab, direction):
 
 def test_pictures_are_uint8_and_stretched(image):
     sides = [side[tf.newaxis] for side in _split(image, PairConfig())]
-    pictures = pairs.to_pictures(sides[0], sides[1], sides[1], PairConfig(), 2.0)
+    pictures = kinds.to_pictures(sides[0], sides[1], sides[1], PairConfig(), 2.0)
     assert list(pictures) == ["inputs", "outputs", "targets"]
     for picture in pictures.values():
         assert picture.shape == (1, 6, 12, 3) and picture.dtype == tf.uint8
@@ -94,6 +94,6 @@ def test_pictures_are_uint8_and_stretched(image):
 def test_other_channels_are_shown_as_rgb(channels, places):
     pair = PairConfig(input_channels=channels, target_channels=channels)
     picture = tf.random.stateless_uniform([1, 2, 2, channels], [1, 2], -1, 1)
-    shown = pairs.to_rgb(picture, picture, None, pair)["outputs"]
+    shown = kinds.to_rgb(picture, picture, None, pair)["outputs"]
     expected = tf.gather((picture + 1) / 2, places, axis=-1)
     np.testing.assert_allclose(shown, expected, atol=1e-6)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, losses, networks, precision, step, train
-from pix2pix_tf.config import LossConfig, ModelConfig
+from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.metrics import features
 from pix2pix_tf.networks import fast
+from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.runtime import precision
+from pix2pix_tf.training import losses, step
 from tests.conftest import TINY, read_image
 
 LOW = ["mixed_bfloat16", "mixed_float16"]

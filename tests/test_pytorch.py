@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, networks, train
+from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.interop import pytorch
+from pix2pix_tf.options import ModelConfig, read_options
 from tests.conftest import read_image
 from tools import convert_checkpoint
 
@@ -128,9 +129,7 @@ def test_the_generator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
     assert (weights.input_channels, weights.output_channels) == (3, 2)
 
     expected = _run_in_torch(network, _images(3))
-    model = config.ModelConfig(
-        ngf=NGF, no_dropout=True, norm=norm, innermost_norm="none"
-    )
+    model = ModelConfig(ngf=NGF, no_dropout=True, norm=norm, innermost_norm="none")
     generator = networks.build_generator((3, 2), model)
     got = _assigned(generator, weights.variables)(_images(3))
     assert expected.std() > 0.2  # so that a kernel in the wrong place would show
@@ -146,7 +145,7 @@ def test_the_discriminator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
 
     expected = _run_in_torch(network, _images(5))
     discriminator = networks.build_discriminator(
-        (3, 2), config.ModelConfig(ndf=NDF, norm=norm)
+        (3, 2), ModelConfig(ndf=NDF, norm=norm)
     )
     sides = tf.split(_images(5), [3, 2], axis=3)
     got = _assigned(discriminator, weights.variables)(sides)
@@ -203,7 +202,7 @@ def test_a_converted_pair_of_networks_is_trained_further(capsys, tmp_path, photo
     arguments += ["--input_dir", photo_dir, "--output_dir", tmp_path / "run"]
     arguments += ["--max_steps", 1, "--summary_freq", 0]
     assert train.main([str(part) for part in arguments]) == 0
-    options = config.read_options(tmp_path / "run" / "options.json")
+    options = read_options(tmp_path / "run" / "options.json")
     assert options["lab_colorization"] and options["innermost_norm"] == "none"
     assert (options["ngf"], options["ndf"], options["norm"]) == (NGF, NDF, "batch")
     assert checkpoints.find_latest(tmp_path / "run").endswith("model-1")

@@ -21,8 +21,11 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
 from tensorflow.python.framework import config as tf_config
 
 from benchmarks import soak
-from pix2pix_tf import checkpoints, config, locks, loop, train
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import checkpoints, train
+from pix2pix_tf.options import LoopConfig, is_resumed, parse
+from pix2pix_tf.runtime import locks
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import loop
 
 NUM_STEPS = 8  # batches of 2 of five pairs: three epochs and a half
 TINY = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
@@ -175,8 +178,8 @@ def test_the_end_is_counted_from_where_another_checkpoint_was_left(
 def test_a_run_that_never_saved_starts_anew_by_its_own_seed(tmp_path):
     (tmp_path / "options.json").write_text('{"mode": "train", "seed": 77}')
     flags = ["--mode", "train", "--resume", "auto", "--output_dir", str(tmp_path)]
-    options = config.parse(flags)
-    assert options.run.seed == 77 and not config.is_resumed(options.run)
+    options = parse(flags)
+    assert options.run.seed == 77 and not is_resumed(options.run)
 
 
 @pytest.mark.parametrize(
@@ -192,13 +195,13 @@ def test_a_run_that_never_saved_starts_anew_by_its_own_seed(tmp_path):
 )
 def test_another_training_is_refused_by_name(command, cut_dir, flags, words):
     with pytest.raises(UsageError) as error:
-        config.parse([*command, "--output_dir", str(cut_dir), *flags])
+        parse([*command, "--output_dir", str(cut_dir), *flags])
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
 def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     flags = ["--mode", "train", "--resume", "auto", "--output_dir", str(cut_dir)]
-    options = config.parse([*flags, "--save_freq", "7", "--on_bad_image", "skip"])
+    options = parse([*flags, "--save_freq", "7", "--on_bad_image", "skip"])
     assert options.run.save_freq == 7 and options.run.summary_freq == 2
     assert options.data.batch_size == 2
     assert options.model.crop_size == 32 and options.data.scale_size == 36
@@ -217,7 +220,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
 def test_resume_has_its_place(flags, words, cut_dir):
     flags = [flag.format(cut_dir) for flag in flags]
     with pytest.raises(UsageError, match=words):
-        config.parse([*flags, "--resume", "auto"])
+        parse([*flags, "--resume", "auto"])
 
 
 @pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
@@ -283,7 +286,7 @@ def test_the_lock_lets_a_new_folder_go_where_nothing_was_written(tmp_path):
 
 
 def test_minutes_count_too(monkeypatch, cut):
-    run = config.LoopConfig(output_dir=str(cut), save_freq=0, save_minutes=2.0)
+    run = LoopConfig(output_dir=str(cut), save_freq=0, save_minutes=2.0)
     now = iter([0.0, 119.0, 121.0])
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
     options = type("Options", (), {"run": run})

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import samples
-from pix2pix_tf.samples import facades
+from pix2pix_tf.data import samples
+from pix2pix_tf.data.samples import facades
 
 SEEDS = {
     split: range(first + 1, first + 1 + samples.NUM_PAIRS[split])

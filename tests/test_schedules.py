@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, schedules, step, train
-from pix2pix_tf.config import LossConfig, ModelConfig, UsageError
+from pix2pix_tf import checkpoints, train
+from pix2pix_tf.options import LossConfig, ModelConfig, parse
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import schedules, step
 
 SMALL = ModelConfig(ngf=1, ndf=1, crop_size=32, num_downs=5, n_layers=1)
 LINEAR = LossConfig(lr=0.01, d_lr=0.04, lr_policy="linear", decay_from=2)
@@ -119,4 +121,4 @@ def test_without_a_schedule_both_rates_are_lr():
 )
 def test_rates_that_cannot_be_are_refused(arguments, words):
     with pytest.raises(UsageError, match=words):
-        config.parse(["--mode", "train", *arguments.split()])
+        parse(["--mode", "train", *arguments.split()])

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import networks, step
-from pix2pix_tf.config import LossConfig, ModelConfig
+from pix2pix_tf import networks
+from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.training import step
 
 LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import losses, summaries
+from pix2pix_tf.training import losses, summaries
 
 RAMP = np.linspace(-1, 1, 3001, dtype=np.float32)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_tf import color, images, metrics, train
+from pix2pix_tf import metrics, train
+from pix2pix_tf.images import color, pixels
 from pix2pix_tf.metrics import features
 from tests.conftest import read_image, write_image
 
@@ -142,9 +143,9 @@ def test_inputs_and_targets_are_the_files_halves(tested_dir, pair_dir):
     pictures = _pictures(tested_dir)
     image = read_image(pair_dir / "2.png")  # trained BtoA
     for kind, half in (("targets", image[:, :64]), ("inputs", image[:, 64:])):
-        resized = images.resize_area(images.to_float(half), (256, 256))
+        resized = pixels.resize_area(pixels.to_float(half), (256, 256))
         np.testing.assert_array_equal(
-            pictures[f"2-{kind}.png"], images.to_uint8(resized)
+            pictures[f"2-{kind}.png"], pixels.to_uint8(resized)
         )
 
 
@@ -184,11 +185,11 @@ def test_colorization_writes_rgb_with_the_photographs_lightness(
     pictures = _pictures(tmp_path)
     assert len(pictures) == 6
     assert all(picture.shape == (256, 256, 3) for picture in pictures.values())
-    photo = images.to_float(read_image(photo_dir / "a.png"))
-    lightness = images.resize_area(color.rgb_to_lab(photo), (256, 256))[..., 0]
+    photo = pixels.to_float(read_image(photo_dir / "a.png"))
+    lightness = pixels.resize_area(color.rgb_to_lab(photo), (256, 256))[..., 0]
     kinds = {"AtoB": ["inputs", "outputs", "targets"], "BtoA": ["inputs", "targets"]}
     for kind in kinds[direction]:
-        lab = color.rgb_to_lab(images.to_float(pictures[f"a-{kind}.png"]))
+        lab = color.rgb_to_lab(pixels.to_float(pictures[f"a-{kind}.png"]))
         # Rounding to 8 bits, and colours clipped at the border of sRGB.
         assert np.mean(np.abs(lab[..., 0] - lightness)) < 2
 

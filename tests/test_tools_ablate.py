@@ -9,7 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from pix2pix_tf import checkpoints, config
+from pix2pix_tf import checkpoints
+from pix2pix_tf.options import parse, write_options
 from tests.conftest import read_image, write_image
 from tools import ablate
 
@@ -112,8 +113,8 @@ class _Trainer:
         log_path.write_text("options\nit broke\n")
         if self.fails and self.fails in str(log_path):
             return 1
-        options = config.parse(command[3:])
-        config.write_options(options)
+        options = parse(command[3:])
+        write_options(options)
         if options.run.mode == "train":
             self._train(options.run)
         else:

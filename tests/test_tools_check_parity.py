@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from pix2pix_tf import config, losses, networks, step
+from pix2pix_tf import networks
 from pix2pix_tf.interop import parity
+from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
+from pix2pix_tf.training import losses, step
 from tools import check_parity
 
 LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")
@@ -34,14 +36,14 @@ META = {
 def _record(path, **changes):
     """Writes a file of the golden format from our code; returns its path."""
     meta = META | changes
-    pair = config.PairConfig(meta["lab_colorization"], meta["which_direction"])
-    model = config.ModelConfig(
+    pair = PairConfig(meta["lab_colorization"], meta["which_direction"])
+    model = ModelConfig(
         ngf=meta["ngf"],
         ndf=meta["ndf"],
         separable_conv=meta["separable_conv"],
         no_dropout=True,
     )
-    loss = config.LossConfig(
+    loss = LossConfig(
         **{name: meta[name] for name in ("l1_weight", "gan_weight", "lr", "beta1")}
     )
     keras.utils.set_random_seed(3)

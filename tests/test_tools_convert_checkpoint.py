@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, config, train
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import checkpoints, train
 from pix2pix_tf.interop import convert, pict
+from pix2pix_tf.options import from_dict
+from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image
 from tools import convert_checkpoint
 
@@ -215,7 +216,7 @@ def test_a_generator_alone_is_not_trained_further(
     ],
 )
 def test_what_the_readers_cannot_build_is_refused_by_flag(tmp_path, kind, flags):
-    model = convert.Model("checkpoint", config.from_dict(flags), {})
+    model = convert.Model("checkpoint", from_dict(flags), {})
     with pytest.raises(UsageError, match="cannot build such") as error:
         convert.write(model, tmp_path / "new", kind)
     assert all(f"--{name}" in str(error.value) for name in flags)

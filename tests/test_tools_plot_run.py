@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from pix2pix_tf import gallery, summaries
+from pix2pix_tf.inference import gallery
+from pix2pix_tf.training import summaries
 from tests.conftest import read_image
 from tools import plot_run
 from tools.run_report import curves, figures, records, strips

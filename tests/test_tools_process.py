@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import edges, files
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf import edges
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image, write_image
 from tools import process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pix2pix_tf import files
+from pix2pix_tf.runtime import files
 from tools import split
 
 TOOL = Path(split.__file__)

@@ -179,7 +179,7 @@ def test_without_folders_the_sample_data_and_a_fresh_folder_are_used(
     capsys, tmp_path, monkeypatch, photo_dir
 ):
     monkeypatch.chdir(tmp_path)
-    from pix2pix_tf import samples
+    from pix2pix_tf.data import samples
 
     monkeypatch.setattr(samples, "sample_dir", lambda lab, split: photo_dir)
     arguments = ["--mode", "train", "--lab_colorization", *TINY, "--max_steps", "1"]

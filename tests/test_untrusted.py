@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_tf import checkpoints, config, datasets, edges, formats, losses
-from pix2pix_tf.config import UsageError
-from pix2pix_tf.files import printable
+from pix2pix_tf import checkpoints, datasets, edges
+from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert, parity
 from pix2pix_tf.metrics import features
+from pix2pix_tf.options import read_options
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.training import losses
 
 
 class _Evil:
@@ -60,7 +63,7 @@ def _write_torch(path, trace):
 @pytest.mark.parametrize(
     "name, write, read",
     [
-        ("a.npy", _write_pickle, formats.read),
+        ("a.npy", _write_pickle, codecs.read),
         ("a.npz", _write_npz, parity.read_recording),
         ("a.npz", _write_pickle, parity.read_recording),
         ("a.npz", _write_npz, edges._read_arrays),
@@ -68,7 +71,7 @@ def _write_torch(path, trace):
         ("a.pth", _write_torch, convert.read),
         ("a.pth", _write_pickle, convert.read),
         ("a.pict", _write_pickle, convert.read),
-        ("options.json", _write_pickle, config.read_options),
+        ("options.json", _write_pickle, read_options),
         (
             "model-1.index",
             _write_pickle,
@@ -84,8 +87,8 @@ def test_no_loader_runs_code(name, write, read, tmp_path, trace):
 
 def test_an_array_of_objects_is_no_picture(tmp_path, trace):
     np.save(tmp_path / "a.npy", np.array([_Evil(trace)], object), allow_pickle=True)
-    for function in (formats.read, formats.probe):
-        with pytest.raises(formats.ImageError, match="cannot be decoded"):
+    for function in (codecs.read, codecs.probe):
+        with pytest.raises(codecs.ImageError, match="cannot be decoded"):
             function(tmp_path / "a.npy")
 
 
@@ -139,8 +142,8 @@ def test_a_bomb_is_refused_before_it_is_decoded(side, tmp_path):
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4)
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb)
-    for function in (formats.read, formats.probe):
-        with pytest.raises(formats.ImageError, match="exceeds limit"):
+    for function in (codecs.read, codecs.probe):
+        with pytest.raises(codecs.ImageError, match="exceeds limit"):
             function(path)
 
 
@@ -149,8 +152,8 @@ def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path):
     header = {"descr": "|u1", "fortran_order": False, "shape": (10**9, 10**9, 3)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-    with pytest.raises(formats.ImageError, match="has 0 bytes of numbers, wanted 3000"):
-        formats.read(path)
+    with pytest.raises(codecs.ImageError, match="has 0 bytes of numbers, wanted 3000"):
+        codecs.read(path)
 
 
 def test_names_are_shown_without_what_terminals_obey():

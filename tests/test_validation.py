@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import checkpoints, config, files, metrics, networks, train
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import checkpoints, metrics, networks, train
+from pix2pix_tf.options import parse
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
 
 TINY = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
 
@@ -221,7 +223,7 @@ def test_a_damaged_history_is_named(validated, pair_dir, text, words, capsys):
 )
 def test_validation_that_cannot_be_is_refused(arguments, words):
     with pytest.raises(UsageError, match=words):
-        config.parse(["--mode", "train", *arguments.split()])
+        parse(["--mode", "train", *arguments.split()])
 
 
 def test_a_dry_run_counts_the_pictures_and_the_memory_of_validation(

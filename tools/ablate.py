@@ -29,9 +29,22 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf import config, files
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.options import (
+    OPTIONS_NAME,
+    DataConfig,
+    Options,
+    check_output_dir,
+    from_dict,
+    read_options,
+    to_dict,
+)
+from pix2pix_tf.options import (
+    parse as parse_options,
+)
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.start import quiet_stderr
 
 DEFAULTS = "defaults"  # the name of the run that varies nothing
 MAX_NAME = 150  # characters of a folder's name; file systems take 255
@@ -72,7 +85,7 @@ class Run(NamedTuple):
     name: str  # such as gan_weight=0,n_layers=1
     values: dict  # {flag name: value as given}
     flags: list  # of str, of the train command: the shared ones and these
-    options: config.Options
+    options: Options
     folder: Path
 
 
@@ -230,7 +243,7 @@ def _check_passed(passed, varied):
 
 def _defaults():
     """Returns {flag name: default} of the train command."""
-    return config.to_dict(config.from_dict({}))
+    return to_dict(from_dict({}))
 
 
 def _name(values):
@@ -300,7 +313,7 @@ def _options(request, flags, train_dir):
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            options = config.parse(argv)
+            options = parse_options(argv)
     except SystemExit:  # argparse has printed the usage, then "<program>: error: ..."
         message = said.getvalue().strip().splitlines()[-1]
         raise UsageError(message.partition("error: ")[2] or message) from None
@@ -347,7 +360,8 @@ def compare(request, runs):
 
 def _find_images(request, pair):
     """Returns (input folder, test folder, names of the test images), all checked."""
-    from pix2pix_tf import data, samples
+    from pix2pix_tf import data
+    from pix2pix_tf.data import samples
 
     found = []
     for flag, folder, split in (
@@ -358,7 +372,7 @@ def _find_images(request, pair):
             folder = samples.sample_dir(pair.lab_colorization, split)
         try:
             examples = data.find_examples(folder)
-            data.FileSource(examples, config.DataConfig(), pair).check()
+            data.FileSource(examples, DataConfig(), pair).check()
         except UsageError as error:
             raise UsageError(str(error).replace("--input_dir", flag)) from None
         found.append((Path(folder).absolute(), examples))
@@ -369,9 +383,7 @@ def _find_images(request, pair):
 def _check_folder(run, input_dir):
     """Refuses a folder that cannot be written, or holds a run of other flags."""
     # Only the nearest folder's permissions: options.json is one level down.
-    config.check_output_dir(
-        dataclasses.replace(run.options.run, output_dir=str(run.folder))
-    )
+    check_output_dir(dataclasses.replace(run.options.run, output_dir=str(run.folder)))
     train_dir, max_steps = run.folder / "train", run.options.run.max_steps
     steps = steps_done(train_dir)
     if steps == 0:
@@ -381,8 +393,8 @@ def _check_folder(run, input_dir):
             f"{train_dir} has {steps} steps, more than --max_steps {max_steps}: give "
             "at least as many, or another --output_dir"
         )
-    stored = config.read_options(train_dir / config.OPTIONS_NAME)
-    wanted = config.to_dict(run.options)
+    stored = read_options(train_dir / OPTIONS_NAME)
+    wanted = to_dict(run.options)
     pairs = {
         name: (stored.get(name, value), value)
         for name, value in wanted.items()
@@ -417,7 +429,7 @@ def _do(run, label, input_dir, test_dir, names):
     steps = steps_done(train_dir)
     asked = {
         name: value
-        for name, value in config.to_dict(run.options).items()
+        for name, value in to_dict(run.options).items()
         if name not in FREE_NAMES
     }
     asked |= {
@@ -472,7 +484,7 @@ def _read_result(folder):
 
 def _is_whole(test_dir, names):
     """Says whether a test's pictures and its index are all there."""
-    from pix2pix_tf import gallery
+    from pix2pix_tf.inference import gallery
 
     paths = [_picture_path(test_dir, name, kind) for name in names for kind in KINDS]
     paths.append(test_dir / gallery.INDEX_NAME)
@@ -485,7 +497,7 @@ def _picture_path(test_dir, name, kind):
 
 def _clear(folder):
     """Deletes what a run that was cut short has left."""
-    if (folder / config.OPTIONS_NAME).exists():
+    if (folder / OPTIONS_NAME).exists():
         shutil.rmtree(folder)
 
 
@@ -591,9 +603,9 @@ def read_means(test_dir):
 
 def _read_picture(test_dir, name, kind):
     """Returns uint8 [height, width, 3]."""
-    from pix2pix_tf import images
+    from pix2pix_tf.images import pixels
 
-    return images.decode(_picture_path(test_dir, name, kind).read_bytes()).numpy()
+    return pixels.decode(_picture_path(test_dir, name, kind).read_bytes()).numpy()
 
 
 def _write_results(output_dir, outcomes, test_dir, names, num_pictures):
@@ -625,7 +637,7 @@ def _table(outcomes):
     header = ["run", *varied, *counts, *MEASURED]
     rows = []
     for run, result, _ in outcomes:
-        used = config.to_dict(run.options)
+        used = to_dict(run.options)
         row = [run.name]
         row += [run.values.get(name, _as_given(used[name])) for name in varied]
         row += [str(result[name]) for name in counts]

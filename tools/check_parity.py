@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.files import printable
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import quiet_stderr
 
 
 def main(argv=None):

@@ -25,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import tqdm
 
-from pix2pix_tf import files
 from pix2pix_tf.datasets import addresses
-from pix2pix_tf.files import printable
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 SCHEMES = ("http://", "https://", "file://")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.config import ModelConfig
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.options import ModelConfig
+from pix2pix_tf.runtime.start import quiet_stderr
 
 CHANNELS = (3, 3)
 GENERATORS = {

@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
 from tools import fuzz_cases
 
 TIMEOUT = 60  # seconds a case may take, the start of its process included

@@ -19,8 +19,9 @@ import zlib
 import hypothesis
 from hypothesis import strategies as st
 
-from pix2pix_tf import config, files
-from pix2pix_tf.flags import Size
+from pix2pix_tf.options import Options, flags_of, parse, write_options
+from pix2pix_tf.options.flag import Size
+from pix2pix_tf.runtime import files
 
 TINY = ("--ngf", "1", "--ndf", "1", "--crop_size", "32")
 GOOD_ENDINGS = (0, 1, 2, 130, 143)
@@ -149,7 +150,7 @@ _FLOATS = st.floats() | st.sampled_from([0, 1, -1, 0.5, 1e-300, 1e300, 10**400])
 
 def _flags():
     """Draws a flag and its values, mostly of the right type: ["--ngf", "7"]."""
-    names = sorted(set(config.flags_of(config.Options)) - {"dry_run", "mode"})
+    names = sorted(set(flags_of(Options)) - {"dry_run", "mode"})
     return st.one_of(
         st.sampled_from(names).flatmap(_flag),
         st.sampled_from(names).flatmap(_flag),
@@ -162,7 +163,7 @@ def _flags():
 
 
 def _flag(name):
-    rules = config.flags_of(config.Options)[name].metadata
+    rules = flags_of(Options)[name].metadata
     if rules["kind"] is bool:
         return st.just([f"--{name}"])
     if rules["choices"]:
@@ -182,7 +183,7 @@ def _flag(name):
 
 def _options_edits():
     """Draws what is done to options.json: at a key, at a value, at a byte."""
-    names = st.sampled_from(sorted(config.flags_of(config.Options))) | _TEXTS
+    names = st.sampled_from(sorted(flags_of(Options))) | _TEXTS
     values = st.recursive(
         st.none() | st.booleans() | _INTS | _FLOATS | _TEXTS | _PATHS,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner),
@@ -242,7 +243,8 @@ def make_template(folder):
     import tifffile
     from PIL import Image
 
-    from pix2pix_tf import checkpoints, step
+    from pix2pix_tf import checkpoints
+    from pix2pix_tf.training import step
 
     template = folder / "template"
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -262,10 +264,10 @@ def make_template(folder):
         else:
             picture.save(path)
     argv = ["--mode", "train", "--input_dir", str(template / "png"), *TINY]
-    options = config.parse([*argv, "--output_dir", str(template / "model")])
+    options = parse([*argv, "--output_dir", str(template / "model")])
     state = step.make_state(options.pair.channels, options.model, options.loss)
     state.global_step.assign(1)
-    config.write_options(options)
+    write_options(options)
     checkpoints.save(state, options.run.output_dir, keep=1)
 
 
@@ -454,7 +456,7 @@ class _Page(html.parser.HTMLParser):
 
 
 def _page_problem(output_dir):
-    from pix2pix_tf import gallery
+    from pix2pix_tf.inference import gallery
 
     path = output_dir / gallery.INDEX_NAME
     if not path.exists():

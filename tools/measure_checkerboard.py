@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import numpy as np
 
-from pix2pix_tf import files
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.start import quiet_stderr
 
 ZOOM = 64  # pixels of a picture that are shown
 
@@ -36,14 +36,14 @@ def main(argv=None):
     )
     given = parser.parse_args(argv)
     with quiet_stderr():
-        from pix2pix_tf import formats
+        from pix2pix_tf.images import codecs
     rows = {}
     for folder in given.folders:
         for kind in ("outputs", "targets"):
             paths = sorted(Path(folder, "images").glob(f"*-{kind}.png"))
             if not paths:
                 parser.exit(2, f"{folder} has no images/*-{kind}.png of test mode\n")
-            rows[folder, kind] = [formats.read(path) for path in paths]
+            rows[folder, kind] = [codecs.read(path) for path in paths]
     print(f"{'folder':<50}{'outputs':>10}{'targets':>10}")
     for folder in given.folders:
         found = [measure_all(rows[folder, kind]) for kind in ("outputs", "targets")]

@@ -23,10 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import numpy as np
 import tqdm
 
-from pix2pix_tf import files
-from pix2pix_tf.files import printable
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import quiet_stderr
 
 OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
 BLANK_SHARE = 0.3  # of the side; as the original
@@ -190,13 +191,13 @@ def find_partners(sources, b_dir):
 
 def _compare_sizes(source, partner):
     """Returns why two pictures cannot stand side by side, or None."""
-    from pix2pix_tf import formats
+    from pix2pix_tf.images import codecs
 
     sizes = []
     for path in (source, partner):
         try:
-            height, width, _ = formats.probe(path)
-        except (formats.ImageError, OSError) as error:
+            height, width, _ = codecs.probe(path)
+        except (codecs.ImageError, OSError) as error:
             return f"{printable(path)} {error}"
         sizes.append(f"{width}x{height}")
     if sizes[0] == sizes[1]:
@@ -205,13 +206,13 @@ def _compare_sizes(source, partner):
 
 
 def _list(folder, flag):
-    from pix2pix_tf import formats
+    from pix2pix_tf.images import codecs
 
-    paths = files.find(folder, formats.SUFFIXES)
+    paths = files.find(folder, codecs.SUFFIXES)
     if not paths:
         raise UsageError(
             f"{flag} {printable(folder)} has no pictures: wanted files ending in "
-            + ", ".join(formats.SUFFIXES)
+            + ", ".join(codecs.SUFFIXES)
         )
     return paths
 
@@ -239,7 +240,7 @@ def do(job, options, network):
     Returns:
         ("processed" or "skipped", None), or ("failed", str: why).
     """
-    from pix2pix_tf import images
+    from pix2pix_tf.images import pixels
 
     if _is_whole(job.destination):
         return "skipped", None
@@ -248,7 +249,7 @@ def do(job, options, network):
     except UsageError as error:
         return "failed", str(error)
     filetype = "jpeg" if options.output_filetype == "jpg" else "png"
-    encoded = images.encode(images.to_uint8(picture), filetype, JPEG_QUALITY)
+    encoded = pixels.encode(pixels.to_uint8(picture), filetype, JPEG_QUALITY)
     files.write_whole(job.destination, encoded.numpy())
     return "processed", None
 
@@ -264,11 +265,11 @@ def _is_whole(path):
 
 def _read(path):
     """Returns float32 [height, width, 3] in [0, 1]."""
-    from pix2pix_tf import formats
+    from pix2pix_tf.images import codecs
 
     try:
-        return formats.read(path)
-    except formats.ImageError as error:
+        return codecs.read(path)
+    except codecs.ImageError as error:
         raise UsageError(f"{printable(path)} {error}") from None
     except OSError as error:
         raise UsageError(
@@ -320,11 +321,11 @@ def resize(picture, size, is_padded):
     """
     import tensorflow as tf
 
-    from pix2pix_tf import images
+    from pix2pix_tf.images import pixels
 
     square = pad_to_square(picture) if is_padded else crop_to_square(picture)
     if len(square) > size:
-        return images.resize_area(square, (size, size)).numpy()
+        return pixels.resize_area(square, (size, size)).numpy()
     if len(square) < size:
         method = tf.compat.v1.image.ResizeMethod.BICUBIC
         return tf.compat.v1.image.resize(square, [size, size], method).numpy()

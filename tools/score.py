@@ -15,10 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf import files
-from pix2pix_tf.files import printable
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import quiet_stderr
 
 
 def main(argv=None):
@@ -119,7 +120,7 @@ def find_pairs(outputs_dir, targets_dir):
 
 
 def _by_name(folder):
-    from pix2pix_tf.formats import SUFFIXES
+    from pix2pix_tf.images.codecs import SUFFIXES
 
     if not folder.is_dir():
         raise UsageError(f"{printable(folder)} is not a folder")
@@ -141,11 +142,11 @@ def read(path):
     Raises:
         UsageError: it is none; it is named.
     """
-    from pix2pix_tf import formats, images
+    from pix2pix_tf.images import codecs, pixels
 
     try:
-        return images.to_uint8(formats.read(path)).numpy()
-    except formats.ImageError as error:
+        return pixels.to_uint8(codecs.read(path)).numpy()
+    except codecs.ImageError as error:
         raise UsageError(f"{printable(path)} {error}") from None
 
 

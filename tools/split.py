@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import tqdm
 
-from pix2pix_tf import files
-from pix2pix_tf.files import printable
-from pix2pix_tf.flags import ToolParser, UsageError, run_tool
-from pix2pix_tf.train import quiet_stderr
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import quiet_stderr
 
 SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
 ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
@@ -78,7 +79,7 @@ def run(options):
     if not options.dir.is_dir():
         raise UsageError(f"--dir {printable(options.dir)} is not a folder")
     with quiet_stderr():
-        from pix2pix_tf.formats import SUFFIXES
+        from pix2pix_tf.images.codecs import SUFFIXES
     sources = {path.name: path for path in files.find(options.dir, SUFFIXES)}
     present = find_present(options.output_dir, SUFFIXES)
     # What was moved is still part of the split that it was moved for.

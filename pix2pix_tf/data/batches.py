@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from pix2pix_tf import images, pairs
-from pix2pix_tf.flags import sides
+from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.options.flag import sides
 
 
 def train_batches(source, pair, data, crop_size, seed, position):
@@ -54,7 +54,7 @@ def ordered_batches(source, pair, data, size):
         if data.inputs_only:
             tensors = tensors[:1]
         if size is not None:
-            tensors = [images.resize_area(image, sides(size)) for image in tensors]
+            tensors = [pixels.resize_area(image, sides(size)) for image in tensors]
             tensors = _set_shapes(tensors, size)
         return index, *tensors
 
@@ -94,7 +94,7 @@ def augment(inputs, targets, data, crop_size, seed):
         draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
         both = tf.cond(draw < 0.5, lambda: both[:, ::-1], lambda: both)
     scale, crop = sides(data.scale_size), sides(crop_size)
-    both = images.resize_area(both, scale)
+    both = pixels.resize_area(both, scale)
     # floor(U[0, n)): 286 to 256 gives offsets 0 to 30.
     draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
     ends = [scale[0] - crop[0] + 1, scale[1] - crop[1] + 1]
@@ -106,10 +106,10 @@ def augment(inputs, targets, data, crop_size, seed):
 def _to_tensors(pictures, pair):
     """Returns inputs and, where there are any, targets of an example's pictures."""
     if pair.lab_colorization:
-        return pairs.from_photograph(pictures[0], pair)
+        return kinds.from_photograph(pictures[0], pair)
     if len(pictures) == 1:
-        return [pairs.from_input(pictures[0], pair)]
-    return pairs.from_sides(*pictures, pair)
+        return [kinds.from_input(pictures[0], pair)]
+    return kinds.from_sides(*pictures, pair)
 
 
 def _set_shapes(tensors, size):

@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf.config import UsageError
-from pix2pix_tf.files import printable
-from pix2pix_tf.formats import SUFFIXES
+from pix2pix_tf.images.codecs import SUFFIXES
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 FLAGS = ("--input_dir", "--target_dir")
 MAX_LISTED = 100  # files, in a message

@@ -11,10 +11,10 @@ from collections import Counter
 
 import tensorflow as tf
 
-from pix2pix_tf import formats
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.data.examples import join_problems
-from pix2pix_tf.files import printable
+from pix2pix_tf.images import codecs
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 MAX_CHECKED = 5000  # examples; above, a damaged file is found when it is reached
 
@@ -80,7 +80,7 @@ class FileSource:
         paths = itertools.chain.from_iterable(
             example.paths for example in self.examples
         )
-        sizes = (formats.probe(path) for path in itertools.islice(paths, MAX_CHECKED))
+        sizes = (codecs.probe(path) for path in itertools.islice(paths, MAX_CHECKED))
         return Counter(size_text(*size) for size in sizes)
 
     def _pictures(self, read, index):
@@ -177,8 +177,8 @@ class FileSource:
 
     def _read_file(self, path, channels):
         try:
-            return formats.read(path, channels)
-        except (formats.ImageError, OSError) as error:
+            return codecs.read(path, channels)
+        except (codecs.ImageError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"{printable(path)} {reason}") from None
 
@@ -187,7 +187,7 @@ class FileSource:
         channels = self.channels
         try:
             return split_halves(self._read_file(path, max(channels)), channels)
-        except formats.ImageError as error:
+        except codecs.ImageError as error:
             raise UsageError(f"{printable(path)} {error}") from None
 
     def _read_two(self, paths):
@@ -218,17 +218,17 @@ def split_halves(image, channels):
         channels: (of A, of B).
 
     Raises:
-        formats.ImageError: the width is odd, or the channels cannot be fitted.
+        codecs.ImageError: the width is odd, or the channels cannot be fitted.
     """
     height, width, _ = image.shape
     if width < 2 or width % 2:
-        raise formats.ImageError(
+        raise codecs.ImageError(
             f"is {width} pixels wide and {height} high: two pictures side by side need "
             "an even width"
         )
     halves = image[:, : width // 2], image[:, width // 2 :]
     return [
-        formats.fit_channels(half, count)
+        codecs.fit_channels(half, count)
         for half, count in zip(halves, channels, strict=True)
     ]
 

@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from pix2pix_tf.config import UsageError
+from pix2pix_tf.runtime.errors import UsageError
 
 MAX_RETRIES = 2  # of each download
 # The first is ours: any of its records can be read at any time.

@@ -8,16 +8,17 @@ import shlex
 import signal
 import sys
 
-from pix2pix_tf import config, datasets
-from pix2pix_tf.config import UsageError, make_flag
+from pix2pix_tf import datasets
 from pix2pix_tf.datasets import addresses
-from pix2pix_tf.files import printable
+from pix2pix_tf.options import Checked, make_flag, parse_flags
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 PROG = "python -m pix2pix_tf.datasets"
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareConfig(config.Checked):
+class PrepareConfig(Checked):
     """What to prepare, from where, and how."""
 
     input_dir: str | None = make_flag(
@@ -87,7 +88,7 @@ def main(argv=None):
     flags = {field.name: field for field in dataclasses.fields(PrepareConfig)}
     description = "write a data set as record files, for --dataset of other commands"
     try:
-        given = config.parse_flags(flags, argv, PROG, description)
+        given = parse_flags(flags, argv, PROG, description)
         _prepare(PrepareConfig(**given))
     except (UsageError, OSError) as error:
         print(printable(f"{PROG}: error: {error}"), file=sys.stderr)
@@ -109,7 +110,7 @@ def _ending_on_sigterm():
 
 def _prepare(options):
     """Writes the data set, and says what is in it."""
-    from pix2pix_tf.train import quiet_stderr
+    from pix2pix_tf.runtime.start import quiet_stderr
 
     what = f"--paper {options.paper}" if options.paper else f"--name {options.name}"
     with quiet_stderr():

@@ -10,9 +10,10 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from pix2pix_tf import data
-from pix2pix_tf.config import DataConfig, PairConfig, UsageError
 from pix2pix_tf.datasets import FOLDER_BUILDER
-from pix2pix_tf.files import printable
+from pix2pix_tf.options import DataConfig, PairConfig
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png")  # TFDS stores no others
 SPLITS = ("train", "val", "test")

@@ -11,8 +11,8 @@ import zlib
 import tensorflow_datasets as tfds
 from etils import epath
 
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.datasets import addresses, first_line
+from pix2pix_tf.runtime.errors import UsageError
 
 
 class Pix2pix(tfds.core.GeneratorBasedBuilder):

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.datasets import first_line
+from pix2pix_tf.runtime.errors import UsageError
 
 
 def records(builder, split):

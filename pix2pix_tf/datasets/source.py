@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf import formats
-from pix2pix_tf.config import UsageError
 from pix2pix_tf.data import shuffled, size_text, split_halves
 from pix2pix_tf.datasets import records
+from pix2pix_tf.images import codecs
+from pix2pix_tf.runtime.errors import UsageError
 
 BUFFER_SIZE = 10_000  # records that are mixed in memory, still encoded
 NUM_SHOWN = 100  # records, whose sizes are looked at
@@ -161,15 +161,15 @@ class RecordSource:
                     zip(values, self.channels, strict=True)
                 )
             ]
-        except formats.ImageError as error:
+        except codecs.ImageError as error:
             self.problems[self.name(index)] = f"record {index} {error}"
             raise
 
     def _to_picture(self, value, channels, number):
         if isinstance(value, bytes):
-            picture = formats.from_bytes(value, channels)
+            picture = codecs.from_bytes(value, channels)
         else:
-            picture = formats.fit_channels(formats.to_float(value), channels)
+            picture = codecs.fit_channels(codecs.to_float(value), channels)
         feature = self._builder.info.features[self._features[number]]
         if isinstance(feature, tfds.features.LabeledImage) and feature.num_classes:
             picture = np.minimum(picture * 255 / max(feature.num_classes - 1, 1), 1)

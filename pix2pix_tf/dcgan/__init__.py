@@ -8,9 +8,11 @@ this folder is what is DCGAN's own, and here the command.
 import signal
 import sys
 
-from pix2pix_tf import config, flags, locks
 from pix2pix_tf.dcgan import options as dcgan_options
-from pix2pix_tf.files import printable
+from pix2pix_tf.options import check_output_dir, to_dict
+from pix2pix_tf.runtime import locks
+from pix2pix_tf.runtime.errors import RunError, UsageError
+from pix2pix_tf.runtime.files import printable
 
 
 def main(argv=None):
@@ -24,14 +26,14 @@ def main(argv=None):
     """
     try:
         options = dcgan_options.parse(argv)
-        config.check_output_dir(options.run)
+        check_output_dir(options.run)
         with locks.hold(options.run.output_dir):
-            config.check_output_dir(options.run)  # another run may just have ended
+            check_output_dir(options.run)  # another run may just have ended
             return _run(options)
-    except (config.UsageError, OSError) as error:
+    except (UsageError, OSError) as error:
         print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 2
-    except flags.RunError as error:
+    except RunError as error:
         print(printable(f"{dcgan_options.PROG}: error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # before or after the steps
@@ -40,15 +42,15 @@ def main(argv=None):
 
 def _run(options):
     """Trains; TensorFlow is loaded only here."""
-    from pix2pix_tf.train import make_repeatable, quiet_stderr
+    from pix2pix_tf.runtime.start import make_repeatable, quiet_stderr
 
     if options.data.input_dir is None and options.data.dataset is None:
         print("no --input_dir: using the embedded sample data", flush=True)
     with quiet_stderr():
-        from pix2pix_tf import faults
         from pix2pix_tf.dcgan import crops, training
+        from pix2pix_tf.training import faults
 
-    for name, value in sorted(config.to_dict(options).items()):
+    for name, value in sorted(to_dict(options).items()):
         print(printable(f"{name} = {value}"), flush=True)
     make_repeatable(options.run)
     with faults.explain_memory(options):

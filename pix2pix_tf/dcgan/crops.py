@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import data, datasets, formats, images, samples
-from pix2pix_tf.config import DataConfig, PairConfig, UsageError
+from pix2pix_tf import data, datasets
+from pix2pix_tf.data import samples
 from pix2pix_tf.dcgan.options import SIZE
+from pix2pix_tf.images import codecs, pixels
+from pix2pix_tf.options import DataConfig, PairConfig
+from pix2pix_tf.runtime.errors import UsageError
 
 # As for colorization: one picture a file, of any width.
 ONE_PICTURE = PairConfig(lab_colorization=True)
@@ -83,8 +86,8 @@ def scale(picture, scale_size):
     new_short = max(SIZE, min(short, scale_size))
     if new_short != short:
         sides = [round(side * new_short / short) for side in (height, width)]
-        picture = images.resize_area(picture, sides)
-    return images.to_uint8(picture).numpy()
+        picture = pixels.resize_area(picture, sides)
+    return pixels.to_uint8(picture).numpy()
 
 
 def join(pictures):
@@ -112,7 +115,7 @@ def train_batches(pictures, config, seed, position):
 
     def load(index, example_seed):
         crop = random_crop(pictures.picture(index), config.flip, example_seed)
-        return index, images.preprocess(images.to_float(crop))
+        return index, pixels.preprocess(pixels.to_float(crop))
 
     crops = data.shuffled(len(pictures), seed, position).map(
         load, num_parallel_calls=tf.data.AUTOTUNE
@@ -153,6 +156,6 @@ def _dataset_pictures(name, scale_size):
             + ", ".join(builder.info.features)
         )
     return [
-        scale(formats.from_bytes(record["image"].numpy()), scale_size)
+        scale(codecs.from_bytes(record["image"].numpy()), scale_size)
         for record in records.records(builder, "train")
     ]

@@ -2,15 +2,28 @@
 
 import dataclasses
 
-from pix2pix_tf import config
-from pix2pix_tf.config import UsageError, make_flag, reuse_flag
+from pix2pix_tf.options import (
+    Checked,
+    LoopConfig,
+    OptimizerConfig,
+    check_schedule,
+    complete,
+    flags_of,
+    from_dict,
+    make_flag,
+    parse_flags,
+    resume,
+    reuse_flag,
+    stored_run,
+)
+from pix2pix_tf.runtime.errors import UsageError
 
 PROG = "pix2pix-tf-dcgan"
 SIZE = 32  # pixels, of the images
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(config.LoopConfig):
+class RunConfig(LoopConfig):
     """Where DCGAN writes, and when; its pictures are its result, so they are on."""
 
     mode: str = make_flag(str, "dcgan", "no flag here", choices=("dcgan",))
@@ -24,7 +37,7 @@ class RunConfig(config.LoopConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(config.Checked):
+class DataConfig(Checked):
     """How pictures become batches of crops."""
 
     input_dir: str | None = reuse_flag("input_dir")
@@ -50,7 +63,7 @@ class DataConfig(config.Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(config.OptimizerConfig):
+class LossConfig(OptimizerConfig):
     """The loss and the optimizers' settings."""
 
     label_smoothing: float = reuse_flag(
@@ -68,23 +81,23 @@ class DcganOptions:
 
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
-        config.check_schedule(self.loss, self.run)
+        check_schedule(self.loss, self.run)
 
 
 def parse(argv=None):
     """Returns the DcganOptions of a command line.
 
-    Args, Raises: as `config.parse`.
+    Args, Raises: as `parse`.
     """
-    flags = config.flags_of(DcganOptions)
+    flags = flags_of(DcganOptions)
     shown = {name: flag for name, flag in flags.items() if name != "mode"}
-    given = config.parse_flags(
+    given = parse_flags(
         shown, argv, PROG, f"DCGAN: learn to draw {SIZE}x{SIZE} images, without pairs"
     )
     values = {name: flag.default for name, flag in flags.items()} | given
-    stored = config.stored_run(values)
+    stored = stored_run(values)
     if stored is None:
-        values = config.complete(values)
+        values = complete(values)
     else:
-        values = config.resume(values, given, stored)
-    return config.from_dict(values, DcganOptions)
+        values = resume(values, given, stored)
+    return from_dict(values, DcganOptions)

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from pix2pix_tf import losses
-from pix2pix_tf.networks import dcgan as networks
-from pix2pix_tf.step import LOSS_NAMES, Forward, start_state, update
+from pix2pix_tf.dcgan import networks as networks
+from pix2pix_tf.training import losses
+from pix2pix_tf.training.step import LOSS_NAMES, Forward, start_state, update
 
 NAMES = LOSS_NAMES[:2]  # the discriminator's loss, the generator's GAN loss
 Z_KEY = 2000  # apart from the keys of pix2pix's draws

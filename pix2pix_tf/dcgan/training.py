@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import images, loop
 from pix2pix_tf.dcgan import crops, step
-from pix2pix_tf.networks.dcgan import Z_SIZE
+from pix2pix_tf.dcgan.networks import Z_SIZE
+from pix2pix_tf.images import pixels
+from pix2pix_tf.training import loop
 
 GRID_SIDE = 8  # samples
 # z of the grid: the same in every run, so that grids compare between runs too.
@@ -48,7 +49,7 @@ def train(options, pictures):
         return stopped_by
     output_dir = Path(options.run.output_dir)
     strips = tile(sample(interpolation_z()), STRIP_LENGTH)
-    contents = images.encode(strips, "png").numpy()
+    contents = pixels.encode(strips, "png").numpy()
     (output_dir / "interpolation.png").write_bytes(contents)
     save_model(state.generator, output_dir / "saved_model")
     return 0
@@ -56,7 +57,7 @@ def train(options, pictures):
 
 def images_of(generator, z):
     """Returns uint8 [batch, 32, 32, 3]: the samples of z, by moving statistics."""
-    return images.to_uint8(images.deprocess(generator(z, training=False)))
+    return pixels.to_uint8(pixels.deprocess(generator(z, training=False)))
 
 
 def grid_z():
@@ -107,9 +108,9 @@ def save_model(generator, folder):
     @tf.function(input_signature=[tf.TensorSpec([None, Z_SIZE], tf.float32, "z")])
     def generate(z):
         outputs = generator(z, training=False)
-        pictures = images.to_uint8(images.deprocess(outputs))
+        pictures = pixels.to_uint8(pixels.deprocess(outputs))
         png = tf.map_fn(
-            lambda picture: images.encode(picture, "png"),
+            lambda picture: pixels.encode(picture, "png"),
             pictures,
             fn_output_signature=tf.string,
         )

@@ -12,14 +12,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pix2pix_tf import checkpoints, config, memory, networks, step
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import checkpoints, memory, networks
 from pix2pix_tf.interop import pict, pytorch
+from pix2pix_tf.options import (
+    OPTIONS_NAME,
+    ORIGINAL_NAMES,
+    RESTORED_NAMES,
+    ModelConfig,
+    Options,
+    PairConfig,
+    from_dict,
+    read_options,
+    to_dict,
+    to_json,
+)
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import step
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 # {(input channels, output channels): the options that give them}
 PAIRS = {
-    config.PairConfig(lab, direction).channels: (lab, direction)
+    PairConfig(lab, direction).channels: (lab, direction)
     for lab in (True, False)
     for direction in ("BtoA", "AtoB")
 }
@@ -29,7 +42,7 @@ class Model(NamedTuple):
     """What was read: a generator, or all that training goes on from."""
 
     kind: str
-    options: config.Options
+    options: Options
     tensors: dict  # {name in a checkpoint: array}
 
     @property
@@ -128,7 +141,7 @@ def _recognise(source):
 
 def _read_checkpoint(folder):
     """Reads a folder of ours or of the original, Adam's powers and all, unchanged."""
-    options = _read_options(folder / config.OPTIONS_NAME)
+    options = _read_options(folder / OPTIONS_NAME)
     prefix = checkpoints.find_latest(folder)
     reader, shapes = checkpoints.open_reader(prefix)
     if checkpoints.is_generator_only(shapes):
@@ -146,7 +159,7 @@ def _read_checkpoint(folder):
 
 def _read_options(path):
     try:
-        options = config.from_dict(config.read_options(path))
+        options = from_dict(read_options(path))
         memory.check(options)
         return options
     except UsageError as error:
@@ -166,8 +179,8 @@ def _read_pict(path, which_direction):
     """Reads a generator; its moving statistics, which nothing uses, are 0 and 1."""
     arrays = pict.read(path)
     name = "generator/encoder_1/conv2d/kernel"
-    ngf = arrays[name].shape[-1] if name in arrays else config.ModelConfig().ngf
-    options = config.from_dict({"ngf": ngf, "which_direction": which_direction})
+    ngf = arrays[name].shape[-1] if name in arrays else ModelConfig().ngf
+    options = from_dict({"ngf": ngf, "which_direction": which_direction})
     memory.check(options)
     generator = networks.build_generator(options.pair.channels, options.model)
     variables = networks.variables_by_name(generator)
@@ -214,7 +227,7 @@ def _read_pytorch(path, which_direction):
             )
         values["ndf"] = patches.ndf
         arrays |= patches.variables
-    options = config.from_dict(values)
+    options = from_dict(values)
     if not has_discriminator:
         return Model("pytorch", options, arrays | {"global_step": np.int64(0)})
     state = step.make_state(options.pair.channels, options.model, options.loss)
@@ -228,14 +241,12 @@ def _as_arrays(tensors):
 def _refuse_unfit(model, kind):
     """Raises UsageError where the programs that read `kind` have no such model."""
     options = model.options
-    values, defaults = (
-        config.to_dict(each) for each in (options, config.from_dict({}))
-    )
+    values, defaults = (to_dict(each) for each in (options, from_dict({})))
     foreign = [
         f"--{name} {values[name]}"
-        for name in config.RESTORED_NAMES
+        for name in RESTORED_NAMES
         if kind != "checkpoint"
-        and name not in config.ORIGINAL_NAMES
+        and name not in ORIGINAL_NAMES
         and values[name] != defaults[name]
     ]
     if kind == "pict" and options.model.separable_conv:
@@ -263,5 +274,5 @@ def _write_folder(model, folder, kind):
             if not name.startswith(checkpoints.OWN_NAMES)
         }
     checkpoints.write(tensors, folder, int(tensors["global_step"]))
-    path = folder / config.OPTIONS_NAME
-    path.write_text(config.to_json(model.options), encoding="utf-8")
+    path = folder / OPTIONS_NAME
+    path.write_text(to_json(model.options), encoding="utf-8")

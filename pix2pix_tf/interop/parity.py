@@ -14,8 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import config, losses, networks, step
-from pix2pix_tf.config import UsageError
+from pix2pix_tf import networks
+from pix2pix_tf.options import CROP_SIZE, Options, from_dict
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.training import losses, step
 
 NUM_STEPS = 10
 FORWARD_KEYS = ("outputs", "predict_real", "predict_fake")
@@ -62,7 +64,7 @@ class Recording(NamedTuple):
     """One file's figures: what they were recorded with, and the arrays by key."""
 
     path: str
-    options: config.Options
+    options: Options
     meta: dict
     arrays: dict
 
@@ -119,7 +121,7 @@ def read_recording(path):
     meta = _read_meta(path, arrays)
     known = {name: meta[name] for name in OPTION_NAMES}
     try:
-        options = config.from_dict(known | {"no_dropout": True})
+        options = from_dict(known | {"no_dropout": True})
     except UsageError as error:
         raise UsageError(f"{path}: meta: {str(error).removeprefix('--')}") from None
     return Recording(path, options, meta, arrays)
@@ -202,7 +204,7 @@ def _read_meta(path, arrays):
 def _check_arrays(recording, variable_shapes):
     """Refuses arrays that are missing, unknown, misshapen, or no finite floats."""
     arrays, pair = recording.arrays, recording.options.pair
-    image = [recording.options.data.batch_size, config.CROP_SIZE, config.CROP_SIZE]
+    image = [recording.options.data.batch_size, CROP_SIZE, CROP_SIZE]
     patches = [image[0], 30, 30, 1]
     wanted = {
         "inputs": [*image, pair.channels[0]],

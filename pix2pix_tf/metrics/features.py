@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import precision
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.runtime import precision
+from pix2pix_tf.runtime.errors import UsageError
 
 SIDE = 299  # pixels; what InceptionV3 takes
 BATCH_SIZE = 16  # pictures

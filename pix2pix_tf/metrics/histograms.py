@@ -7,7 +7,7 @@ L, a and b of CIE L*a*b*. The paper does not give the width of its bins; ours is
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import color, images
+from pix2pix_tf.images import color, pixels
 
 BINS = 256  # of width 1: L has 0 to 255, of which 100 are used, a and b -128 to 127
 _LOWEST = (0, -128, -128)
@@ -16,7 +16,7 @@ _LOWEST = (0, -128, -128)
 @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
 def _bins(picture):
     """Returns int32 [height, width, 3]: L's bins from 0, a's from BINS, then b's."""
-    lab = color.rgb_to_lab(images.to_float(picture))
+    lab = color.rgb_to_lab(pixels.to_float(picture))
     places = tf.cast(tf.floor(lab), tf.int32) - _LOWEST
     return tf.clip_by_value(places, 0, BINS - 1) + (0, BINS, 2 * BINS)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage, spatial
 
-from pix2pix_tf.flags import UsageError
+from pix2pix_tf.runtime.errors import UsageError
 
 # Of a colour that is found in targets: JPEG files blur colours, scaling mixes them.
 MIN_SHARE = 1e-4  # of the pixels inside areas

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from pix2pix_tf.config import MS_SSIM_SIDE
+from pix2pix_tf.options import MS_SSIM_SIDE
 
 PEAK = 255
 MAX_PSNR = 100.0  # dB; equal pictures have no finite one, and JSON no infinity

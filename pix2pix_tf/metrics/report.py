@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pix2pix_tf import files
 from pix2pix_tf.metrics import features, histograms, pictures
 from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
+from pix2pix_tf.runtime import files
 
 JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 

@@ -8,8 +8,7 @@ import math
 
 import tensorflow as tf
 
-from pix2pix_tf import images
-from pix2pix_tf.config import MIN_SIDE
+from pix2pix_tf.images import pixels
 from pix2pix_tf.networks import fast, parts
 from pix2pix_tf.networks.discriminators import (
     build_discriminator,
@@ -17,6 +16,7 @@ from pix2pix_tf.networks.discriminators import (
     with_features,
 )
 from pix2pix_tf.networks.generators import build_generator
+from pix2pix_tf.options import MIN_SIDE
 
 __all__ = [
     "build_discriminator",
@@ -102,7 +102,7 @@ def generate_at_own_size(generator, inputs, multiple):
         tf.maximum(-(-side // multiple) * multiple, MIN_SIDE)
         for side in (height, width)
     ]
-    image = images.pad_by_reflection(inputs[0], padded)
+    image = pixels.pad_by_reflection(inputs[0], padded)
     return generator(image[tf.newaxis])[:, :height, :width]
 
 

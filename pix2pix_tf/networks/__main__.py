@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from pix2pix_tf.config import CROP_SIZE, ModelConfig
+from pix2pix_tf.data.samples import facades
 from pix2pix_tf.networks import discriminators
-from pix2pix_tf.samples import facades
+from pix2pix_tf.options import CROP_SIZE, ModelConfig
 
 SAMPLE_SEED = 1003  # of the photograph; any will do
 

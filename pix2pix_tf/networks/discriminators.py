@@ -6,8 +6,8 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from pix2pix_tf.flags import sides
 from pix2pix_tf.networks import parts
+from pix2pix_tf.options.flag import sides
 
 MAX_WIDTH = 8  # times ndf
 IMAGE_GRID = 4  # pixels a side, before the image discriminator's last layer

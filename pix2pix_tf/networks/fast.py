@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from pix2pix_tf import precision
+from pix2pix_tf.runtime import precision
 
 # Pixels of the smaller image, above which the library's convolutions are faster.
 MAX_CONV_AREA = 16

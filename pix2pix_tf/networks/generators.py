@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from pix2pix_tf.flags import sides
 from pix2pix_tf.networks import parts
+from pix2pix_tf.options.flag import sides
 
 MAX_WIDTH = 8  # times ngf
 NUM_DROPOUTS = 3  # innermost levels of the decoder

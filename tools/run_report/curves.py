@@ -10,9 +10,9 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator,
 )
 
-from pix2pix_tf.config import UsageError
-from pix2pix_tf.files import printable
-from pix2pix_tf.step import EMA_DECAY
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.training.step import EMA_DECAY
 
 # The tags that hold moving averages of losses begin so.
 AVERAGE_PREFIXES = ("discriminator_loss", "generator_loss")

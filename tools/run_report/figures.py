@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pix2pix_tf.files import printable
+from pix2pix_tf.runtime.files import printable
 from tools.run_report import curves, records, strips
 
 DPI = 100

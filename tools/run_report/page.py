@@ -3,7 +3,7 @@
 import base64
 from html import escape
 
-from pix2pix_tf.files import printable
+from pix2pix_tf.runtime.files import printable
 from tools.run_report import records
 
 

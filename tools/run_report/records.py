@@ -8,9 +8,13 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf import config, formats, gallery, metrics, validation
-from pix2pix_tf.config import UsageError
-from pix2pix_tf.files import printable
+from pix2pix_tf import metrics
+from pix2pix_tf.images import codecs
+from pix2pix_tf.inference import gallery
+from pix2pix_tf.options import OPTIONS_NAME, Options, flags_of, read_options
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.training import validation
 from tools.run_report import curves, strips
 
 # The columns of training pictures: pix2pix's, then DCGAN's.
@@ -91,10 +95,10 @@ def read_run(folder, name):
     shown = printable(folder)
     if not folder.is_dir():
         raise UsageError(f"{shown} is not a folder")
-    options_path = folder / config.OPTIONS_NAME
+    options_path = folder / OPTIONS_NAME
     if not options_path.is_file():
         raise UsageError(
-            f"{shown} is no run: it has no {config.OPTIONS_NAME}, which training and "
+            f"{shown} is no run: it has no {OPTIONS_NAME}, which training and "
             "test mode write"
         )
     scalars = curves.read(folder)
@@ -106,7 +110,7 @@ def read_run(folder, name):
             f"--summary_freq above 0, nor a {metrics.JSON_NAME}, which test mode writes"
         )
     rows, kinds = find_pictures(folder)
-    options = config.read_options(options_path)
+    options = read_options(options_path)
     shown_strips = strips.read(folder)
     return Run(name, folder, options, scalars, tests, rows, kinds, shown_strips)
 
@@ -208,7 +212,7 @@ def _with_defaults(options):
     """Returns options as they are now: what came later has its default."""
     if options.get("mode") == "dcgan":
         return options
-    flags = config.flags_of(config.Options)
+    flags = flags_of(Options)
     return {name: flag.default for name, flag in flags.items()} | options
 
 
@@ -295,6 +299,6 @@ def read_picture(folder, row, kind):
     """
     path = gallery.picture_path(folder, row, kind)
     try:
-        return formats.read(path)
-    except formats.ImageError as error:
+        return codecs.read(path)
+    except codecs.ImageError as error:
         raise UsageError(f"{printable(path)} {error}: remove it") from None

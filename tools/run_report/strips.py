@@ -3,9 +3,10 @@
 import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from pix2pix_tf import formats, validation
-from pix2pix_tf.config import UsageError
-from pix2pix_tf.files import printable
+from pix2pix_tf.images import codecs
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.training import validation
 
 MAX_STEPS = 6  # of which pictures are shown, the first and the last among them
 
@@ -54,8 +55,8 @@ def split(run, name, step):
         UsageError: it is damaged.
     """
     try:
-        strip = formats.from_bytes(run.strips[name][step])
-    except formats.ImageError as error:
+        strip = codecs.from_bytes(run.strips[name][step])
+    except codecs.ImageError as error:
         raise UsageError(
             f"{printable(run.folder)}: {validation.STRIP_TAG}{printable(name)} of step "
             f"{step} in its event files {error}: remove the file that holds it"

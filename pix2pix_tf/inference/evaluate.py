@@ -1,0 +1,142 @@
+"""Test mode: every image once, in order, to pictures and an index."""
+
+import collections
+import concurrent.futures
+import time
+
+import tensorflow as tf
+
+from pix2pix_tf import checkpoints, metrics, networks
+from pix2pix_tf.inference import gallery
+from pix2pix_tf.inference.translate import make_translate, ordered_batches
+from pix2pix_tf.options import write_options
+from pix2pix_tf.runtime.files import printable
+
+NUM_WRITERS = 2  # threads
+MAX_WAITING = 8  # rows whose pictures are held until they are written
+
+
+def evaluate(options, source):
+    """Writes inputs, outputs and targets of every image, their figures, and a page.
+
+    Dropout and batch statistics work as in training, like the original's; the masks
+    depend on `--seed` and the batch's number only. The index lists what was written,
+    also where a damaged image or Ctrl-C ends the run early; `metrics.json` and
+    `metrics.csv` come only after all of it.
+
+    Args:
+        options: Options.
+        source: data.FileSource.
+
+    Raises:
+        UsageError: the checkpoint does not fit, an image is damaged, or what measures
+            the pictures cannot be used.
+    """
+    run, full_size = options.run, options.run.full_size
+    set_scorer = metrics.SetScorer(run.fid_weights, run.palette)
+    prefix = checkpoints.find_latest(run.checkpoint)
+    checkpoints.check_widths(prefix, options.model)
+    generator = networks.build_generator(
+        options.pair.channels, options.model, any_size=full_size
+    )
+    print("loading model from checkpoint")
+    checkpoints.restore_generator(generator, prefix)
+    networks.freeze(generator)
+    write_options(options)
+    print(f"examples count = {len(source)}")
+    print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
+    metrics.remove_report(run.output_dir)
+    done, scores = [], metrics.Scores()
+    try:
+        _write_pictures(options, source, generator, done, scores)
+    finally:
+        kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
+        columns = _columns(done, scores) if scores.images else ()
+        index_path = gallery.write_index(run.output_dir, done, kinds, columns=columns)
+        print(f"wrote index at {index_path}", flush=True)
+    if scores.images:
+        _report(run.output_dir, done, scores, set_scorer)
+    elif not options.data.inputs_only:
+        print(f"no metrics: {options.pair.channels[1]} channels are no picture")
+
+
+def _columns(rows, scores):
+    """Returns the index's columns of figures."""
+    return [
+        gallery.Column(
+            name,
+            [scores.images[row.name][name] for row in rows],
+            metrics.FIGURES[name].decimals,
+            metrics.FIGURES[name].is_better_high,
+        )
+        for name in metrics.PICTURE_FIGURES
+    ]
+
+
+def _report(output_dir, rows, scores, set_scorer):
+    """Prints and writes the figures; those of sets come from the files written."""
+
+    def read(kind):
+        return (gallery.read_picture(output_dir, row, kind) for row in rows)
+
+    def measure_sets():
+        return set_scorer.measure(read, len(rows))
+
+    metrics.report(output_dir, [row.name for row in rows], scores, measure_sets)
+
+
+def _write_pictures(options, source, generator, done, scores):
+    """Generates batch by batch; fills `done` and `scores` with what is written.
+
+    Encoding, writing and measuring go on in threads, beside the network's next batch.
+    """
+    run = options.run
+    size = None if run.full_size else options.model.crop_size
+    multiple = options.model.multiple if run.full_size else None
+    translate = make_translate(
+        generator, options.pair, run.seed, run.aspect_ratio, multiple
+    )
+    started = time.perf_counter()
+    num_batches, network_s = 0, 0.0
+    writes = collections.deque()  # (Row, Future), the oldest first
+    with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
+        try:
+            batches = ordered_batches(source, options, size, run.max_steps)
+            for indices, *tensors in batches:
+                called = time.perf_counter()
+                outputs, pictures = translate(tf.constant(num_batches), *tensors)
+                outputs = outputs.numpy()  # waits for it, on a GPU too
+                network_s += time.perf_counter() - called
+                for place, index in enumerate(indices.numpy()):
+                    row = gallery.Row(source.name(index))
+                    one = {kind: batch[place] for kind, batch in pictures.items()}
+                    write = pool.submit(
+                        _write_row, options, row, one, outputs[place], scores
+                    )
+                    writes.append((row, write))
+                _finish(writes, MAX_WAITING, done)
+                num_batches += 1
+        finally:
+            _finish(writes, 0, done)
+    total_s = time.perf_counter() - started
+    print(f"rate {total_s / max(num_batches, 1):.4f}")
+    print(f"network {network_s / total_s:.0%} of the time")
+
+
+def _write_row(options, row, pictures, output, scores):
+    """Writes one example: its pictures, and its output where they do not show it."""
+    gallery.write_pictures(options.run.output_dir, row, pictures)
+    pair = options.pair
+    if not (pair.lab_colorization or pair.channels[1] in (1, 3)):
+        gallery.write_array(options.run.output_dir, row, output)
+    elif not options.data.inputs_only:
+        scores.add(row.name, pictures["outputs"].numpy(), pictures["targets"].numpy())
+
+
+def _finish(writes, num_left, done):
+    """Waits until at most `num_left` writes are under way; moves the rest to `done`."""
+    while len(writes) > num_left:
+        row, write = writes.popleft()
+        write.result()
+        done.append(row)
+        print(f"evaluated image {printable(row.name)}", flush=True)

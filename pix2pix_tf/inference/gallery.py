@@ -1,0 +1,142 @@
+"""Pictures on disk: PNG files under `images/` and the `index.html` that shows them."""
+
+import html
+import os
+import threading
+import urllib.parse
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+import numpy as np
+
+from pix2pix_tf.images import pixels
+from pix2pix_tf.runtime import files
+
+KINDS = ("inputs", "outputs", "targets")  # pix2pix's columns, in order
+INDEX_NAME = "index.html"
+TEMPLATE_PATH = Path(__file__).with_suffix(".html")
+
+
+class Row(NamedTuple):
+    """One line of the index: the pictures of one example."""
+
+    name: str  # empty where there is one row a step
+    step: int | None = None  # in training: the global step
+
+    @property
+    def stem(self):
+        """The beginning of the pictures' paths under `images/`.
+
+        The step comes before the file's own name; a sub-folder stays one.
+        """
+        folder, slash, name = self.name.rpartition("/")
+        step = "" if self.step is None else f"{self.step:08d}"
+        return folder + slash + "-".join(part for part in (step, name) if part)
+
+
+class Column(NamedTuple):
+    """Numbers beside the pictures, to sort the rows by."""
+
+    title: str
+    values: list  # of float or None, one for each row
+    decimals: int
+    is_better_high: bool
+
+    def header(self):
+        worst_first = "up" if self.is_better_high else "down"
+        return f'<th class="number" data-sort="{worst_first}">{self.title}</th>'
+
+    def cells(self):
+        texts = (
+            "" if value is None else f"{value:.{self.decimals}f}"
+            for value in self.values
+        )
+        return [f'<td class="number">{text}</td>' for text in texts]
+
+
+def write_pictures(output_dir, row, pictures):
+    """Writes `images/<stem>-<kind>.png`, each whole or not at all.
+
+    Args:
+        output_dir: folder path.
+        row: Row.
+        pictures: {kind, such as those of KINDS: uint8 [height, width, 3]}.
+    """
+    for kind, picture in pictures.items():
+        path = picture_path(output_dir, row, kind)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not of its own name, which may be as long as names can be; threads write here.
+        partial = files.partial_path(path.with_name(str(threading.get_ident())))
+        partial.write_bytes(pixels.encode(picture, "png").numpy())
+        partial.replace(path)
+
+
+def write_array(output_dir, row, output):
+    """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
+    np.save(picture_path(output_dir, row, "outputs").with_suffix(".npy"), output)
+
+
+def read_picture(output_dir, row, kind):
+    """Returns uint8 [height, width, 3], a picture that was written."""
+    return pixels.decode(picture_path(output_dir, row, kind).read_bytes()).numpy()
+
+
+def picture_path(output_dir, row, kind):
+    """Returns `images/<stem>-<kind>.png`."""
+    return Path(output_dir, "images", f"{row.stem}-{kind}.png")
+
+
+def training_rows(output_dir, kinds=KINDS):
+    """Returns the rows of all training pictures in a folder, from their file names."""
+    rows = []
+    ending = f"-{kinds[0]}.png"
+    folder = Path(output_dir, "images")
+    for path in sorted(folder.rglob(f"*{ending}"), key=lambda path: path.name):
+        step, _, name = path.name.removesuffix(ending).partition("-")
+        if step.isdecimal():
+            parent = path.relative_to(folder).parent
+            rows.append(Row((parent / name).as_posix() if name else "", int(step)))
+    return rows
+
+
+def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
+    """Writes `index.html`, whole or not at all; returns its path.
+
+    The columns of steps and names are left out where no row has any.
+
+    Args:
+        output_dir: folder path.
+        rows: list of Row.
+        kinds: tuple of str, the pictures that each row has.
+        title: str, the page's.
+        columns: list of Column, shown before the pictures.
+    """
+    texts = {"step": [row.step for row in rows], "name": [row.name for row in rows]}
+    texts = {
+        name: cells
+        for name, cells in texts.items()
+        if any(cell not in (None, "") for cell in cells)
+    }
+    head = [f'<th data-sort="up">{name}</th>' for name in texts]
+    head += [column.header() for column in columns]
+    head += [f"<th>{kind.removesuffix('s')}</th>" for kind in kinds]
+    cells = [[_cell(value) for value in values] for values in texts.values()]
+    cells += [column.cells() for column in columns]
+    cells += [[_picture(row, kind) for row in rows] for kind in kinds]
+    body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
+    page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
+    path = Path(output_dir, INDEX_NAME)
+    files.write_whole(path, page.substitute(title=title, head="".join(head), body=body))
+    return path
+
+
+def _cell(value):
+    return f"<td>{html.escape(files.printable(str(value)))}</td>"
+
+
+def _picture(row, kind):
+    source = urllib.parse.quote(os.fsencode(f"images/{row.stem}-{kind}.png"))
+    of = files.printable(row.name or f"step {row.step}")
+    label = html.escape(f"{kind} of {of}")
+    return f'<td><img src="{source}" alt="{label}" loading="lazy"></td>'

@@ -1,0 +1,81 @@
+"""The command line: what was given, what follows from it, and what completes it."""
+
+import random
+import time
+from pathlib import Path
+
+from pix2pix_tf.options.data import SCALE_SIZE
+from pix2pix_tf.options.earlier import (
+    restored_values,
+    resume,
+    stored_options,
+    stored_run,
+)
+from pix2pix_tf.options.flag import check, make_size, parse_flags, sides
+from pix2pix_tf.options.model import CROP_SIZE, MIN_DOWNS, deepest
+from pix2pix_tf.options.options import FLAGS, from_dict
+from pix2pix_tf.runtime.errors import UsageError
+
+
+def parse(argv=None):
+    """Returns the Options of a command line, completed from its checkpoint.
+
+    Args:
+        argv: list of str, or None for the process's own.
+
+    Raises:
+        SystemExit: status 2 for a wrong flag (argparse), 0 after `--help`.
+        UsageError: for values or files that cannot be used.
+    """
+    description = "pix2pix on image pairs or for colorization: train, test, export"
+    given = parse_flags(FLAGS, argv, "pix2pix-tf", description)
+    mode = given["mode"]
+    if mode != "train" and given.get("checkpoint") is None:
+        raise UsageError(
+            f"--mode {mode} needs --checkpoint, a folder with a trained model"
+        )
+    values = {name: flag.default for name, flag in FLAGS.items()} | given
+    stored = stored_run(values)
+    if stored is not None:
+        return from_dict(resume(values, given, stored))
+    if values["checkpoint"] is not None:
+        values |= restored_values(Path(values["checkpoint"]), given)
+    values |= _following_crop(values, given)
+    return from_dict(complete(values))
+
+
+def _following_crop(values, given):
+    """Returns the flags that follow --crop_size where they are not given."""
+    crop_size, follows = values["crop_size"], {}
+    check(FLAGS["crop_size"], crop_size)
+    if "scale_size" not in given and crop_size != CROP_SIZE:
+        ratio = SCALE_SIZE / CROP_SIZE
+        follows["scale_size"] = make_size(
+            *(round(side * ratio) for side in sides(crop_size))
+        )
+    is_new = values["checkpoint"] is None
+    if is_new and "num_downs" not in given and values["generator"] != "resnet":
+        follows["num_downs"] = deepest(crop_size) or MIN_DOWNS
+    return follows
+
+
+def complete(values):
+    """Returns {flag name: value} with a seed and an output folder in any case."""
+    values = dict(values)
+    if values["seed"] is None:  # also of a run that was stopped before it could save
+        values["seed"] = stored_options(values).get("seed")
+    if values["seed"] is None:
+        values["seed"] = random.SystemRandom().randrange(2**31)
+    if values["output_dir"] is None:
+        values["output_dir"] = _fresh_dir(values["mode"])
+    return values
+
+
+def _fresh_dir(mode):
+    """Returns runs/<mode>-<time>, numbered where one of that second exists."""
+    first = Path("runs", f"{mode}-{time.strftime('%Y%m%d-%H%M%S')}")
+    path, number = first, 1
+    while path.exists():
+        number += 1
+        path = Path(f"{first}-{number}")
+    return str(path)

@@ -1,0 +1,86 @@
+"""A run's `options.json`: writing it, and reading it back, checked."""
+
+import json
+import reprlib
+import stat
+from pathlib import Path
+
+from pix2pix_tf.options.flag import check, make_flag
+from pix2pix_tf.options.options import FLAGS, to_dict
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
+
+OPTIONS_NAME = "options.json"
+MAX_LISTED = 5  # unknown keys, in a message
+MAX_OPTIONS_BYTES = 2**20  # of an options.json; ours have 2 KB
+_RUN_KINDS = (*FLAGS["mode"].metadata["choices"], "dcgan")
+# What an `options.json` may hold.
+STORED_FLAGS = FLAGS | {"mode": make_flag(str, "train", "", choices=_RUN_KINDS)}
+
+
+def to_json(options):
+    """Returns the text of an `options.json`: all options, sorted."""
+    return json.dumps(to_dict(options), sort_keys=True, indent=4) + "\n"
+
+
+def write_options(options):
+    """Makes the output folder and writes all options to its `options.json`.
+
+    Raises:
+        UsageError: the folder cannot be made or written.
+    """
+    output_dir = Path(options.run.output_dir)
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        files.write_whole(output_dir / OPTIONS_NAME, to_json(options))
+    except OSError as error:
+        raise UsageError(
+            f"--output_dir {output_dir} cannot be written: {error.strerror}"
+        ) from None
+
+
+def read_options(path):
+    """Returns the {flag name: value} of an `options.json`, each checked by its flag.
+
+    Ours, the original's and DCGAN's are read. A key that is no flag is refused: a newer
+    version's may shape the networks.
+
+    Raises:
+        UsageError: the file is missing, damaged, or a value does not fit its flag.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("it is no file")
+        if path.stat().st_size > MAX_OPTIONS_BYTES:
+            raise ValueError(f"it has more than {MAX_OPTIONS_BYTES} bytes")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a BOM
+        values = json.loads(text, object_pairs_hook=_unique)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} is missing: give --checkpoint a folder that training wrote"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged and cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    unknown = [name for name in values if name not in STORED_FLAGS]
+    if unknown:
+        raise UsageError(
+            f"{path}: {', '.join(map(reprlib.repr, unknown[:MAX_LISTED]))}"
+            f"{' and more' if len(unknown) > MAX_LISTED else ''} are no flags: remove "
+            "what was misspelt; what a newer version wrote needs that version"
+        )
+    for name in ("crop_size", "scale_size"):  # JSON has no tuples
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    for name, value in values.items():
+        check(STORED_FLAGS[name], value, where=f"{path}: {name}")
+    return values
+
+
+def _unique(pairs):
+    """Returns the dict of a JSON object's pairs; refuses a key met twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("it has a key twice")
+    return values

@@ -1,0 +1,93 @@
+"""What can go wrong in a step: numbers that are not finite, and too little memory."""
+
+import contextlib
+
+import tensorflow as tf
+import tqdm
+
+from pix2pix_tf.options import size_text, to_dict
+from pix2pix_tf.runtime.errors import RunError
+
+MAX_SKIPPED = 20  # steps in a row
+MAX_LISTED = 3  # losses and gradients, in a message
+MEMORY_FLAGS = ("batch_size", "crop_size", "ngf", "ndf")
+
+
+class FiniteWatch:
+    """Looks at whether each step's losses and gradients were finite, one step late.
+
+    A step's answer is there by then: asking at once would make a GPU wait. No update
+    that was not finite has been applied (see `step.update`).
+
+    Attributes:
+        num_skipped: int, steps that were left out so far.
+    """
+
+    def __init__(self, names, on_nan):
+        """Takes `step.checked_names`, and `--on_nan`."""
+        self.num_skipped = 0
+        self._names = names
+        self._on_nan = on_nan
+        self._in_a_row = 0
+        self._waiting = None  # (global step, Forward.is_finite)
+
+    def see(self, global_step, is_finite):
+        """Takes a step's answer, and looks at that of the step before.
+
+        Raises:
+            RunError: that step was not finite, and the run is not to go on.
+        """
+        waiting, self._waiting = self._waiting, (global_step, is_finite)
+        if waiting:
+            self._look(*waiting)
+
+    def look(self):
+        """Looks at the last step's answer; Raises: as `see`."""
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            self._look(*waiting)
+
+    def _look(self, global_step, is_finite):
+        is_finite = is_finite.numpy()
+        if is_finite.all():
+            self._in_a_row = 0
+            return
+        names = [
+            name
+            for name, is_fine in zip(self._names, is_finite, strict=True)
+            if not is_fine
+        ]
+        listed = ", ".join(names[:MAX_LISTED])
+        if len(names) > MAX_LISTED:
+            listed += f" and {len(names) - MAX_LISTED} more"
+        problem = f"step {global_step}: not finite: {listed}"
+        self.num_skipped += 1
+        self._in_a_row += 1
+        if self._on_nan == "stop":
+            raise RunError(problem)
+        if self._in_a_row == MAX_SKIPPED:
+            raise RunError(f"{problem}; so were {MAX_SKIPPED} steps in a row")
+        tqdm.tqdm.write(f"skipped {problem}")
+
+
+@contextlib.contextmanager
+def explain_memory(options):
+    """Turns TensorFlow's error of too little memory, or disk, into one line.
+
+    Raises:
+        RunError: it names the flags to lower.
+        OSError: the disk is full.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        if "No space left" in error.message:
+            raise OSError(error.message.splitlines()[0]) from None
+        values = to_dict(options)
+        flags = ", ".join(
+            f"--{name} ({size_text(values[name])})"
+            for name in MEMORY_FLAGS
+            if name in values
+        )
+        reason = error.message.splitlines()[0]
+        raise RunError(f"out of memory: lower {flags}: {reason}") from None

@@ -1,0 +1,194 @@
+"""The loss terms, each a float32 scalar without its weight.
+
+Predictions are float32 [batch, height, width, 1]: in [0, 1] for vanilla, unbounded for
+the other modes. Images are float32 [batch, height, width, channels], in [-1, 1].
+"""
+
+import keras
+import tensorflow as tf
+
+from pix2pix_tf.runtime import precision
+from pix2pix_tf.runtime.errors import UsageError
+
+EPS = 1e-12  # inside the logarithms; it vanishes in float16, so losses stay float32
+PENALTY_WEIGHT = 10.0  # of the gradient penalty: Gulrajani et al. 2017, section 4
+# relu1_1 .. relu5_1 of VGG19, weighted as in Wang et al. 2018 (pix2pixHD).
+VGG_LAYERS = {
+    "block1_conv1": 1 / 32,
+    "block2_conv1": 1 / 16,
+    "block3_conv1": 1 / 8,
+    "block4_conv1": 1 / 4,
+    "block5_conv1": 1.0,
+}
+
+
+def discriminator_loss(predict_real, predict_fake, gan_mode="vanilla", smoothing=0.0):
+    """Rewards telling real pairs from generated ones; not halved, as in the original.
+
+    vanilla: mean -(log D(real) + log(1 - D(fake))) (Goodfellow et al. 2014)
+    lsgan: mean (D(real) - 1)^2 + D(fake)^2 (Mao et al. 2017)
+    hinge: mean max(0, 1 - D(real)) + max(0, 1 + D(fake)) (Lim and Ye 2017)
+    wgangp: mean D(fake) - D(real) (Arjovsky et al. 2017); the penalty is apart
+
+    Args:
+        predict_real, predict_fake: predictions.
+        gan_mode: str, as above.
+        smoothing: what real pairs' label of 1 is lowered by (Salimans et al. 2016,
+            section 3.4); vanilla and lsgan only.
+    """
+    if gan_mode == "lsgan":
+        real, fake = tf.square(predict_real - (1 - smoothing)), tf.square(predict_fake)
+        return tf.reduce_mean(real + fake)
+    if gan_mode == "hinge":
+        real, fake = tf.nn.relu(1 - predict_real), tf.nn.relu(1 + predict_fake)
+        return tf.reduce_mean(real + fake)
+    if gan_mode == "wgangp":
+        return tf.reduce_mean(predict_fake - predict_real)
+    real = tf.math.log(predict_real + EPS)
+    if smoothing:
+        real = (1 - smoothing) * real + smoothing * _log_complement(predict_real)
+    return tf.reduce_mean(-(real + _log_complement(predict_fake)))
+
+
+def _log_complement(predictions):
+    """log(1 - p + EPS).
+
+    The relu changes no value. Without it TensorFlow's graph optimizer makes 1 + EPS one
+    constant, which is 1 in float32, and a p of 1 then gives log(0) and NaN gradients.
+    """
+    return tf.math.log(tf.nn.relu(1 - predictions) + EPS)
+
+
+def decision_threshold(gan_mode):
+    """Returns the prediction above which a patch is taken for real.
+
+    That is where the loss of a real and of a fake patch are equal: half way between
+    the labels 0 and 1, or 0 for hinge. None for wgangp, whose loss is the same
+    wherever its scores lie.
+    """
+    return {"hinge": 0.0, "wgangp": None}.get(gan_mode, 0.5)
+
+
+def gan_loss(predict_fake, gan_mode="vanilla"):
+    """Rewards fooling the discriminator.
+
+    vanilla: mean -log D(fake); lsgan: mean (D(fake) - 1)^2; else: -mean D(fake).
+    """
+    if gan_mode == "lsgan":
+        return tf.reduce_mean(tf.square(predict_fake - 1))
+    if gan_mode in ("hinge", "wgangp"):
+        return -tf.reduce_mean(predict_fake)
+    return tf.reduce_mean(-tf.math.log(predict_fake + EPS))
+
+
+def logit_discriminator_loss(real_logits, fake_logits, smoothing):
+    """Rewards telling real from generated, by cross-entropy on logits of any shape.
+
+    mean -((1 - s) log p(real) + s log(1 - p(real))) + mean -log(1 - p(fake)), where p
+    is the logit's sigmoid and s is `smoothing` (Salimans et al. 2016, section 3.4).
+    """
+    real = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.fill(tf.shape(real_logits), 1.0 - smoothing), real_logits
+    )
+    fake = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.zeros_like(fake_logits), fake_logits
+    )
+    return tf.reduce_mean(real) + tf.reduce_mean(fake)
+
+
+def logit_gan_loss(fake_logits):
+    """Rewards fooling the discriminator: mean -log p(fake), p the logit's sigmoid."""
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(fake_logits), fake_logits)
+    )
+
+
+def gradient_penalty(judge, targets, outputs, draw):
+    """Keeps the discriminator's slope near 1: mean (|grad D(mix)| - 1)^2.
+
+    Args:
+        judge: function from images like `targets` to predictions.
+        targets, outputs: images.
+        draw: float32 [batch, 1, 1, 1] in [0, 1): where between them each mix lies.
+
+    Source: Gulrajani et al. 2017, equation 3.
+    """
+    mix = targets + draw * (outputs - targets)
+    with tf.GradientTape() as tape:
+        tape.watch(mix)
+        predictions = judge(mix)
+    slopes = tape.gradient(predictions, mix)
+    norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), axis=[1, 2, 3]) + EPS)
+    return tf.reduce_mean(tf.square(norms - 1))
+
+
+def l1_loss(targets, outputs):
+    """Returns the mean absolute difference."""
+    return tf.reduce_mean(tf.abs(targets - outputs))
+
+
+def l2_loss(targets, outputs):
+    """Returns the mean squared difference."""
+    return tf.reduce_mean(tf.square(targets - outputs))
+
+
+def total_variation_loss(outputs):
+    """Returns neighbours' mean difference, down plus across (Rudin et al. 1992)."""
+    down = tf.reduce_mean(tf.abs(outputs[:, 1:] - outputs[:, :-1]))
+    return down + tf.reduce_mean(tf.abs(outputs[:, :, 1:] - outputs[:, :, :-1]))
+
+
+def feature_loss(features_real, features_fake):
+    """Returns the mean L1 distance of activations, layer by layer.
+
+    Source: feature matching, Wang et al. 2018 (pix2pixHD), section 3.3; the
+    discriminator's activations of the real pair are held fixed.
+
+    Args:
+        features_real, features_fake: lists of float tensors of the same shapes.
+    """
+    distances = [
+        _activation_distance(real, fake)
+        for real, fake in zip(features_real, features_fake, strict=True)
+    ]
+    return tf.add_n(distances) / len(distances)
+
+
+def _activation_distance(real, fake):
+    """Returns the mean L1 distance in float32, the real activations held fixed."""
+    real, fake = tf.cast(tf.stop_gradient(real), tf.float32), tf.cast(fake, tf.float32)
+    return l1_loss(real, fake)
+
+
+def make_perceptual_loss(weights):
+    """Returns a function from (targets, outputs), RGB images, to their VGG19 distance.
+
+    Args:
+        weights: path of a Keras weights file of VGG19 without its top, or "imagenet",
+            which Keras downloads once. It is read as arrays: no code in it is run.
+
+    Raises:
+        UsageError: there are no such weights.
+
+    Source: Johnson et al. 2016; layers and weights of Wang et al. 2018 (pix2pixHD).
+    """
+    try:
+        with precision.in_float32():
+            vgg = keras.applications.VGG19(include_top=False, weights=weights)
+            activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
+            features = keras.Model(vgg.input, activations, trainable=False)
+    except Exception as error:  # no network; or of a damaged file nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"--vgg_weights {weights} cannot be used: {reason}") from None
+
+    def perceptual_loss(targets, outputs):
+        real, fake = (
+            features(keras.applications.vgg19.preprocess_input((images + 1) * 127.5))
+            for images in (tf.cast(targets, tf.float32), tf.cast(outputs, tf.float32))
+        )
+        layers = zip(VGG_LAYERS.values(), real, fake, strict=True)
+        return tf.add_n(
+            [weight * _activation_distance(a, b) for weight, a, b in layers]
+        )
+
+    return perceptual_loss

@@ -1,0 +1,202 @@
+"""Validation while training: figures of pictures that are held out, and the best model.
+
+The figures are those that test mode prints for the same folder with `--no_dropout`.
+Deciding when is not here.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from pix2pix_tf import checkpoints, data, metrics, networks
+from pix2pix_tf.inference.translate import make_translate, ordered_batches
+from pix2pix_tf.options import write_options
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
+
+HISTORY_NAME = "validation.json"
+BEST_DIR = "model-best"
+FLAGS = ("--val_dir", "--val_target_dir")
+MAX_STRIPS = 4  # pictures that are shown, the first ones
+STRIP_TAG = "validation/pictures/"  # with the picture's name, in event files
+
+
+class Validation(NamedTuple):
+    """What one validation found."""
+
+    scalars: dict  # {tag: float}
+    strips: dict  # {tag: uint8 [1, height, 3 * width, 3]}: input, output, target
+    is_best: bool
+
+
+class Validator:
+    """Measures a run's generator on held-out pictures, and keeps the best one.
+
+    All that it has found is in the run's `validation.json`: a list of {"step", figure:
+    mean}, an entry for each validation that was finished.
+
+    Args:
+        options: Options, with `--val_dir`.
+        state: TrainState.
+
+    Raises:
+        UsageError: the pictures cannot be used.
+    """
+
+    def __init__(self, options, state):
+        self._options, self._run, self._state = options, options.run, state
+        # Batch statistics make a picture's output depend on the rest of its batch.
+        one_by_one = dataclasses.replace(options.data, batch_size=1)
+        self._as_tested = dataclasses.replace(options, data=one_by_one)
+        self._source = open_source(options)
+        model = dataclasses.replace(options.model, no_dropout=True)
+        self._generator = networks.build_generator(options.pair.channels, model)
+        # As test mode does: the figures are to be the same to the digit.
+        networks.freeze(self._generator)
+        self._translate = make_translate(
+            self._generator, options.pair, options.run.seed
+        )
+
+    def is_done(self):
+        """Says whether the generator as it is was measured before."""
+        step = int(self._state.global_step)
+        return any(entry["step"] == step for entry in self._read_history())
+
+    def validate(self, caught):
+        """Measures the generator as it is; saves it where it is the best so far.
+
+        Args:
+            caught: list as `stops.catch_signals` yields it.
+
+        Returns:
+            Validation, or None where a signal came before the last picture: then
+            nothing is written.
+        """
+        step = int(self._state.global_step)
+        history = [entry for entry in self._read_history() if entry["step"] < step]
+        measured = self._measure(caught)
+        if measured is None:
+            return None
+        scores, strips = measured
+        figures = scores.means() | scores.shared_histograms()
+        earlier = [entry[self._run.best_metric] for entry in history]
+        value = figures[self._run.best_metric]
+        is_best = all(self._is_better(value, other) for other in earlier)
+        if is_best:
+            self._save_best(step, scores)
+        _write_json(
+            Path(self._run.output_dir, HISTORY_NAME),
+            [*history, {"step": step, **figures}],
+        )
+        scalars = {
+            f"validation/{name}": figure
+            for name, figure in figures.items()
+            if figure is not None
+        }
+        return Validation(scalars, strips, is_best)
+
+    def why_stop(self):
+        """Returns why training is to end, as text, or None where it is not."""
+        history, metric = self._read_history(), self._run.best_metric
+        if not (self._run.patience and history):
+            return None
+        best = 0
+        for place, entry in enumerate(history):
+            if self._is_better(entry[metric], history[best][metric]):
+                best = place
+        if len(history) - 1 - best < self._run.patience:
+            return None
+        return (
+            f"no better {metric} in {self._run.patience} validations: the best is "
+            f"{history[best][metric]:.6g}, after step {history[best]['step']}"
+        )
+
+    def _is_better(self, value, other):
+        is_high = metrics.FIGURES[self._run.best_metric].is_better_high
+        return value > other if is_high else value < other
+
+    def _read_history(self):
+        """Returns what was found up to the state's step."""
+        path = Path(self._run.output_dir, HISTORY_NAME)
+        if not path.exists():
+            return []
+        try:
+            history = json.loads(path.read_text(encoding="utf-8"))
+            for entry in history:
+                for name in ("step", self._run.best_metric):
+                    if not isinstance(entry[name], int | float):
+                        raise ValueError(f"{name} is {entry[name]!r}, no number")
+            step = int(self._state.global_step)
+            return [entry for entry in history if entry["step"] <= step]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"{path} is damaged: {error!r}; without it validation starts anew"
+            ) from None
+
+    def _measure(self, caught):
+        """Returns (Scores, strips), or None where a signal was caught."""
+        mine = networks.variables_by_name(self._generator)
+        for name, variable in networks.variables_by_name(self._state.generator).items():
+            mine[name].assign(variable)
+        networks.freeze(self._generator)
+        scores, strips = metrics.Scores(), {}
+        batches = ordered_batches(
+            self._source, self._as_tested, self._options.model.crop_size
+        )
+        for number, (indices, inputs, targets) in enumerate(batches):
+            if caught:
+                return None
+            _, pictures = self._translate(tf.constant(number), inputs, targets)
+            name = self._source.name(indices.numpy()[0])
+            one = {kind: batch.numpy() for kind, batch in pictures.items()}
+            scores.add(name, one["outputs"][0], one["targets"][0])
+            if number < MAX_STRIPS:
+                strip = [one[kind] for kind in ("inputs", "outputs", "targets")]
+                tag = STRIP_TAG + files.printable(name)
+                strips[tag] = tf.concat(strip, axis=2)
+        return scores, strips
+
+    def _save_best(self, step, scores):
+        """Writes a folder that can be tested, exported and trained further.
+
+        While its checkpoint is replaced it has no `metrics.json`: that is always of the
+        checkpoint beside it.
+        """
+        folder = Path(self._run.output_dir, BEST_DIR)
+        run = dataclasses.replace(self._run, output_dir=str(folder))
+        metrics.remove_report(folder)
+        write_options(dataclasses.replace(self._options, run=run))
+        checkpoints.save(self._state, folder, keep=1)
+        found = {"step": step, **scores.summary()}
+        _write_json(folder / metrics.JSON_NAME, found)
+
+
+def forget(output_dir):
+    """Removes what an earlier run in the same folder found.
+
+    Its `model-best` stays until there is another: the first validation's.
+    """
+    Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
+
+
+def _write_json(path, found):
+    files.write_whole(path, json.dumps(found, indent=4) + "\n")
+
+
+def open_source(options):
+    """Returns the data.FileSource of the validation pictures, all checked.
+
+    Raises:
+        UsageError: they cannot be used.
+    """
+    run = options.run
+    examples = data.find_examples(run.val_dir, run.val_target_dir, flags=FLAGS)
+    source = data.FileSource(examples, options.data, options.pair)
+    try:
+        source.check()
+    except UsageError as error:
+        raise UsageError(f"--val_dir {run.val_dir}: {error}") from None
+    return source
