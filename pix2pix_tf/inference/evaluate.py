@@ -32,12 +32,12 @@ def evaluate(options, source):
         UsageError: the checkpoint does not fit, an image is damaged, or what measures
             the pictures cannot be used.
     """
-    run, full_size = options.run, options.run.full_size
-    set_scorer = metrics.SetScorer(run.fid_weights, run.palette)
+    run, output = options.run, options.output
+    set_scorer = metrics.SetScorer(output.fid_weights, output.palette)
     prefix = checkpoints.find_latest(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
-        options.pair.channels, options.model, any_size=full_size
+        options.pair.channels, options.model, any_size=output.full_size
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)
@@ -91,10 +91,10 @@ def _write_pictures(options, source, generator, done, scores):
     Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
     run = options.run
-    size = None if run.full_size else options.model.crop_size
-    multiple = options.model.multiple if run.full_size else None
+    size = None if options.output.full_size else options.model.crop_size
+    multiple = options.model.multiple if options.output.full_size else None
     translate = make_translate(
-        generator, options.pair, run.seed, run.aspect_ratio, multiple
+        generator, options.pair, run.seed, options.output.aspect_ratio, multiple
     )
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0
