@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.images import kinds, pixels, served
 from pix2pix_tf.options import write_options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
@@ -44,11 +44,11 @@ class ServingModel(tf.Module):
 
     @tf.function
     def translate(self, image_bytes):
-        """Maps encoded images of any size, string [batch], to encoded outputs."""
+        """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
 
         def translate_one(contents):
             channels = 3 if self._pair.lab_colorization else self._pair.channels[0]
-            image = pixels.to_float(pixels.decode(contents, channels))
+            image = served.decode(contents, channels)
             inputs = kinds.from_input(image, self._pair)
             if not self._multiple:
                 inputs = pixels.resize_area(inputs, self._size)
