@@ -66,10 +66,10 @@ def _columns(rows, scores):
         gallery.Column(
             name,
             [scores.images[row.name][name] for row in rows],
-            metrics.FIGURES[name].decimals,
-            metrics.FIGURES[name].is_better_high,
+            metrics.METRICS[name].decimals,
+            metrics.METRICS[name].is_higher_better,
         )
-        for name in metrics.PICTURE_FIGURES
+        for name in metrics.IMAGE_METRICS
     ]
 
 

@@ -117,7 +117,7 @@ class Validator:
         )
 
     def _is_better(self, value, other):
-        is_high = metrics.FIGURES[self._validation.best_metric].is_better_high
+        is_high = metrics.METRICS[self._validation.best_metric].is_higher_better
         return value > other if is_high else value < other
 
     def _read_history(self):
