@@ -37,11 +37,7 @@ class PairConfig(Config):
         from_checkpoint=True,
     )
     target_channels: int = flag(
-        3,
-        "channels of the targets",
-        unit="channels",
-        minimum=1,
-        from_checkpoint=True,
+        3, "channels of the targets", unit="channels", minimum=1, from_checkpoint=True
     )
 
     def __post_init__(self):

@@ -3,7 +3,7 @@
 import argparse
 import itertools
 
-from pix2pix_tf.options.flag import Flag, Size, make_size, value_text
+from pix2pix_tf.options.flag import MODES, Flag, Size, make_size, value_text
 from pix2pix_tf.runtime.command import Parser
 
 
@@ -60,16 +60,20 @@ def _add_flag(group, one):
 
 
 def _help(one):
-    """Returns what --help says of a Flag."""
+    """Returns what --help says of a Flag: its text, default, and modes."""
     text = one.help.replace("%", "%%")
-    if one.is_required or "(default" in text:
-        return text
-    if one.default is None:
-        return text
+    if one.default is not None and "(default" not in text and not one.is_required:
+        text += f" (default: {_default(one)})"
+    if one.modes != MODES:
+        text += f" [{', '.join(one.modes)}]"
+    return text
+
+
+def _default(one):
     if one.type is bool:
-        return f"{text} (default: {'on' if one.default else 'off'})"
-    unit = f" {one.unit}" if one.unit and not one.is_path else ""
-    return f"{text} (default: {value_text(one.default)}{unit})"
+        return "on" if one.default else "off"
+    is_count = one.unit and one.unit.endswith("s") and one.default != 1
+    return value_text(one.default) + (f" {one.unit}" if is_count else "")
 
 
 class _SizeAction(argparse.Action):
