@@ -85,7 +85,10 @@ class LossConfig(Config):
     feature_weight: float = _weight(0.0, "matching the discriminator's activations")
     perceptual_weight: float = _weight(0.0, "the VGG19 distance (image pairs only)")
     vgg_weights: str = _train(
-        "imagenet", "VGG19's weights: a file, or imagenet to download them", unit="file"
+        "imagenet",
+        "VGG19's weights: a file, or imagenet to download them",
+        unit="file",
+        is_path=True,
     )
 
     def __post_init__(self):

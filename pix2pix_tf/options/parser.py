@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 
 from pix2pix_tf.options.flag import MODES, Flag, Size, make_size, value_text
 from pix2pix_tf.runtime.command import Parser
@@ -51,7 +52,8 @@ def _add_flag(group, one):
     else:
         group.add_argument(
             flag_name,
-            type=one.type,
+            # The shell expands no ~ in --output_dir=~/runs.
+            type=os.path.expanduser if one.is_path else one.type,
             choices=one.choices,
             metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
             required=one.is_required,

@@ -216,6 +216,7 @@ class OutputConfig(Config):
         "measure FID and KID, too, by InceptionV3 with these weights: a file, or "
         "imagenet to download them (default: do not)",
         unit="file",
+        is_path=True,
         modes=("test",),
     )
     palette: str | None = flag(
@@ -223,5 +224,6 @@ class OutputConfig(Config):
         "the outputs are label maps; measure accuracy and IoU, too: a file of lines "
         "NAME,R,G,B, or targets for the colours in the targets (default: do not)",
         unit="file",
+        is_path=True,
         modes=("test",),
     )
