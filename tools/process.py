@@ -130,11 +130,6 @@ def run(options):
         )
 
 
-# ---------------------------------------------------------------------------
-# Which images
-# ---------------------------------------------------------------------------
-
-
 def plan(options):
     """Returns the list of Job of a command line; writes nothing.
 
@@ -199,10 +194,9 @@ def _choose_partner(source, candidates):
         with _named(path):
             height, width, _ = codecs.probe(path)
         sizes.append(f"{width}x{height}")
-    if sizes[0] != sizes[1]:
-        raise UsageError(
-            f"{_name(source)} is {sizes[0]} and {_name(partner)} {sizes[1]}"
-        )
+    left, right = sizes
+    if left != right:
+        raise UsageError(f"{_name(source)} is {left} and {_name(partner)} {right}")
     return partner
 
 
@@ -229,11 +223,6 @@ def _by_stem(paths):
 
 def _name(path):
     return printable(path.name)
-
-
-# ---------------------------------------------------------------------------
-# One image
-# ---------------------------------------------------------------------------
 
 
 def process(job, options, network):
