@@ -1,11 +1,12 @@
 """A few of the fuzzer's cases, and that it finds what is bad."""
 
+import fuzz
+import fuzz_cases
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
 from pix2pix_tf.inference import gallery
-from tools import fuzz, fuzz_cases
 
 MODES = {
     "train": ["--mode", "train", *fuzz_cases.TINY, "--dry_run"],

@@ -4,6 +4,7 @@ import os
 import sys
 from collections import OrderedDict
 
+import convert_checkpoint
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +13,6 @@ from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.interop import pytorch
 from pix2pix_tf.options import ModelConfig, read_options
 from tests.conftest import read_image
-from tools import convert_checkpoint
 
 torch = pytest.importorskip(
     "torch", reason="needs PyTorch (pip install torch) to write the files it reads"

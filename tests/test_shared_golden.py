@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import check_parity
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, train
 from tests.conftest import read_image
-from tools import check_parity
 
 SHARED_DIR = Path(__file__).parents[2] / "shared"
 CHECKPOINT_DIR = SHARED_DIR / "golden" / "tf1_checkpoint"

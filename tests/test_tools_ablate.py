@@ -6,13 +6,13 @@ import signal
 import sys
 import threading
 
+import ablate
 import numpy as np
 import pytest
 
 from pix2pix_tf import checkpoints
 from pix2pix_tf.options import parse, write_options
 from tests.conftest import read_image, write_image
-from tools import ablate
 
 
 @pytest.fixture

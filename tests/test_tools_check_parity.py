@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 
+import check_parity
 import keras
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from pix2pix_tf import networks
 from pix2pix_tf.interop import parity
 from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
 from pix2pix_tf.training import losses, step
-from tools import check_parity
 
 LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")
 META = {

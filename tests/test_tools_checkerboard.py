@@ -1,10 +1,10 @@
 """The measure of checkerboards: what it finds in pictures that are known."""
 
+import measure_checkerboard
 import numpy as np
 import pytest
 
 from tests.conftest import write_image
-from tools import measure_checkerboard
 
 
 def test_a_checkerboard_has_its_amplitude_and_edges_have_none():

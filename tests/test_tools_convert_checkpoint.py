@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import convert_checkpoint
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +17,6 @@ from pix2pix_tf.interop import convert, pict
 from pix2pix_tf.options import from_dict
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image
-from tools import convert_checkpoint
 
 
 def _convert(capsys, *arguments):

@@ -12,10 +12,10 @@ import threading
 import zipfile
 from pathlib import Path
 
+import download_dataset
 import pytest
 
 from pix2pix_tf.datasets import addresses
-from tools import download_dataset
 
 TOOL = Path(download_dataset.__file__)
 CONTENTS = {

@@ -9,15 +9,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import plot_run
 import pytest
 import tensorflow as tf
 from matplotlib.figure import Figure
+from run_report import curves, figures, records, strips
 
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.training import summaries
 from tests.conftest import read_image
-from tools import plot_run
-from tools.run_report import curves, figures, records, strips
 
 COLORS = {"inputs": (200, 0, 0), "outputs": (0, 200, 0), "targets": (0, 0, 200)}
 

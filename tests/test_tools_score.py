@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+import score
 from PIL import Image
 
 from pix2pix_tf import metrics
 from tests.conftest import read_image, write_image
-from tools import score
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 from pix2pix_tf.options import (
     OPTIONS_NAME,
     DataConfig,
@@ -42,7 +40,6 @@ from pix2pix_tf.options import (
     parse as parse_options,
 )
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.start import start_tensorflow
 
@@ -135,7 +132,7 @@ def parse(argv=None):
         UsageError: for flags that cannot be used.
         SystemExit: after `--help`.
     """
-    parser = Parser("ablate", __doc__)
+    parser = command.Parser("ablate", __doc__)
     add = parser.add_argument
     add("--input_dir", help="images to train on (default: the embedded sample data)")
     add("--test_dir", help="images to test on (default: --input_dir)")

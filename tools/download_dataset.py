@@ -21,13 +21,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 import tqdm
 
 from pix2pix_tf.datasets import addresses
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -66,7 +63,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = Parser("download_dataset", __doc__)
+    parser = command.Parser("download_dataset", __doc__)
     parser.add_argument("name", metavar="NAME", choices=addresses.ARCHIVES)
     parser.add_argument(
         "--output_dir", type=Path, default=Path(), metavar="FOLDER", help="of NAME/; ."

@@ -15,8 +15,6 @@ import io
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 import numpy as np
 
 from pix2pix_tf.runtime import files

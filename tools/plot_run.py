@@ -13,10 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
@@ -42,7 +39,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = Parser("plot_run", __doc__)
+    parser = command.Parser("plot_run", __doc__)
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="a run's folder"
     )
@@ -66,7 +63,7 @@ def run(options):
         UsageError: a folder is no run, or is damaged; nothing was written.
     """
     start_tensorflow()
-    from tools.run_report import page, records
+    from run_report import page, records
 
     runs = records.read_runs(options.runs)
     figures = draw(runs)
@@ -82,7 +79,7 @@ def run(options):
 
 def draw(runs):
     """Returns [(file name, heading, bytes of a PNG)] of all that there is to show."""
-    from tools.run_report import figures, records
+    from run_report import figures, records
 
     drawn = []
     for group, tags in figures.group_tags(runs).items():

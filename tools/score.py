@@ -13,10 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
@@ -41,7 +38,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = Parser("score", __doc__)
+    parser = command.Parser("score", __doc__)
     add = parser.add_argument
     add("outputs", type=Path, help="a folder of pictures, or what a test wrote")
     add("targets", type=Path, nargs="?", help="a folder; not for what a test wrote")

@@ -10,9 +10,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from run_report import curves, records, strips
 
 from pix2pix_tf.runtime.files import printable
-from tools.run_report import curves, records, strips
 
 DPI = 100
 MAX_COLUMNS = 3  # of panels

@@ -3,8 +3,9 @@
 import base64
 from html import escape
 
+from run_report import records
+
 from pix2pix_tf.runtime.files import printable
-from tools.run_report import records
 
 
 def render(title, runs, figures):

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from run_report import curves, strips
+
 from pix2pix_tf import metrics
 from pix2pix_tf.images import codecs
 from pix2pix_tf.inference import gallery
@@ -15,7 +17,6 @@ from pix2pix_tf.options import OPTIONS_NAME, Options, flags_of, read_options
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training import validation
-from tools.run_report import curves, strips
 
 # The columns of training pictures: pix2pix's, then DCGAN's.
 ALL_KINDS = (gallery.KINDS, ("samples",))

@@ -1,20 +1,21 @@
 """Line drawings of photographs: black lines one pixel wide on white.
 
-By Canny's detector, which needs nothing else, or by the network that the original's
-tools use, HED (Xie and Tu 2015), where somebody has its weights. Not in here: files.
+By Canny's detector, which needs nothing else, or by HED (Xie and Tu 2015), the network
+of the original's tools, where somebody has its weights. Not in here: image files.
 """
 
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
+import scipy.ndimage
 import skimage.feature
 import skimage.morphology
-import skimage.transform
+import tensorflow as tf
 
 from pix2pix_tf.runtime.errors import UsageError
 
-LUMA = (0.2989, 0.5870, 0.1140)  # as tf.image.rgb_to_grayscale
 SIGMA = 2.0  # pixels; Canny's blur
 LOW, HIGH = 0.08, 0.2  # Canny's thresholds, of the Sobel gradient of [0, 1]
 MIN_LENGTH = 5  # pixels of a line; as the original
@@ -22,14 +23,15 @@ MIN_LENGTH = 5  # pixels of a line; as the original
 # VGG16's five stages of convolutions: filters, and how many layers.
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)  # of ImageNet; as the original
-BORDER = 128  # pixels mirrored round a picture; as the original
+BORDER = 128  # pixels mirrored round an image; as the original
 STRIDE = 16  # pixels of the last stage
 THRESHOLD = 25 / 255  # of the network's output; as the original
-EDGE_OF_PICTURE = 5  # pixels where lines fade; as the original
+FADE = 5  # pixels at the border of the image where lines fade; as the original
+TRIANGLE = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # smooths before slopes are taken
 
 
 def draw_canny(image):
-    """Draws the lines of a picture by Canny's detector (Canny 1986).
+    """Draws the lines of an image by Canny's detector (Canny 1986).
 
     Args:
         image: numpy float32 [height, width, 3], in [0, 1].
@@ -37,14 +39,15 @@ def draw_canny(image):
     Returns:
         numpy float32 [height, width, 3]: 0 on lines, else 1.
     """
-    border = int(4 * SIGMA)  # mirrored, so that the picture's own edge is no line
-    gray = np.pad(image @ np.array(LUMA, np.float32), border, mode="symmetric")
+    gray = tf.image.rgb_to_grayscale(image).numpy()[..., 0]
+    border = int(4 * SIGMA)  # mirrored, so that the border of the image is no line
+    gray = np.pad(gray, border, mode="symmetric")
     lines = skimage.feature.canny(gray, SIGMA, LOW, HIGH)
     return _clean(lines[border:-border, border:-border])
 
 
 def draw_hed(image, network):
-    """Draws the lines of a picture by HED, thinned as the original's tools do.
+    """Draws the lines of an image by HED, thinned as the original's tools do.
 
     Args:
         image: numpy float32 [height, width, 3], in [0, 1].
@@ -70,10 +73,12 @@ def _clean(lines):
 def detect(image, network):
     """Returns how likely each pixel is an edge: float32 [height, width], in [0, 1].
 
-    The picture is mirrored on all sides up to a multiple of STRIDE, and the same is cut
-    off again, so that nothing shifts.
+    The image is mirrored on all sides up to a multiple of STRIDE, and the margins are
+    cut off again, so that nothing shifts.
 
-    Args: as `draw_hed`.
+    Args:
+        image: numpy float32 [height, width, 3], in [0, 1].
+        network: what `load_hed` returned.
     """
     height, width, _ = image.shape
     margins = [_margins(side) for side in (height, width)]
@@ -97,28 +102,27 @@ def suppress(strength):
         strength: float32 [height, width], in [0, 1].
 
     Source: edgesNms of Dollar and Zitnick 2015, called as by PostprocessHED.m with
-        radius 1, a tolerance of 1 % and fading at the picture's edge.
+        radius 1, a tolerance of 1 % and fading at the border.
     """
     angle = _angle_across(strength)
     rows, columns = np.indices(strength.shape)
     kept = strength.copy()
     for step in (-1, 1):
         place = np.stack([rows + step * np.sin(angle), columns + step * np.cos(angle)])
-        beside = skimage.transform.warp(strength, place, order=1, mode="edge")
+        beside = scipy.ndimage.map_coordinates(strength, place, order=1, mode="nearest")
         kept[strength * 1.01 < beside] = 0
     for axis, side in enumerate(strength.shape):
         from_edge = np.minimum(np.arange(side), np.arange(side)[::-1])
-        fade = np.minimum(from_edge / EDGE_OF_PICTURE, 1).astype(np.float32)
+        fade = np.minimum(from_edge / FADE, 1).astype(np.float32)
         kept *= np.expand_dims(fade, 1 - axis)
     return kept
 
 
 def _angle_across(strength):
-    """Returns the direction across lines, in radians, of a smoothed [height, width]."""
-    triangle = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
-    smooth = np.pad(strength.astype(np.float64), 4, mode="symmetric")
+    """Returns the direction across the line at each pixel, in radians."""
+    smooth = strength.astype(np.float64)
     for axis in (0, 1):
-        smooth = np.apply_along_axis(np.convolve, axis, smooth, triangle, mode="valid")
+        smooth = scipy.ndimage.convolve1d(smooth, TRIANGLE, axis)
     if min(smooth.shape) < 2:  # no slope on a single line
         return np.zeros_like(smooth)
     slope_y, slope_x = np.gradient(smooth)
@@ -147,10 +151,8 @@ def build_hed():
         if stage > 1:
             x = layers.MaxPooling2D(2)(x)  # half the height and width
         for number in range(1, count + 1):
-            name = f"conv{stage}_{number}"
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(
-                x
-            )
+            settings = {"padding": "same", "activation": "relu"}
+            x = layers.Conv2D(filters, 3, name=f"conv{stage}_{number}", **settings)(x)
         side = layers.Conv2D(1, 1, name=f"score_dsn{stage}")(x)
         if stage > 1:  # back to full height and width
             side = layers.UpSampling2D(2 ** (stage - 1), interpolation="bilinear")(side)
@@ -185,10 +187,10 @@ def load_hed(path):
         if name in arrays and arrays[name].shape != tuple(variable.shape)
     ]
     if problems:
+        more = f", and {len(problems) - 1} more" if problems[1:] else ""
         raise UsageError(
-            f"{path} does not fit HED: {problems[0]}"
-            + (f", and {len(problems) - 1} more" if problems[1:] else "")
-            + ": wanted conv1_1/kernel, conv1_1/bias ... fuse/bias"
+            f"{path} does not fit HED: {problems[0]}{more}: wanted conv1_1/kernel, "
+            "conv1_1/bias ... fuse/bias"
         )
     for name, variable in wanted.items():
         variable.assign(arrays[name].astype(np.float32))
@@ -197,6 +199,8 @@ def load_hed(path):
 
 def _read_arrays(path):
     """Returns {name: array} of a weights file."""
+    if path.suffix not in (".npz", ".h5"):
+        raise UsageError(f"{path} must be an .npz or .h5 file of HED's weights")
     arrays = {}
 
     def keep(name, item):
@@ -204,17 +208,13 @@ def _read_arrays(path):
             arrays[name] = item[()]
 
     try:
-        if path.suffix == ".npz":
-            with path.open("rb") as file:
+        with path.open("rb") as file:
+            if path.suffix == ".npz":
                 return dict(np.load(file, allow_pickle=False))
-        if path.suffix == ".h5":
-            import h5py
-
-            with h5py.File(path) as file:
-                file.visititems(keep)
+            with h5py.File(file) as groups:
+                groups.visititems(keep)
             return arrays
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
     except Exception as error:  # each library has many, for a damaged file
         raise UsageError(f"{path} cannot be read: {error}") from None
-    raise UsageError(f"{path} must be an .npz or .h5 file of HED's weights")
