@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.runtime import files
 from pix2pix_tf.training import validation
 from pix2pix_tf.training.step import make_state
 
@@ -66,7 +67,7 @@ def _write_grid(options, source):
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / PICTURE_NAME
     grid = tf.concat(rows[:MAX_ROWS], axis=0)
-    path.write_bytes(pixels.encode(grid, "png").numpy())
+    files.write_whole(path, pixels.encode(grid, "png").numpy())
     return path
 
 
