@@ -34,13 +34,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    from benchmarks import commands, timing
-    from pix2pix_tf import data
-    from pix2pix_tf.data import samples
-    from pix2pix_tf.options import RunConfig
+start_tensorflow()
+from benchmarks import commands, timing
+from pix2pix_tf import data
+from pix2pix_tf.data import samples
+from pix2pix_tf.options import RunConfig
 
 STEP_CALLS = 10
 NEVER = 10**9  # steps; what is due after so many is due after the last step only

@@ -27,13 +27,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    from benchmarks import commands, timing
-    from benchmarks.train_step import COLUMNS, add_flags, check_peer, start_workers
-    from pix2pix_tf.inference.evaluate import MAX_WAITING
-    from pix2pix_tf.options import OPTIONS_NAME, read_options
+start_tensorflow()
+from benchmarks import commands, timing
+from benchmarks.train_step import COLUMNS, add_flags, check_peer, start_workers
+from pix2pix_tf.inference.evaluate import MAX_WAITING
+from pix2pix_tf.options import OPTIONS_NAME, read_options
 
 CALLS = 5  # of a round
 MIN_PICTURES = 3 * MAX_WAITING  # of test mode

@@ -20,22 +20,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import psutil
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    import tensorflow as tf
+start_tensorflow()
+import tensorflow as tf
 
-    from benchmarks import timing
-    from pix2pix_tf import data
-    from pix2pix_tf.data import samples
-    from pix2pix_tf.options import (
-        CROP_SIZE,
-        DataConfig,
-        LossConfig,
-        ModelConfig,
-        PairConfig,
-    )
-    from pix2pix_tf.training import step
+from benchmarks import timing
+from pix2pix_tf import data
+from pix2pix_tf.data import samples
+from pix2pix_tf.options import (
+    CROP_SIZE,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    PairConfig,
+)
+from pix2pix_tf.training import step
 
 ROUNDS = 5  # pipeline and step in turn
 STEPS = 4  # of a round

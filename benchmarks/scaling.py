@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    from benchmarks import timing
+start_tensorflow()
+from benchmarks import timing
 
 DEFAULTS = {"batch_size": 1, "ngf": 64, "crop_size": 256, "threads": 0}
 # {what grows: its values}; all else is as in DEFAULTS.

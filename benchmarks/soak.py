@@ -34,17 +34,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import psutil
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    import numpy as np
-    from tensorboard.backend.event_processing.plugin_event_accumulator import (
-        EventAccumulator,
-    )
+start_tensorflow()
+import numpy as np
+from tensorboard.backend.event_processing.plugin_event_accumulator import (
+    EventAccumulator,
+)
 
-    from pix2pix_tf import checkpoints
-    from pix2pix_tf.images import codecs, pixels
-    from tools.run_report import curves
+from pix2pix_tf import checkpoints
+from pix2pix_tf.images import codecs, pixels
+from tools.run_report import curves
 
 STEPS_PER_KILL = 20  # of the whole run
 MAX_KILL_STEPS = 32  # steps that a process does before it is killed

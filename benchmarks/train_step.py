@@ -30,10 +30,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
-with quiet_stderr():
-    from benchmarks import timing
+start_tensorflow()
+from benchmarks import timing
 
 VARIANTS = ("plain", "project")
 COLUMNS = {

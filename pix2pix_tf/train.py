@@ -1,18 +1,14 @@
 """The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
 
-import os
-import signal
 import sys
 
-from pix2pix_tf import memory
 from pix2pix_tf.options import check_output_dir, parse, to_dict
-from pix2pix_tf.runtime import locks
-from pix2pix_tf.runtime.errors import RunError, UsageError
+from pix2pix_tf.runtime import command, locks
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import make_repeatable, quiet_stderr
+from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
-def main(argv=None, callbacks=()):
+def main(argv=None, callbacks=()) -> int:
     """Runs one command line.
 
     Args:
@@ -21,49 +17,26 @@ def main(argv=None, callbacks=()):
             of each summary and validation (docs/monitoring.md).
 
     Returns:
-        int, the exit status: 0 done, 1 training cannot go on, 2 wrong usage, unusable
-        input or a file that cannot be written (each with one line on stderr), 128 + n
-        stopped by signal n after saving.
+        The exit status, as `runtime.command` lists them.
     """
-    try:
-        options = parse(argv)
-        check_output_dir(options.run)
-        memory.check(options)
-        with locks.hold(options.run.output_dir):
-            check_output_dir(options.run)  # another run may just have ended
-            return _run(options, callbacks)
-    except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
-        return 2
-    except RunError as error:
-        print(printable(f"pix2pix-tf: error: {error}"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:  # before or after the steps, or in another mode
-        return 128 + signal.SIGINT
+    return command.run("pix2pix-tf", lambda: _run(parse(argv), callbacks))
 
 
 def _run(options, callbacks):
-    """Does what `--mode` says; TensorFlow is loaded only here."""
-    run = options.run
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    if options.data.input_dir is options.data.dataset is None and run.mode != "export":
-        print("no --input_dir: using the embedded sample data", flush=True)
-    with quiet_stderr():
-        import keras
-
+    """Does what the options say, alone in the output folder."""
+    check_output_dir(options.run)
+    with locks.hold(options.run.output_dir):
+        check_output_dir(options.run)  # another run may just have ended
+        start_tensorflow()
         from pix2pix_tf.runtime import precision
         from pix2pix_tf.training import faults
 
-    keras.config.set_image_data_format(
-        "channels_last"
-    )  # whatever the user's keras.json
-    keras.config.set_floatx("float32")
-    for name, value in sorted(to_dict(options).items()):
-        print(printable(f"{name} = {value}"))
-    precision.set_precision(run.precision)
-    make_repeatable(run)
-    with faults.explain_memory(options):
-        return _do_mode(options, callbacks)
+        for name, value in sorted(to_dict(options).items()):
+            print(printable(f"{name} = {value}"))
+        precision.set_precision(options.execution.precision)
+        seed_everything(options.run.seed, options.run.deterministic)
+        with faults.explain_memory(options):
+            return _do_mode(options, callbacks)
 
 
 def _do_mode(options, callbacks):
@@ -71,16 +44,15 @@ def _do_mode(options, callbacks):
     from pix2pix_tf.inference import evaluate, export
     from pix2pix_tf.training import dry_run, loop
 
-    run = options.run
-    if run.mode == "export":
+    if options.run.mode == "export":
         export.export(options)
         return 0
     source = _open_source(options)
     try:
-        if run.mode == "test":
+        if options.run.mode == "test":
             evaluate.evaluate(options, source)
             return 0
-        if run.dry_run:
+        if options.execution.dry_run:
             dry_run.dry_run(options, source)
             return 0
         stopped_by = loop.train(options, source, callbacks)
@@ -100,6 +72,7 @@ def _open_source(options):
     is_test = options.run.mode == "test"
     input_dir = options.data.input_dir
     if input_dir is None:
+        print("no --input_dir: using the embedded sample data", flush=True)
         split = "test" if is_test else "train"
         input_dir = samples.sample_dir(options.pair.lab_colorization, split)
     target_dir = options.data.target_dir

@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pix2pix_tf import checkpoints, dcgan, networks, train
+from pix2pix_tf import checkpoints, networks, train
+from pix2pix_tf.dcgan import __main__ as dcgan_command
 from pix2pix_tf.dcgan import crops, options, step, training
+from pix2pix_tf.options import OptimizerConfig
 from pix2pix_tf.training import losses
 from tests.conftest import read_image, write_image
 
@@ -31,17 +33,17 @@ def run_dir(tmp_path_factory, photo_dir):
 
 def _run(folder, *arguments):
     arguments = ["--output_dir", folder, "--batch_size", 2, "--seed", 3, *arguments]
-    return dcgan.main([str(argument) for argument in arguments])
+    return dcgan_command.main([str(argument) for argument in arguments])
 
 
 def _restored(folder):
-    state = step.make_state(options.LossConfig())
+    state = step.make_state(OptimizerConfig())
     checkpoints.restore(state, checkpoints.find_latest(folder))
     return state
 
 
 def test_the_networks_have_the_papers_shapes():
-    state = step.make_state(options.LossConfig())
+    state = step.make_state(OptimizerConfig())
     shapes = {
         layer.name: layer.output.shape[1:]
         for network, _ in state.trained
@@ -62,13 +64,13 @@ def test_the_networks_have_the_papers_shapes():
 
 
 def test_kernels_start_from_a_normal_of_002():
-    generator = step.make_state(options.LossConfig()).generator
+    generator = step.make_state(OptimizerConfig()).generator
     for name in ("dense", "deconv_1", "deconv_2", "deconv_3"):
         assert np.std(generator.get_layer(name).kernel) == pytest.approx(0.02, rel=0.05)
 
 
 def test_every_variable_has_a_name_in_checkpoints():
-    state = step.make_state(options.LossConfig())
+    state = step.make_state(OptimizerConfig())
     for network, _ in state.trained:
         named = networks.variables_by_name(network)
         assert len(named) == len(network.variables)
@@ -90,7 +92,7 @@ def test_the_loss_smooths_real_labels_only():
 
 def test_a_step_depends_on_seed_and_step_only_and_moves_the_statistics():
     images = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1], -1, 1)
-    state = step.make_state(options.LossConfig())
+    state = step.make_state(OptimizerConfig())
     start = [variable.numpy() for variable in state.generator.variables]
     train_step = step.make_train_step(state, options.LossConfig(), 5)
     outputs = []
@@ -254,7 +256,7 @@ def test_a_named_data_set_is_read(name, side):
 )
 def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
     folder = tmp_path / "run"
-    assert dcgan.main(["--output_dir", str(folder), *arguments]) == 2
+    assert dcgan_command.main(["--output_dir", str(folder), *arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("pix2pix-tf-dcgan: error: ")
     assert all(word in line for word in words)
@@ -274,7 +276,7 @@ def test_a_data_set_that_cannot_be_had_is_told_in_one_line(
     )
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     arguments = ["--dataset", "svhn_cropped", "--output_dir", str(tmp_path / "run")]
-    assert dcgan.main(arguments) == 2
+    assert dcgan_command.main(arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "svhn_cropped is not prepared" in line and "no route to host)" in line
 
@@ -302,7 +304,7 @@ def test_pix2pix_and_dcgan_keep_out_of_each_others_folders(
 
 def test_help_answers_without_tensorflow():
     code = (
-        "import sys; from pix2pix_tf import dcgan\n"
+        "import sys; from pix2pix_tf.dcgan import __main__ as dcgan\n"
         "try: dcgan.main(['--help'])\n"
         "except SystemExit as error: assert error.code == 0\n"
         "assert 'tensorflow' not in sys.modules"

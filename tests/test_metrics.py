@@ -169,7 +169,7 @@ def test_a_network_of_other_pictures_or_without_features_is_named(
     with pytest.raises(UsageError) as error:
         features.open_extractor(str(path))
     assert f"--fid_weights {path} cannot be used" in str(error.value)
-    assert "from [pictures, 299, 299, 3] to [pictures, features]" in str(error.value)
+    assert "from [images, 299, 299, 3] to [images, features]" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -220,6 +220,12 @@ def test_targets_without_a_palette_are_found_before_features_are_taken(
         scorer.measure(lambda kind: iter(black), 2)
 
 
+def test_a_byte_order_mark_is_not_a_part_of_the_first_name(tmp_path):
+    path = tmp_path / "palette.csv"
+    path.write_text("wall,255,0,0\nsky,0,0,255\n", encoding="utf-8-sig")
+    assert labels.read_palette(path) == {"wall": RED, "sky": BLUE}
+
+
 def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     path = tmp_path / "palette.csv"
     path.write_text("name,r,g,b\nwall, 255,0,0\n\nsky,0,0,255\n")
@@ -227,7 +233,8 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     for text, words in (
         ("a,1,2,3\nb,1,2", "line 2: wanted NAME,R,G,B .* got 'b,1,2'"),
         ("a,1,2,3\nb,1,2,256", "line 2: wanted"),
-        ("a,1,2,3\na,1,2,4", "line 2: there twice"),
+        ("a,1,2,3\na,1,2,4", "line 2: the name or colour is there twice"),
+        ("wall,0,0,17O\nsky,0,0,255\na,1,1,1", "line 1: wanted"),  # not a heading
         ("a,1,2,3", "has 1 colours"),
     ):
         path.write_text(text)
@@ -235,19 +242,9 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
             labels.read_palette(path)
 
 
-class _LockedSums(np.ndarray):
-    """Stands in for sums: adding to them without the lock, once in many runs, loses."""
-
-    def __iadd__(self, counts):
-        assert self.lock.locked()
-        return super().__iadd__(counts)
-
-
 def test_scores_may_be_added_by_many_threads(tmp_path):
     output, target = _pair(tmp_path, 32, 32)
     scores = metrics.Scores()
-    scores._histograms = scores._histograms.view(_LockedSums)
-    scores._histograms.lock = scores._lock
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: scores.add(name, output, target), "01234567"))
     single = metrics.Scores()

@@ -32,7 +32,7 @@ SMOOTH = dataclasses.replace(SMALL, norm="none", no_dropout=True, init="kaiming"
 def _state(kind, model=SMALL):
     keras.config.set_dtype_policy(kind)
     keras.utils.set_random_seed(1)
-    return step.make_state((3, 3), model, LossConfig(), kind)
+    return step.make_state((3, 3), model, LossConfig(), precision=kind)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tensorflow.python.framework import config as tf_config
 
 from benchmarks import soak
 from pix2pix_tf import checkpoints, train
-from pix2pix_tf.options import LoopConfig, is_resumed, parse
+from pix2pix_tf.options import MonitorConfig, RunConfig, is_resumed, parse
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import loop
 
@@ -199,7 +199,7 @@ def test_another_training_is_refused_by_name(command, cut_dir, flags, words):
 def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     flags = ["--mode", "train", "--resume", "auto", "--output_dir", str(cut_dir)]
     options = parse([*flags, "--save_freq", "7", "--on_bad_image", "skip"])
-    assert options.run.save_freq == 7 and options.run.summary_freq == 2
+    assert options.monitor.save_freq == 7 and options.monitor.summary_freq == 2
     assert options.data.batch_size == 2
     assert options.model.crop_size == 32 and options.data.scale_size == 36
 
@@ -241,10 +241,11 @@ def test_a_missing_index_is_told_too(cut, capsys):
 
 
 def test_minutes_count_too(monkeypatch, cut):
-    run = LoopConfig(output_dir=str(cut), save_freq=0, save_minutes=2.0)
+    monitoring = MonitorConfig(save_freq=0, save_minutes=2.0)
     now = iter([0.0, 119.0, 121.0])
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
-    options = type("Options", (), {"run": run})
+    run = RunConfig(output_dir=str(cut))
+    options = type("Options", (), {"run": run, "monitor": monitoring})
     saver = loop._Saver(options, None, None)
     assert not saver.is_due(1, False) and saver.is_due(2, False)
 

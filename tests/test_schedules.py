@@ -11,18 +11,18 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, train
-from pix2pix_tf.options import LossConfig, ModelConfig, parse
+from pix2pix_tf.options import LossConfig, ModelConfig, OptimizerConfig, parse
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import schedules, step
 
 SMALL = ModelConfig(ngf=1, ndf=1, crop_size=32, num_downs=5, n_layers=1)
-LINEAR = LossConfig(lr=0.01, d_lr=0.04, lr_policy="linear", decay_from=2)
+LINEAR = OptimizerConfig(lr=0.01, d_lr=0.04, lr_policy="linear", decay_from=2)
 SPAN = (4, 12)  # two epochs of two steps, and four more
 
 
-def _state(loss=LINEAR, precision="float32"):
+def _state(optimizer=LINEAR, precision="float32"):
     keras.config.set_dtype_policy(precision)
-    state = step.make_state((3, 3), SMALL, loss, precision)
+    state = step.make_state((3, 3), SMALL, LossConfig(), optimizer, precision)
     keras.config.set_dtype_policy("float32")
     return state
 
@@ -69,12 +69,13 @@ def test_both_rates_follow_the_steps_done_and_come_back_from_disk(precision, tmp
 
 def test_an_update_takes_the_rate_of_its_step():
     moved = []
-    for loss, span in ((LINEAR, SPAN), (LossConfig(lr=0.00875, d_lr=0.035), None)):
+    of_that_step = OptimizerConfig(lr=0.00875, d_lr=0.035)
+    for rates, span in ((LINEAR, SPAN), (of_that_step, None)):
         keras.utils.set_random_seed(1)
-        state = _state(loss)
+        state = _state(rates)
         if span:
-            step.schedule_rates(state, loss, span)
-        train_step = step.make_train_step(state, loss, seed=1)
+            step.schedule_rates(state, rates, span)
+        train_step = step.make_train_step(state, LossConfig(), seed=1)
         state.global_step.assign(5)
         train_step(*tf.random.stateless_uniform([2, 1, 32, 32, 3], [1, 1], -1, 1))
         moved.append([v.numpy() for n, _ in state.trained for v in n.variables])
@@ -105,7 +106,7 @@ def test_a_stopped_run_goes_on_with_the_same_rates(tmp_path, pair_dir):
 
 
 def test_without_a_schedule_both_rates_are_lr():
-    assert _rates(_state(LossConfig())) == [np.float32(0.0002)] * 2
+    assert _rates(_state(OptimizerConfig())) == [np.float32(0.0002)] * 2
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_without_folders_the_sample_data_and_a_fresh_folder_are_used(
     monkeypatch.setattr(samples, "sample_dir", lambda lab, split: photo_dir)
     arguments = ["--mode", "train", "--lab_colorization", *TINY, "--max_steps", "1"]
     assert train.main([*arguments, "--summary_freq", "0"]) == 0
-    assert "sample data" in capsys.readouterr().out.splitlines()[0]
+    assert "using the embedded sample data" in capsys.readouterr().out
     [folder] = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("train-") and (folder / "checkpoint").exists()
 

@@ -72,7 +72,7 @@ def test_tensorboard_has_a_curve_of_each_figure_and_the_pictures(validated):
         assert [event.step for event in curve] == [2, 4, 5]
         assert tf.make_ndarray(curve[-1].tensor_proto) == np.float32(value)
     names = {tag.removeprefix("validation/") for tag in seen[-1][1]}
-    assert {"l1", "psnr", "ssim", "histogram_l"} <= names <= set(metrics.FIGURES)
+    assert {"l1", "psnr", "ssim", "histogram_l"} <= names <= set(metrics.METRICS)
     strips = events.Tensors("validation/pictures/1")
     assert [event.step for event in strips] == [2, 4, 5]
     width, height, picture = tf.make_ndarray(strips[0].tensor_proto)

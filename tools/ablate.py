@@ -41,10 +41,10 @@ from pix2pix_tf.options import (
 from pix2pix_tf.options import (
     parse as parse_options,
 )
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 DEFAULTS = "defaults"  # the name of the run that varies nothing
 MAX_NAME = 150  # characters of a folder's name; file systems take 255
@@ -117,7 +117,7 @@ def main(argv=None):
         return compare(request, plan(request))
 
     try:
-        return run_tool("ablate", run)
+        return command.run("ablate", run, "goes on from here")
     except StoppedError as stop:
         print("stopped: the same command goes on from here", file=sys.stderr)
         return 128 + stop.args[0]
@@ -135,7 +135,7 @@ def parse(argv=None):
         UsageError: for flags that cannot be used.
         SystemExit: after `--help`.
     """
-    parser = ToolParser("ablate", __doc__)
+    parser = Parser("ablate", __doc__)
     add = parser.add_argument
     add("--input_dir", help="images to train on (default: the embedded sample data)")
     add("--test_dir", help="images to test on (default: --input_dir)")
@@ -338,8 +338,7 @@ def compare(request, runs):
             what is done by then is in the table.
         StoppedError: by a signal.
     """
-    with quiet_stderr():
-        pass
+    start_tensorflow()
     input_dir, test_dir, names = _find_images(request, runs[0].options.pair)
     for run in runs:
         _check_folder(run, input_dir)
@@ -511,11 +510,11 @@ def _train_command(run, flags, log_path):
     return f"{run.name}: exit status {status} ({last}), see {log_path}"
 
 
-def run_logged(command, log_path):
+def run_logged(arguments, log_path):
     """Runs a command, its output to a log and its lines of progress to stdout.
 
     Args:
-        command: list of str.
+        arguments: list of str.
         log_path: Path; what it holds is kept.
 
     Returns:
@@ -531,7 +530,7 @@ def run_logged(command, log_path):
     with open(log_path, "ab") as log, _signals_to() as (children, caught):
         # In a group of its own, Ctrl-C reaches it once: from here.
         process = subprocess.Popen(
-            command,
+            arguments,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,

@@ -5,39 +5,43 @@ builds the networks that the file describes, loads its variables, does what the 
 did, and prints a table of the differences with their bounds.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
+from pix2pix_tf.runtime import command
+from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 
-def main(argv=None):
+def main(argv=None) -> int:
     """Checks the files of a command line.
 
     Args:
         argv: list of str, or None for the process's own.
 
     Returns:
-        int, the exit status: 1 where a check failed, else 2 where a file cannot be used
-        (one line on stderr), else 0.
+        The exit status: 1 if a check failed; else 2 if a file cannot be used (one line
+        on stderr for each); else 0.
     """
-    parser = argparse.ArgumentParser(
-        description="compare our numbers with figures recorded from the original"
-    )
+    return command.run("check_parity", lambda: _run(argv))
+
+
+def _run(argv):
+    parser = command.Parser("check_parity", __doc__)
     parser.add_argument("files", nargs="+", metavar="FILE.npz")
     files = parser.parse_args(argv).files
-    with quiet_stderr():
-        from pix2pix_tf.interop import parity
+    start_tensorflow()
+    from pix2pix_tf.interop import parity
+
     statuses = []
     for path in files:
         try:
             recording = parity.read_recording(path)
             checks = parity.compare(recording)
-        except (parity.UsageError, OSError) as error:
+        except (UsageError, OSError) as error:
             line = printable(f"check_parity: error: {error}")
             print(line, file=sys.stderr, flush=True)
             statuses.append(2)

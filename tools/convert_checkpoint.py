@@ -8,29 +8,29 @@ generator.pict                              a folder of ours
 any of them                                 a file named *.pict
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime import command
+from pix2pix_tf.runtime.start import start_tensorflow
 
 
-def main(argv=None):
+def main(argv=None) -> int:
     """Converts as a command line says.
 
     Args:
         argv: list of str, or None for the process's own.
 
     Returns:
-        int, the exit status: 0, or 2 where it cannot be done (one line on stderr).
+        The exit status: 0, or 2 if it cannot be done (one line on stderr).
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return command.run("convert_checkpoint", lambda: _run(_parse(argv)))
+
+
+def _parse(argv):
+    parser = command.Parser("convert_checkpoint", __doc__)
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("destination", metavar="DESTINATION", help="must not exist")
     parser.add_argument(
@@ -42,26 +42,26 @@ def main(argv=None):
     parser.add_argument(
         "--which_direction",
         choices=["AtoB", "BtoA"],
-        help="what a .pth or .pict file was trained for, which it does not say; AtoB",
+        help="the direction of a .pth or .pict file, which does not store it (default: "
+        "AtoB)",
     )
-    arguments = parser.parse_args(argv)
-    with quiet_stderr():
-        from pix2pix_tf.interop import convert
-    try:
-        model = convert.read(arguments.source, arguments.which_direction)
-        kind = arguments.to or _usual_kind(model, arguments.destination)
-        convert.write(model, arguments.destination, kind)
-    except UsageError as error:
-        print(printable(f"convert_checkpoint: error: {error}"), file=sys.stderr)
-        return 2
+    return parser.parse_args(argv)
+
+
+def _run(given):
+    start_tensorflow()
+    from pix2pix_tf.interop import convert
+
+    model = convert.read(given.source, given.which_direction)
+    kind = given.to or _usual_kind(model, given.destination)
+    convert.write(model, given.destination, kind)
     is_part = kind == "pict" or model.is_generator_only
-    held = "generator only" if is_part else "all that training goes on from"
-    print(f"wrote {arguments.destination} ({kind}: {held}) from {model.kind}")
-    return 0
+    held = "generator only" if is_part else "everything that training continues from"
+    print(f"wrote {given.destination} ({kind}: {held}) from {model.kind}")
 
 
 def _usual_kind(model, destination):
-    """Returns what to write where `--to` does not say it."""
+    """Returns the kind to write if `--to` is not given."""
     if Path(destination).suffix == ".pict":
         return "pict"
     return "tf1" if model.kind == "checkpoint" else "checkpoint"

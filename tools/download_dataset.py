@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import tqdm
 
 from pix2pix_tf.datasets import addresses
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -55,7 +55,9 @@ def main(argv=None):
         int, the exit status: 0 done, 2 where it cannot be done (one line on stderr),
         130 stopped by Ctrl-C.
     """
-    return run_tool("download_dataset", lambda: run(parse(argv)))
+    return command.run(
+        "download_dataset", lambda: run(parse(argv)), "goes on from here"
+    )
 
 
 def parse(argv=None):
@@ -64,7 +66,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = ToolParser("download_dataset", __doc__)
+    parser = Parser("download_dataset", __doc__)
     parser.add_argument("name", metavar="NAME", choices=addresses.ARCHIVES)
     parser.add_argument(
         "--output_dir", type=Path, default=Path(), metavar="FOLDER", help="of NAME/; ."

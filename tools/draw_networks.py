@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
 from pix2pix_tf.options import ModelConfig
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 CHANNELS = (3, 3)
 GENERATORS = {
@@ -52,8 +52,9 @@ FIELDS = """What one output of each discriminator sees
 
 def main():
     """Prints the whole document."""
-    with quiet_stderr():
-        from pix2pix_tf import networks
+    start_tensorflow()
+    from pix2pix_tf import networks
+
     overview = [("network", "flags", "output", "sees", "parameters")]
     sections = []
     for heading, models, build in (

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime.command import Parser, run
 from pix2pix_tf.runtime.errors import UsageError
 from tools import fuzz_cases
 
@@ -33,11 +33,11 @@ MARK = "ending "  # what a child process's lines start with
 
 def main(argv=None):
     """Runs a command line; returns 0, 1 where a case ended badly, or 2."""
-    return run_tool("fuzz", lambda: _run(_parse(argv)), goes_on=False)
+    return run("fuzz", lambda: _run(_parse(argv)))
 
 
 def _parse(argv):
-    parser = ToolParser("fuzz", __doc__)
+    parser = Parser("fuzz", __doc__)
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many")
     parser.add_argument("--seed", type=int, help="default: a random one")

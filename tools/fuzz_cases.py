@@ -19,7 +19,7 @@ import zlib
 import hypothesis
 from hypothesis import strategies as st
 
-from pix2pix_tf.options import Options, flags_of, parse, write_options
+from pix2pix_tf.options import FLAGS, parse, write_options
 from pix2pix_tf.options.flag import Size
 from pix2pix_tf.runtime import files
 
@@ -150,7 +150,7 @@ _FLOATS = st.floats() | st.sampled_from([0, 1, -1, 0.5, 1e-300, 1e300, 10**400])
 
 def _flags():
     """Draws a flag and its values, mostly of the right type: ["--ngf", "7"]."""
-    names = sorted(set(flags_of(Options)) - {"dry_run", "mode"})
+    names = sorted(set(FLAGS) - {"dry_run", "mode"})
     return st.one_of(
         st.sampled_from(names).flatmap(_flag),
         st.sampled_from(names).flatmap(_flag),
@@ -163,19 +163,19 @@ def _flags():
 
 
 def _flag(name):
-    rules = flags_of(Options)[name].metadata
-    if rules["kind"] is bool:
+    one = FLAGS[name]
+    if one.type is bool:
         return st.just([f"--{name}"])
-    if rules["choices"]:
-        values = st.sampled_from(rules["choices"]) | _TEXTS
-    elif rules["kind"] is float:
+    if one.choices:
+        values = st.sampled_from(one.choices) | _TEXTS
+    elif one.type is float:
         values = _FLOATS
-    elif rules["kind"] is str:
+    elif one.type is str:
         values = _PATHS | _TEXTS
     else:
         values = _INTS
     values = st.one_of(values, values, values, values, _TEXTS)
-    counts = st.integers(0, 3) if rules["kind"] is Size else st.just(1)
+    counts = st.integers(0, 3) if one.type is Size else st.just(1)
     return counts.flatmap(
         lambda count: st.lists(values.map(str), min_size=count, max_size=count)
     ).map(lambda texts: [f"--{name}", *texts])
@@ -183,7 +183,7 @@ def _flag(name):
 
 def _options_edits():
     """Draws what is done to options.json: at a key, at a value, at a byte."""
-    names = st.sampled_from(sorted(flags_of(Options))) | _TEXTS
+    names = st.sampled_from(sorted(FLAGS)) | _TEXTS
     values = st.recursive(
         st.none() | st.booleans() | _INTS | _FLOATS | _TEXTS | _PATHS,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner),
@@ -265,7 +265,9 @@ def make_template(folder):
             picture.save(path)
     argv = ["--mode", "train", "--input_dir", str(template / "png"), *TINY]
     options = parse([*argv, "--output_dir", str(template / "model")])
-    state = step.make_state(options.pair.channels, options.model, options.loss)
+    state = step.make_state(
+        options.pair.channels, options.model, options.loss, options.optimizer
+    )
     state.global_step.assign(1)
     write_options(options)
     checkpoints.save(state, options.run.output_dir, keep=1)

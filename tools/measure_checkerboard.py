@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import numpy as np
 
 from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 ZOOM = 64  # pixels of a picture that are shown
 
@@ -35,8 +35,9 @@ def main(argv=None):
         "--picture", metavar="FILE.png", help="the first output of each"
     )
     given = parser.parse_args(argv)
-    with quiet_stderr():
-        from pix2pix_tf.images import codecs
+    start_tensorflow()
+    from pix2pix_tf.images import codecs
+
     rows = {}
     for folder in given.folders:
         for kind in ("outputs", "targets"):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 REPORT_NAME = "report.html"
 
@@ -33,7 +33,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
         stderr), 130 stopped by Ctrl-C.
     """
-    return run_tool("plot_run", lambda: run(parse(argv)), goes_on=False)
+    return command.run("plot_run", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
@@ -42,7 +42,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = ToolParser("plot_run", __doc__)
+    parser = Parser("plot_run", __doc__)
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="a run's folder"
     )
@@ -65,8 +65,9 @@ def run(options):
     Raises:
         UsageError: a folder is no run, or is damaged; nothing was written.
     """
-    with quiet_stderr():
-        from tools.run_report import page, records
+    start_tensorflow()
+    from tools.run_report import page, records
+
     runs = records.read_runs(options.runs)
     figures = draw(runs)
     title = f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs compared"

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 import numpy as np
 import tqdm
 
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
 BLANK_SHARE = 0.3  # of the side; as the original
@@ -54,7 +54,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or a picture that cannot be used
         (a line on stderr for each, and how many), 130 stopped by Ctrl-C.
     """
-    return run_tool("process", lambda: run(parse(argv)))
+    return command.run("process", lambda: run(parse(argv)), "goes on from here")
 
 
 def parse(argv=None):
@@ -63,7 +63,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = ToolParser("process", __doc__)
+    parser = Parser("process", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--input_dir", required=True, **folder)
     parser.add_argument("--output_dir", required=True, **folder)
@@ -99,8 +99,9 @@ def run(options):
     for flag, folder in (("input_dir", options.input_dir), ("b_dir", options.b_dir)):
         if folder and not folder.is_dir():
             raise UsageError(f"--{flag} {printable(folder)} is not a folder")
-    with quiet_stderr():
-        from pix2pix_tf import edges
+    start_tensorflow()
+    from pix2pix_tf import edges
+
     jobs = plan(options)
     network = edges.load_hed(options.hed_weights) if options.hed_weights else None
     options.output_dir.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 
 def main(argv=None):
@@ -32,7 +32,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
         stderr), 130 stopped by Ctrl-C.
     """
-    return run_tool("score", lambda: run(parse(argv)), goes_on=False)
+    return command.run("score", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
@@ -41,7 +41,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = ToolParser("score", __doc__)
+    parser = Parser("score", __doc__)
     add = parser.add_argument
     add("outputs", type=Path, help="a folder of pictures, or what a test wrote")
     add("targets", type=Path, nargs="?", help="a folder; not for what a test wrote")
@@ -57,8 +57,9 @@ def run(given):
     Raises:
         UsageError: pictures or flags cannot be used.
     """
-    with quiet_stderr():
-        from pix2pix_tf import metrics
+    start_tensorflow()
+    from pix2pix_tf import metrics
+
     pairs = find_pairs(given.outputs, given.targets)
     set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
     scores = metrics.Scores()

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation to
 
 import tqdm
 
-from pix2pix_tf.runtime import files
-from pix2pix_tf.runtime.command import ToolParser, run_tool
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import quiet_stderr
+from pix2pix_tf.runtime.start import start_tensorflow
 
 SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
 ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
@@ -36,7 +36,7 @@ def main(argv=None):
         int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
         stderr), 130 stopped by Ctrl-C.
     """
-    return run_tool("split", lambda: run(parse(argv)))
+    return command.run("split", lambda: run(parse(argv)), "goes on from here")
 
 
 def parse(argv=None):
@@ -45,7 +45,7 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = ToolParser("split", __doc__)
+    parser = Parser("split", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     fraction = {"type": float, "metavar": "SHARE"}
     parser.add_argument("--dir", required=True, help="the pictures", **folder)
@@ -78,8 +78,9 @@ def run(options):
     """
     if not options.dir.is_dir():
         raise UsageError(f"--dir {printable(options.dir)} is not a folder")
-    with quiet_stderr():
-        from pix2pix_tf.images.codecs import SUFFIXES
+    start_tensorflow()
+    from pix2pix_tf.images.codecs import SUFFIXES
+
     sources = {path.name: path for path in files.find(options.dir, SUFFIXES)}
     present = find_present(options.output_dir, SUFFIXES)
     # What was moved is still part of the split that it was moved for.

@@ -1,57 +1,66 @@
-"""`python -m pix2pix_tf.datasets`: prepares a data set for training, on disk."""
+"""The command: `python -m pix2pix_tf.datasets` prepares a data set, on disk."""
 
-import contextlib
 import dataclasses
 import os
 import re
 import shlex
-import signal
 import sys
 
 from pix2pix_tf import datasets
 from pix2pix_tf.datasets import addresses
-from pix2pix_tf.options import Checked, make_flag, parse_flags
+from pix2pix_tf.options import Config, flag, flags_in, parse_flags
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "python -m pix2pix_tf.datasets"
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareConfig(Checked):
-    """What to prepare, from where, and how."""
+class PrepareConfig(Config):
+    """The data set."""
 
-    input_dir: str | None = make_flag(
-        str,
+    input_dir: str | None = flag(
         None,
-        "your pictures: files, or sub-folders train, val, test of them",
+        "your images: files, or sub-folders train, val, test of them",
+        unit="folder",
+        is_path=True,
     )
-    target_dir: str | None = make_flag(
-        str, None, "for pairs in two folders: what --input_dir's are to become"
+    target_dir: str | None = flag(
+        None,
+        "the images B, if the pairs are in two folders (default: none)",
+        unit="folder",
+        is_path=True,
     )
-    name: str | None = make_flag(str, None, "what to call the data set of --input_dir")
-    paper: str | None = make_flag(
-        str, None, "one of the paper's", choices=tuple(addresses.ARCHIVES)
+    name: str | None = flag(
+        None, "the name of the data set made from --input_dir", unit="name"
     )
-    manual_dir: str | None = make_flag(
-        str, None, "of --paper: folder with NAME.tar.gz or NAME, for no download"
+    paper: str | None = flag(
+        None, "a data set of the paper", choices=tuple(addresses.ARCHIVES)
     )
-    base_url: str = make_flag(
-        str, addresses.BASE_URL, "of --paper: where the archives are"
+    manual_dir: str | None = flag(
+        None,
+        "with --paper: a folder that has NAME.tar.gz or NAME already (default: "
+        "download)",
+        unit="folder",
+        is_path=True,
     )
-    data_dir: str | None = make_flag(
-        str,
+    base_url: str = flag(
+        addresses.BASE_URL, "with --paper: where the archives are", unit="url"
+    )
+    data_dir: str | None = flag(
         None,
         "where to write (default: TFDS_DATA_DIR, or ~/tensorflow_datasets)",
+        unit="folder",
+        is_path=True,
     )
-    file_format: str = make_flag(
-        str,
+    file_format: str = flag(
         datasets.FILE_FORMATS[0],
-        "of the record files",
+        "the format of the record files",
         choices=datasets.FILE_FORMATS,
     )
-    num_shards: int | None = make_flag(
-        int, None, "files a split (default: by size)", minimum=1
+    num_shards: int | None = flag(
+        None, "files for each split (default: by size)", unit="files", minimum=1
     )
 
     def __post_init__(self):
@@ -70,65 +79,49 @@ class PrepareConfig(Checked):
         else:
             self._refuse("--paper", "target_dir", "name")
 
-    def _refuse(self, flag, *names):
+    def _refuse(self, given, *names):
+        flags = flags_in(PrepareConfig)
         for name in names:
-            if getattr(self, name) != PrepareConfig.__dataclass_fields__[name].default:
-                raise UsageError(f"--{name} does not go with {flag}: leave it out")
+            if getattr(self, name) != flags[name].default:
+                raise UsageError(f"--{name} does not go with {given}: leave it out")
 
 
-def main(argv=None):
+def main(argv=None) -> int:
     """Runs one command line.
 
     Args:
         argv: list of str, or None for the process's own.
 
     Returns:
-        int, the exit status, as of `pix2pix_tf.train.main`.
+        The exit status, as `runtime.command` lists them.
     """
-    flags = {field.name: field for field in dataclasses.fields(PrepareConfig)}
-    description = "write a data set as record files, for --dataset of other commands"
-    try:
-        given = parse_flags(flags, argv, PROG, description)
-        _prepare(PrepareConfig(**given))
-    except (UsageError, OSError) as error:
-        print(printable(f"{PROG}: error: {error}"), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    flags = flags_in(PrepareConfig)
+    description = "writes a data set as record files, for --dataset of other commands"
 
+    def work():
+        _prepare(PrepareConfig(**parse_flags(flags, argv, PROG, description)))
 
-@contextlib.contextmanager
-def _ending_on_sigterm():
-    """Makes SIGTERM an exception, as Ctrl-C is, so that half a data set is removed."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return command.run(PROG, work)
 
 
 def _prepare(options):
-    """Writes the data set, and says what is in it."""
-    from pix2pix_tf.runtime.start import quiet_stderr
-
+    """Writes the data set, and prints what is in it."""
     what = f"--paper {options.paper}" if options.paper else f"--name {options.name}"
-    with quiet_stderr():
-        tfds = datasets.import_tfds(what)
+    start_tensorflow()
+    tfds = datasets.import_tfds(what)
     builder = _make_builder(options, what)
     how = tfds.download.DownloadConfig(
         manual_dir=options.manual_dir,
         num_shards=options.num_shards,
         try_download_gcs=False,
     )
-    with _ending_on_sigterm():
-        datasets.prepare(
-            builder,
-            what,
-            builder.advice,
-            download_config=how,
-            file_format=options.file_format,
-        )
+    datasets.prepare(
+        builder,
+        what,
+        builder.advice,
+        download_config=how,
+        file_format=options.file_format,
+    )
     _report(builder, options)
 
 
@@ -141,9 +134,11 @@ def _make_builder(options, what):
         return paper.Pix2pix(
             config=options.paper, base_url=options.base_url, data_dir=data_dir
         )
-    there = datasets.find_folder(options.name, data_dir)
-    if there is not None:
-        raise UsageError(f"{what} is there: give another, or remove {there} first")
+    existing = datasets.find_folder(options.name, data_dir)
+    if existing is not None:
+        raise UsageError(
+            f"{what} exists already: give another, or remove {existing} first"
+        )
     if options.name in datasets.import_tfds(what).list_builders():
         raise UsageError(f"{what} is a data set of the catalog: give another")
     splits = folder.find_splits(options.input_dir, options.target_dir)

@@ -2,72 +2,75 @@
 
 import dataclasses
 
-from pix2pix_tf.options import (
-    Checked,
-    LoopConfig,
-    OptimizerConfig,
-    check_schedule,
-    complete,
-    flags_of,
-    from_dict,
-    make_flag,
-    parse_flags,
-    resume,
-    reuse_flag,
-    stored_run,
-)
-from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf import options
+from pix2pix_tf.options import FLAGS, flag, flags_of, reuse
 
 PROG = "pix2pix-tf-dcgan"
 SIZE = 32  # pixels, of the images
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(LoopConfig):
-    """Where DCGAN writes, and when; its pictures are its result, so they are on."""
+class RunConfig(options.RunConfig):
+    """The run."""
 
-    mode: str = make_flag(str, "dcgan", "no flag here", choices=("dcgan",))
-    display_freq: int = reuse_flag(
-        "display_freq",
-        default=100,
-        help="steps between grids of samples, always of the same z (0: none)",
-    )
-    # The forward pass has moved the norms' statistics: there is nothing to skip.
-    on_nan: str = reuse_flag("on_nan", choices=("stop",))
+    mode: str = flag("dcgan", "not a flag here", choices=("dcgan",))
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(Checked):
-    """How pictures become batches of crops."""
+class MonitorConfig(options.MonitorConfig):
+    """What training reports and saves, and how often."""
 
-    input_dir: str | None = reuse_flag("input_dir")
-    dataset: str | None = make_flag(
-        str, None, "name of a tensorflow_datasets data set of images, for --input_dir"
+    display_freq: int = reuse(
+        FLAGS["display_freq"],
+        default=100,
+        help="write a grid of samples, always of the same z, every so many steps (0: "
+        "never)",
     )
-    batch_size: int = reuse_flag("batch_size", default=64)
-    scale_size: int = make_flag(
-        int,
-        64,
-        f"scale larger pictures' short side to this before the {SIZE} pixel crop",
+    # The forward pass has moved the norms' statistics: there is nothing to skip.
+    on_nan: str = reuse(FLAGS["on_nan"], choices=("stop",))
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(options.Config):
+    """The data: from images to batches of crops."""
+
+    are_hyperparameters = True
+
+    input_dir: str | None = reuse(FLAGS["input_dir"])
+    dataset: str | None = reuse(
+        FLAGS["dataset"],
+        help="a tensorflow_datasets data set of images instead of --input_dir "
+        "(default: none)",
+    )
+    batch_size: int = reuse(FLAGS["batch_size"], default=64)
+    scale_size: int = reuse(
+        FLAGS["scale_size"],
+        default=64,
+        help="scale the short side of larger images to this before the "
+        f"{SIZE} pixel crop",
         minimum=SIZE,
     )
-    flip: bool = reuse_flag("flip")
+    flip: bool = reuse(FLAGS["flip"])
 
     def __post_init__(self):
         super().__post_init__()
-        if self.input_dir is not None and self.dataset is not None:
-            raise UsageError(
-                f"--input_dir {self.input_dir} does not go with --dataset "
-                f"{self.dataset}: leave one of them out"
-            )
+        options.refuse(
+            self.input_dir is not None and self.dataset is not None,
+            f"--input_dir {self.input_dir}",
+            f"--dataset {self.dataset}",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(OptimizerConfig):
-    """The loss and the optimizers' settings."""
+class LossConfig(options.Config):
+    """The loss."""
 
-    label_smoothing: float = reuse_flag(
-        "label_smoothing", default=0.1, help="take this off real images' label"
+    are_hyperparameters = True
+
+    label_smoothing: float = reuse(
+        FLAGS["label_smoothing"],
+        default=0.1,
+        help="lower the label of real images by this",
     )
 
 
@@ -76,28 +79,35 @@ class DcganOptions:
     """Everything one command was told."""
 
     run: RunConfig
+    monitor: MonitorConfig
     data: DataConfig
     loss: LossConfig
+    optimizer: options.OptimizerConfig
 
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
-        check_schedule(self.loss, self.run)
+        options.check_schedule(self.optimizer, self.run)
 
 
-def parse(argv=None):
+def parse(argv=None) -> DcganOptions:
     """Returns the DcganOptions of a command line.
 
-    Args, Raises: as `parse`.
+    Args:
+        argv: list of str, or None for the process's own.
+
+    Raises:
+        UsageError: a flag, its value, or a file that it names cannot be used.
+        SystemExit: after `--help`.
     """
     flags = flags_of(DcganOptions)
-    shown = {name: flag for name, flag in flags.items() if name != "mode"}
-    given = parse_flags(
-        shown, argv, PROG, f"DCGAN: learn to draw {SIZE}x{SIZE} images, without pairs"
+    shown = {name: one for name, one in flags.items() if name != "mode"}
+    given = options.parse_flags(
+        shown, argv, PROG, f"DCGAN: learns to draw {SIZE}x{SIZE} images, without pairs"
     )
-    values = {name: flag.default for name, flag in flags.items()} | given
-    stored = stored_run(values)
+    values = {name: one.default for name, one in flags.items()} | given
+    stored = options.stored_run(values)
     if stored is None:
-        values = complete(values)
+        values = options.complete(values)
     else:
-        values = resume(values, given, stored)
-    return from_dict(values, DcganOptions)
+        values = options.resume(values, given, stored)
+    return options.from_dict(values, DcganOptions)

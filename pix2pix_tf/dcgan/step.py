@@ -10,11 +10,11 @@ NAMES = LOSS_NAMES[:2]  # the discriminator's loss, the generator's GAN loss
 Z_KEY = 2000  # apart from the keys of pix2pix's draws
 
 
-def make_state(loss):
-    """Builds the networks and optimizers, at step 0; `loss` is a LossConfig."""
+def make_state(optimizer):
+    """Builds the networks and optimizers of an OptimizerConfig, at step 0."""
     generator = networks.build_generator()
     discriminator = networks.build_discriminator()
-    return start_state(generator, discriminator, loss, NAMES)
+    return start_state(generator, discriminator, optimizer, NAMES)
 
 
 def draw_z(count, seed):

@@ -26,7 +26,7 @@ def train(options, pictures):
 
     Returns, Raises: as `loop.run`.
     """
-    state = step.make_state(options.loss)
+    state = step.make_state(options.optimizer)
     seed = options.run.seed
     sample = tf.function(lambda z: images_of(state.generator, z))
 

@@ -33,12 +33,12 @@ def evaluate(options, source):
         UsageError: the checkpoint does not fit, an image is damaged, or what measures
             the pictures cannot be used.
     """
-    run, full_size = options.run, options.run.full_size
-    set_scorer = metrics.SetScorer(run.fid_weights, run.palette)
+    run, output = options.run, options.output
+    set_scorer = metrics.SetScorer(output.fid_weights, output.palette)
     prefix = checkpoints.find_latest(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
-        options.pair.channels, options.model, any_size=full_size
+        options.pair.channels, options.model, any_size=output.full_size
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)
@@ -69,10 +69,10 @@ def _columns(rows, scores):
         gallery.Column(
             name,
             [scores.images[row.name][name] for row in rows],
-            metrics.FIGURES[name].decimals,
-            metrics.FIGURES[name].is_better_high,
+            metrics.METRICS[name].decimals,
+            metrics.METRICS[name].is_higher_better,
         )
-        for name in metrics.PICTURE_FIGURES
+        for name in metrics.IMAGE_METRICS
     ]
 
 
@@ -94,10 +94,10 @@ def _write_pictures(options, source, generator, done, scores):
     Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
     run = options.run
-    size = None if run.full_size else options.model.crop_size
-    multiple = options.model.multiple if run.full_size else None
+    size = None if options.output.full_size else options.model.crop_size
+    multiple = options.model.multiple if options.output.full_size else None
     translate = make_translate(
-        generator, options.pair, run.seed, run.aspect_ratio, multiple
+        generator, options.pair, run.seed, options.output.aspect_ratio, multiple
     )
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0

@@ -24,9 +24,9 @@ class ServingModel(tf.Module):
         # Not the model itself, or its kernels would be saved as they were, too.
         self._generator = lambda inputs: generator(inputs)
         self._pair = options.pair
-        self._multiple = options.model.multiple if options.run.full_size else None
+        self._multiple = options.model.multiple if options.output.full_size else None
         self._size = sides(options.model.crop_size)
-        self._output_filetype = options.run.output_filetype
+        self._output_filetype = options.output.output_filetype
 
     def signatures(self):
         """Returns {signature name: concrete function}.
@@ -90,12 +90,12 @@ def export(options):
         UsageError: the checkpoint does not fit.
     """
     run, pair = options.run, options.pair
-    if run.output_filetype == "jpeg" and pair.channels[1] == 4:
+    if options.output.output_filetype == "jpeg" and pair.channels[1] == 4:
         raise UsageError("--output_filetype jpeg has no alpha: leave it out, for PNG")
     prefix = checkpoints.find_latest(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
-        pair.channels, options.model, any_size=run.full_size
+        pair.channels, options.model, any_size=options.output.full_size
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)

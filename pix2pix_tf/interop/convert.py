@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pix2pix_tf import checkpoints, memory, networks
+from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.interop import pict, pytorch
 from pix2pix_tf.options import (
     OPTIONS_NAME,
@@ -143,7 +143,9 @@ def _read_checkpoint(folder):
         checkpoints.restore_generator(generator, prefix)
         tensors = networks.variables_by_name(generator) | {"global_step": 0}
     else:
-        state = step.make_state(options.pair.channels, options.model, options.loss)
+        state = step.make_state(
+            options.pair.channels, options.model, options.loss, options.optimizer
+        )
         checkpoints.restore(state, prefix)
         tensors = checkpoints.tensors(state)
     stored = checkpoints.read(reader, set(tensors) & set(shapes), prefix)
@@ -154,7 +156,6 @@ def _read_checkpoint(folder):
 def _read_options(path):
     try:
         options = from_dict(read_options(path))
-        memory.check(options)
         return options
     except UsageError as error:
         message = str(error).removeprefix("--")
@@ -175,7 +176,6 @@ def _read_pict(path, which_direction):
     name = "generator/encoder_1/conv2d/kernel"
     ngf = arrays[name].shape[-1] if name in arrays else ModelConfig().ngf
     options = from_dict({"ngf": ngf, "which_direction": which_direction})
-    memory.check(options)
     generator = networks.build_generator(options.pair.channels, options.model)
     variables = networks.variables_by_name(generator)
     wanted = {
@@ -224,7 +224,9 @@ def _read_pytorch(path, which_direction):
     options = from_dict(values)
     if not has_discriminator:
         return Model("pytorch", options, arrays | {"global_step": np.int64(0)})
-    state = step.make_state(options.pair.channels, options.model, options.loss)
+    state = step.make_state(
+        options.pair.channels, options.model, options.loss, options.optimizer
+    )
     return Model("pytorch", options, _as_arrays(checkpoints.tensors(state)) | arrays)
 
 

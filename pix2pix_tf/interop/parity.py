@@ -141,7 +141,7 @@ def compare(recording):
         *_check_adam(recording, names),
         *_check_certain_losses(),
     ]
-    lr = recording.options.loss.lr
+    lr = recording.options.optimizer.lr
     differences = _training_differences(ours, recorded, names)
     checks = _check_training(differences, {}, lr)
     # Rounding excuses nothing where the forward pass itself, or the rule, differs.
@@ -251,7 +251,9 @@ def _make_run(recording):
     them by their last bits.
     """
     options, arrays = recording.options, recording.arrays
-    state = step.make_state(options.pair.channels, options.model, options.loss)
+    state = step.make_state(
+        options.pair.channels, options.model, options.loss, options.optimizer
+    )
     variables = networks.trainable_by_name(state.generator)
     variables |= networks.trainable_by_name(state.discriminator)
     _check_arrays(recording, {name: v.shape for name, v in variables.items()})
@@ -352,8 +354,8 @@ def _check_adam(recording, names):
     small: Adam's first step is lr * gradient / (|gradient| + epsilon / sqrt(1 - beta2))
     (Kingma and Ba 2015, algorithm 1, with the epsilon of section 2's last paragraph).
     """
-    loss, meta, arrays = recording.options.loss, recording.meta, recording.arrays
-    optimizer = step.Adam(loss.lr, loss.beta1)
+    rates, meta, arrays = recording.options.optimizer, recording.meta, recording.arrays
+    optimizer = step.Adam(rates.lr, rates.beta1)
     for constant, ours in (("beta2", optimizer.beta_2), ("epsilon", optimizer.epsilon)):
         difference = abs(ours / meta[constant] - 1)
         yield Check(f"Adam's {constant}, relative", difference, 1e-6, f"{ours:g}")
@@ -374,7 +376,7 @@ def _check_adam(recording, names):
     yield Check(
         "Adam's step where the gradient is small, mean",
         float(small.mean()) if small.size else 0.0,
-        SMALL_STEP_BOUND * loss.lr,
+        SMALL_STEP_BOUND * rates.lr,
         f"{small.size} entries",
     )
 

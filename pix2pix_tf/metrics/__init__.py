@@ -1,20 +1,19 @@
-"""How good the outputs are: figures of each picture, and of a whole set of them.
+"""Metrics of the outputs: of each image beside its target, and of whole sets.
 
-`pictures` has those of one output beside its target, `histograms`, `features` and
-`labels` those of sets, `report` collects and writes them. All are of uint8 pictures as
-they were written, so that anyone can compute them again from the files. Not in: what
-the network is trained by (`losses`).
+In: the metrics, and the report that collects, prints and writes them. All are computed
+from the uint8 images that were written, so that anyone can repeat them from the files.
+Not in: what the networks are trained by (`training.losses`).
 """
 
-from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
-from pix2pix_tf.metrics.pictures import score
+from pix2pix_tf.metrics.per_image import score
 from pix2pix_tf.metrics.report import JSON_NAME, Scores, remove_report, report
 from pix2pix_tf.metrics.sets import SetScorer
+from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
 
 __all__ = [
-    "FIGURES",
+    "IMAGE_METRICS",
     "JSON_NAME",
-    "PICTURE_FIGURES",
+    "METRICS",
     "Scores",
     "SetScorer",
     "remove_report",

@@ -1,8 +1,8 @@
-"""How alike two sets of pictures are to a network that knows pictures: FID and KID.
+"""FID and KID between two sets of images.
 
-The network is Keras's InceptionV3 up to its average pooling. Published figures mostly
-come from TensorFlow's Inception of 2015, whose weights differ: compare figures of one
-extractor, at equal numbers of pictures.
+The features are those of Keras' InceptionV3 after its average pooling. Most published
+values come from TensorFlow's Inception of 2015, whose weights differ: compare values of
+one extractor only, at equal numbers of images.
 """
 
 from collections.abc import Callable
@@ -16,16 +16,16 @@ import tensorflow as tf
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
 
-SIDE = 299  # pixels; what InceptionV3 takes
-BATCH_SIZE = 16  # pictures
-KID_BLOCK = 1000  # pictures; their squared number of kernels is held in memory
-MIN_COUNT = 2048  # pictures; with fewer than the features FID is clearly too high
+SIDE = 299  # pixels; the input size of InceptionV3
+BATCH_SIZE = 16  # images
+KID_BLOCK = 1000  # images; its square of kernel values is held in memory
+MIN_COUNT = 2048  # images; with fewer than features, FID is clearly too high
 
 
 class Extractor(NamedTuple):
-    """A network that turns pictures into features."""
+    """A network that maps images to features."""
 
-    name: str  # as it is printed beside the figures
+    name: str  # as printed beside the metrics
     run: Callable  # float32 [batch, SIDE, SIDE, 3] in [-1, 1] -> [batch, features]
 
 
@@ -34,11 +34,12 @@ def open_extractor(weights):
 
     Args:
         weights: "imagenet", which Keras downloads once; the path of a weights file of
-            Keras's InceptionV3 without its top; or of another network, `.keras`, that
-            maps the same pictures to features. Its layers run: docs/security.md.
+            Keras' InceptionV3 without its top; or the path of another network, a
+            `.keras` file, from the same images to features. Its layers are run: see
+            docs/security.md.
 
     Raises:
-        UsageError: there is nothing usable; it is tried on two gray pictures.
+        UsageError: it cannot be used; two gray images are tried.
     """
     if weights != "imagenet" and not Path(weights).is_file():
         raise UsageError(f"--fid_weights {weights} is not a file")
@@ -51,8 +52,8 @@ def open_extractor(weights):
         reason = str(error).partition("\n")[0]
         raise UsageError(
             f"--fid_weights {weights} cannot be used ({reason}): give imagenet, a "
-            "weights file of Keras's InceptionV3 without its top, or a .keras file of "
-            f"a network from [pictures, {SIDE}, {SIDE}, 3] to [pictures, features]"
+            "weights file of Keras' InceptionV3 without its top, or a .keras file of "
+            f"a network from [images, {SIDE}, {SIDE}, 3] to [images, features]"
         ) from None
     return extractor
 
@@ -69,7 +70,7 @@ def _open_network(weights):
 
 
 def _make_run(network):
-    """Returns an Extractor's `run`, which refuses what is not [batch, features]."""
+    """Returns the `run` of an Extractor; it checks the shape [batch, features]."""
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
@@ -80,13 +81,13 @@ def _make_run(network):
     return run
 
 
-def extract(extractor, pictures):
-    """Returns float64 [count, features].
+def extract(extractor, images):
+    """Returns the features of images: float64 [count, features].
 
     Args:
         extractor: Extractor.
-        pictures: iterable of uint8 [height, width, 3], of any sizes; they are scaled to
-            SIDE, bilinear, smoothed where that makes them smaller.
+        images: iterable of uint8 [height, width, 3], of any sizes; they are scaled to
+            SIDE, bilinear and antialiased.
     """
     found, batch = [], []
 
@@ -95,8 +96,8 @@ def extract(extractor, pictures):
         found.append(np.asarray(extractor.run(inputs), np.float64))
         batch.clear()
 
-    for picture in pictures:
-        batch.append(tf.image.resize(picture, [SIDE, SIDE], antialias=True))
+    for image in images:
+        batch.append(tf.image.resize(image, [SIDE, SIDE], antialias=True))
         if len(batch) == BATCH_SIZE:
             finish()
     if batch:
@@ -105,14 +106,14 @@ def extract(extractor, pictures):
 
 
 def frechet_distance(a, b):
-    """Returns the Frechet distance of two sets of features, each taken as a Gaussian.
+    """Returns the Frechet distance of two Gaussians fitted to two sets of features.
 
-    |mean a - mean b|^2 + Tr(A + B - 2 (A B)^(1/2)), A and B the covariances. With
-    A = X'X and B = Y'Y that last trace is the sum of the singular values of X Y', which
-    is exact where the covariances have no full rank, and small where pictures are few.
+    |mean a - mean b|^2 + Tr(A + B - 2 (A B)^(1/2)), with the covariances A and B. With
+    A = X'X and B = Y'Y the trace of the root is the sum of the singular values of X Y'.
+    This is exact for covariances without full rank, and cheap for few images.
 
     Args:
-        a, b: float64 [count, features]; counts of 2 at least.
+        a, b: float64 [count, features], with counts of at least 2.
 
     Source: Heusel et al. 2017, equation 6.
     """
@@ -124,7 +125,7 @@ def frechet_distance(a, b):
 
 
 def _covariance_root(features):
-    """Returns X, of as few rows as will do, so that X'X is the covariance."""
+    """Returns a matrix X with few rows for which X'X is the covariance."""
     centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
     is_tall = len(features) > features.shape[1]
     return np.linalg.qr(centred, mode="r") if is_tall else centred
@@ -133,11 +134,11 @@ def _covariance_root(features):
 def kernel_distance(a, b):
     """Returns the squared maximum mean discrepancy of two sets of features.
 
-    Unbiased, so it may be a little below 0; the kernel is (x y / features + 1)^3. Sets
-    are compared in blocks of KID_BLOCK, in their order, and the mean is taken.
+    The estimate is unbiased, so it may be slightly below 0. The kernel is
+    (x y / features + 1)^3. The result is the mean over blocks of KID_BLOCK images.
 
     Args:
-        a, b: float64 [count, features]; one count, of 2 at least.
+        a, b: float64 [count, features], of equal counts of at least 2.
 
     Source: Binkowski et al. 2018, section 4.
     """

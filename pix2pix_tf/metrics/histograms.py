@@ -1,7 +1,7 @@
-"""How alike the colours of two sets of pictures are.
+"""The intersection of two image sets' histograms in L, a and b of CIE L*a*b*.
 
-Isola et al. 2017, section 4.3 and table 5: the intersection of the sets' histograms in
-L, a and b of CIE L*a*b*. The paper does not give the width of its bins; ours is 1.
+Source: Isola et al. 2017, section 4.3 and table 5. The paper does not give the width of
+its bins; ours is 1.
 """
 
 import numpy as np
@@ -9,33 +9,33 @@ import tensorflow as tf
 
 from pix2pix_tf.images import color, pixels
 
-BINS = 256  # of width 1: L has 0 to 255, of which 100 are used, a and b -128 to 127
+BINS = 256  # of width 1, from 0 for L (which uses 100 of them), from -128 for a and b
 _LOWEST = (0, -128, -128)
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
-def _bins(picture):
+def _bins(image):
     """Returns int32 [height, width, 3]: L's bins from 0, a's from BINS, then b's."""
-    lab = color.rgb_to_lab(pixels.to_float(picture))
+    lab = color.rgb_to_lab(pixels.to_float(image))
     places = tf.cast(tf.floor(lab), tf.int32) - _LOWEST
     return tf.clip_by_value(places, 0, BINS - 1) + (0, BINS, 2 * BINS)
 
 
-def count(picture):
-    """Returns int64 [3, BINS], how many pixels have which L, a and b.
+def count(image):
+    """Returns the numbers of pixels in each bin of L, a and b: int64 [3, BINS].
 
     Args:
-        picture: uint8 [height, width, 3].
+        image: uint8 [height, width, 3].
     """
-    places = _bins(picture).numpy().ravel()
+    places = _bins(image).numpy().ravel()
     return np.bincount(places, minlength=3 * BINS).reshape(3, BINS)
 
 
 def intersect(a, b):
-    """Returns what two histograms share, float [3] in [0, 1], for L, a and b.
+    """Returns the intersections of two histograms: float [3] in [0, 1], for L, a, b.
 
     Args:
-        a, b: int [3, BINS], not all 0.
+        a, b: int [3, BINS], not all zero.
     """
     shares = [counts / counts.sum(axis=1, keepdims=True) for counts in (a, b)]
     return np.minimum(*shares).sum(axis=1)

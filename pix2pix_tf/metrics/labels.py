@@ -1,8 +1,8 @@
-"""How well outputs that are label maps name each pixel's class.
+"""Metrics of outputs that are label maps.
 
-Per-pixel accuracy, per-class accuracy and class IoU (Long et al. 2015, section 5; Isola
-et al. 2017, table 6). A pixel has the class whose colour is the nearest, in targets
-too: scaling mixes colours at borders.
+Pixel accuracy, class accuracy and class IoU (Long et al. 2015, section 5; Isola et al.
+2017, table 6). A pixel belongs to the class with the nearest colour, in targets too,
+because scaling mixes colours at borders.
 """
 
 import csv
@@ -13,10 +13,10 @@ from scipy import ndimage, spatial
 
 from pix2pix_tf.runtime.errors import UsageError
 
-# Of a colour that is found in targets: JPEG files blur colours, scaling mixes them.
+# What counts as a colour of the targets; JPEG files blur colours, scaling mixes them.
 MIN_SHARE = 1e-4  # of the pixels inside areas
-MIN_DISTANCE = 32  # levels, from any colour of more pixels
-MAX_RANGE = 8  # levels, in the 3 x 3 pixels around one that is inside an area
+MIN_DISTANCE = 32  # levels, from every more frequent colour
+MAX_RANGE = 8  # levels, within the 3 x 3 pixels around a pixel inside an area
 
 
 def read_palette(path):
@@ -28,14 +28,15 @@ def read_palette(path):
         UsageError: it cannot be read; the line is named.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets write a BOM
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--palette {path} cannot be read: {error}") from None
     palette = {}
     for number, line in enumerate(csv.reader(text.splitlines()), start=1):
         name, *levels = [cell.strip() for cell in line] or [""]
         is_color = len(levels) == 3 and all(level.isdecimal() for level in levels)
-        if not line or (number == 1 and not is_color):
+        is_heading = number == 1 and not any(level.isdecimal() for level in levels)
+        if not line or is_heading:
             continue
         color = tuple(map(int, levels)) if is_color else ()
         if not is_color or max(color) > 255 or not name:
@@ -44,16 +45,18 @@ def read_palette(path):
                 f"got {','.join(line)!r}"
             )
         if name in palette or color in palette.values():
-            raise UsageError(f"--palette {path}, line {number}: there twice")
+            raise UsageError(
+                f"--palette {path}, line {number}: the name or colour is there twice"
+            )
         palette[name] = color
     return _checked(palette, path)
 
 
 def find_palette(targets):
-    """Returns {such as "#0000aa": (red, green, blue)}, the commonest colour first.
+    """Returns {such as "#0000aa": (red, green, blue)}, the most frequent colour first.
 
-    They are the colours of MIN_SHARE of the pixels inside areas, unless nearer than
-    MIN_DISTANCE to a commoner one.
+    A colour counts if at least MIN_SHARE of the pixels inside areas have it, and if it
+    is at least MIN_DISTANCE from every more frequent colour.
 
     Args:
         targets: iterable of uint8 [height, width, 3].
@@ -90,28 +93,26 @@ def _checked(palette, where):
 
 
 def confuse(output, target, palette):
-    """Returns int64 [classes, classes]: pixels by the target's class, then output's.
+    """Returns the confusion matrix, int64 [classes of target, classes of output].
 
     Args:
         output, target: uint8 [height, width, 3].
         palette: {class name: (red, green, blue)}.
     """
     tree = spatial.KDTree(np.array(list(palette.values())))
-    wanted, given = (
-        tree.query(picture.reshape(-1, 3))[1] for picture in (target, output)
-    )
+    wanted, given = (tree.query(image.reshape(-1, 3))[1] for image in (target, output))
     count = len(palette)
     return np.bincount(wanted * count + given, minlength=count**2).reshape(count, count)
 
 
 def summarise(confusion, palette):
-    """Returns ({figure: float}, [a dict for each class]).
+    """Returns ({metric: float}, [a dict for each class]).
 
-    Classes that no target has are left out of the mean accuracy, and those that no
-    output has either out of the mean IoU; theirs are None.
+    The mean accuracy leaves out classes that are in no target; the mean IoU those that
+    are in no output either. Their own values are None.
 
     Args:
-        confusion: int [classes, classes], not all 0.
+        confusion: int [classes, classes], not all zero.
         palette: {class name: (red, green, blue)}.
     """
     hits = np.diag(confusion)
@@ -124,12 +125,12 @@ def summarise(confusion, palette):
             palette, wanted, accuracies, ious, strict=True
         )
     ]
-    figures = {
+    metrics = {
         "pixel_accuracy": float(hits.sum() / confusion.sum()),
         "class_accuracy": _mean(accuracies),
         "class_iou": _mean(ious),
     }
-    return figures, classes
+    return metrics, classes
 
 
 def _share(part, whole):

@@ -1,9 +1,9 @@
-"""The figures of a whole test: collected, printed as a table, and written.
+"""The metrics of a whole test: collected, printed as a table, and written.
 
-`metrics.json` is strict JSON: {"count", "mean": {figure: number or null}, "set":
-{figure: number or null}, "images": [{"name", figure: number or null, ...}, ...]}, and
-"extractor" or "classes" where FID or label maps were asked for. `metrics.csv` has a row
-a picture.
+`metrics.json` is strict JSON: {"count", "mean": {metric: number or null}, "set":
+{metric: number or null}, "images": [{"name", metric: number or null, ...}, ...]}, and
+"extractor" or "classes" if FID or label metrics were asked for. `metrics.csv` has a row
+for each image.
 """
 
 import csv
@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pix2pix_tf.metrics import features, histograms, pictures
-from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
+from pix2pix_tf.metrics import features, histograms, per_image
+from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
 from pix2pix_tf.runtime import files
 
 JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 
 
 class Scores:
-    """Collects the figures of pictures; `add` may be called in any thread.
+    """Collects the metrics of images; `add` may be called in any thread.
 
     Attributes:
-        images: {picture's name: {figure of PICTURE_FIGURES: float or None}}
+        images: {name: {metric of IMAGE_METRICS: float or None}}
     """
 
     def __init__(self):
@@ -34,25 +34,31 @@ class Scores:
         self._lock = threading.Lock()
 
     def add(self, name, output, target):
-        """Measures one picture: a str, and uint8 [height, width, 3] each."""
-        figures = pictures.score(output, target)
+        """Measures one image.
+
+        Args:
+            name: str.
+            output, target: uint8 [height, width, 3].
+        """
+        metrics = per_image.score(output, target)
         counts = np.stack([histograms.count(output), histograms.count(target)])
         with self._lock:
-            self.images[name] = figures
+            self.images[name] = metrics
             self._histograms += counts
 
     def means(self):
-        """Returns {figure: mean over the pictures that have it, or None}."""
-        found = {name: self._values(name) for name in PICTURE_FIGURES}
+        """Returns {metric: mean over the images that have it, or None}."""
+        found = {name: self._values(name) for name in IMAGE_METRICS}
         return {
             name: float(np.mean(values)) if values else None
             for name, values in found.items()
         }
 
     def count(self, name):
-        """Returns how many pictures a figure was measured on."""
-        is_of_pictures = name in PICTURE_FIGURES
-        return len(self._values(name)) if is_of_pictures else len(self.images)
+        """Returns the number of images that a metric was measured on."""
+        if name in IMAGE_METRICS:
+            return len(self._values(name))
+        return len(self.images)
 
     def shared_histograms(self):
         """Returns {"histogram_l", "histogram_a", "histogram_b": float}."""
@@ -61,7 +67,7 @@ class Scores:
         return dict(zip(names, map(float, shares), strict=True))
 
     def summary(self):
-        """Returns {"count", "mean", "set"}, as `metrics.json` begins."""
+        """Returns {"count", "mean", "set"}, the beginning of `metrics.json`."""
         return {
             "count": len(self.images),
             "mean": self.means(),
@@ -69,7 +75,7 @@ class Scores:
         }
 
     def _values(self, name):
-        # In one order, whichever thread came first: sums depend on it.
+        # In one order, whatever thread was first: sums depend on it.
         values = (self.images[image][name] for image in sorted(self.images))
         return [value for value in values if value is not None]
 
@@ -77,26 +83,27 @@ class Scores:
 def report(output_dir, names, scores, measure_sets):
     """Prints the table and writes `metrics.json` and `metrics.csv`.
 
-    Where the sets cannot be measured, the figures of the pictures are reported, and the
-    error goes on.
+    If the sets cannot be measured, the metrics of the images are reported before the
+    error is raised.
 
     Args:
         output_dir: folder path, or None to write nothing.
-        names: list of str, the pictures in the order that the files list them.
-        scores: Scores of these pictures, of one at least.
-        measure_sets: function that returns what `SetScorer.measure` does.
+        names: list of str, the images in the order of the files' rows.
+        scores: Scores of these images, of one at least.
+        measure_sets: function without arguments; it returns the pair that
+            `SetScorer.measure` returns.
     """
-    set_figures, details = {}, {}
+    set_metrics, details = {}, {}
     try:
-        set_figures, details = measure_sets()
+        set_metrics, details = measure_sets()
     finally:
-        _report(output_dir, names, scores, set_figures, details)
+        _report(output_dir, names, scores, set_metrics, details)
 
 
-def _report(output_dir, names, scores, set_figures, details):
+def _report(output_dir, names, scores, set_metrics, details):
     rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
     found = {**scores.summary(), **details, "images": rows}
-    found["set"] |= set_figures
+    found["set"] |= set_metrics
     if output_dir is not None:
         _write(output_dir, found)
     print(_table(found, scores), flush=True)
@@ -106,7 +113,7 @@ def _write(output_dir, found):
     text = json.dumps(found, indent=4, allow_nan=False) + "\n"
     files.write_whole(Path(output_dir, JSON_NAME), text)
     lines = io.StringIO()
-    writer = csv.DictWriter(lines, ["name", *PICTURE_FIGURES], lineterminator="\n")
+    writer = csv.DictWriter(lines, ["name", *IMAGE_METRICS], lineterminator="\n")
     writer.writeheader()
     writer.writerows(found["images"])
     files.write_whole(Path(output_dir, CSV_NAME), lines.getvalue())
@@ -119,12 +126,12 @@ def remove_report(output_dir):
 
 
 def _table(found, scores):
-    """Returns the figures as text, a line each, with what they were measured on."""
+    """Returns the metrics as text, a line each, with what they were measured on."""
     lines = []
     for name, value in (found["mean"] | found["set"]).items():
-        figure, count = FIGURES[name], scores.count(name)
-        shown = "none" if value is None else f"{value:.{figure.decimals}f}"
-        notes = [f"{count} picture" + ("" if count == 1 else "s")]
+        metric, count = METRICS[name], scores.count(name)
+        shown = "none" if value is None else f"{value:.{metric.decimals}f}"
+        notes = [f"{count} image" + ("" if count == 1 else "s")]
         if name in ("fid", "kid"):
             notes.append(found["extractor"])
         if name == "fid" and count < features.MIN_COUNT:
@@ -132,7 +139,7 @@ def _table(found, scores):
                 f"fewer than {features.MIN_COUNT} make it too high: compare at equal "
                 "numbers only"
             )
-        better = "higher" if figure.is_better_high else "lower"
-        notes.append(f"{figure.meaning}; {better} is better")
+        better = "higher" if metric.is_higher_better else "lower"
+        notes.append(f"{metric.meaning}; {better} is better")
         lines.append(f"{name:<15} {shown:>9}  {'; '.join(notes)}")
     return "\n".join(lines)

@@ -1,45 +1,49 @@
-"""Figures that need all pictures at once, read again from where they were written."""
+"""Metrics of whole sets, computed from the image files that were written."""
 
 from pix2pix_tf.metrics import features, labels
 
-FOUND = "targets"  # for a palette: the one that the targets have
+FROM_TARGETS = "targets"  # a palette of the colours that are found in the targets
 
 
 class SetScorer:
-    """Measures FID and KID, and outputs that are label maps, where they are asked for.
+    """Measures FID and KID, and the accuracy of label maps, if they are asked for.
 
-    It is made before any work, so that what it cannot use ends the run at once.
+    It is made before any work, so that a file that cannot be used ends the run at once.
     """
 
-    def __init__(self, fid_weights=None, palette=None):
-        """Takes what `--fid_weights` and `--palette` say; None: not asked for.
+    def __init__(self, fid_weights: str | None = None, palette: str | None = None):
+        """Reads what is needed.
+
+        Args:
+            fid_weights: the value of `--fid_weights`; None: no FID and KID.
+            palette: the value of `--palette`; None: no label metrics.
 
         Raises:
-            UsageError: weights or palette cannot be used.
+            UsageError: the weights or the palette cannot be used.
         """
         self._palette = palette
-        if palette not in (None, FOUND):
+        if palette not in (None, FROM_TARGETS):
             self._palette = labels.read_palette(palette)
         self._extractor = fid_weights and features.open_extractor(fid_weights)
 
     def measure(self, read, count):
-        """Returns ({figure: float or None}, {what they were measured by}).
+        """Returns ({metric: float or None}, {details for metrics.json}).
 
         Args:
-            read: function from "outputs" or "targets" to an iterator of such pictures,
-                uint8 [height, width, 3], in one order; called for each pass over them.
-            count: int, how many of each there are.
+            read: function from "outputs" or "targets" to an iterator of these images,
+                uint8 [height, width, 3], in one order; it is called for each pass.
+            count: int, the number of outputs.
 
         Raises:
-            UsageError: the targets have no palette.
+            UsageError: no palette is found in the targets.
         """
-        figures, details = {}, {}
-        if self._palette:  # first: it is quick, and the one that may fail
-            figures, details["classes"] = self._compare_labels(read)
+        metrics, details = {}, {}
+        if self._palette:  # first: it is quick, and may fail
+            metrics, details["classes"] = self._compare_labels(read)
         if self._extractor:
-            figures = self._compare_features(read, count) | figures
+            metrics = self._compare_features(read, count) | metrics
             details["extractor"] = self._extractor.name
-        return figures, details
+        return metrics, details
 
     def _compare_features(self, read, count):
         if count < 2:
@@ -55,7 +59,7 @@ class SetScorer:
 
     def _compare_labels(self, read):
         palette = self._palette
-        if palette == FOUND:
+        if palette == FROM_TARGETS:
             palette = labels.find_palette(read("targets"))
         pairs = zip(read("outputs"), read("targets"), strict=True)
         confusion = sum(labels.confuse(*pair, palette) for pair in pairs)

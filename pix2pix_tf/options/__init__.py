@@ -1,15 +1,26 @@
 """Flags and options: the command line, `options.json`, and the checks between them.
 
-Each field of a config here is one flag: its name, default, bounds and help stand in one
-place. `data`, `model`, `loss` and `run` have the flags by what they are of, `options`
-puts them together, `stored` writes and reads `options.json`, `earlier` says what
-earlier runs decide, `command` parses. Not in: what flags are made of (`flags`), DCGAN's
-(`dcgan`), and TensorFlow, so that `--help` and wrong usage answer at once.
+Each field of a `Config` here is one flag, declared once: name, type, default, bounds,
+help. No TensorFlow here, so that `--help` and wrong usage answer at once. Not in: the
+flags of DCGAN and of the tools. A command calls `parse`, a stage takes its own Config.
 """
 
 from pix2pix_tf.options.command import complete, parse
 from pix2pix_tf.options.data import DataConfig, PairConfig
-from pix2pix_tf.options.earlier import (
+from pix2pix_tf.options.flag import (
+    Config,
+    Flag,
+    Size,
+    flag,
+    flags_in,
+    flags_of,
+    make_size,
+    refuse,
+    reuse,
+    sides,
+    value_text,
+)
+from pix2pix_tf.options.inherited import (
     CHECKPOINT_PREFIX,
     CHECKPOINTS_NAME,
     ORIGINAL_NAMES,
@@ -19,63 +30,78 @@ from pix2pix_tf.options.earlier import (
     resume,
     stored_run,
 )
-from pix2pix_tf.options.flag import Checked, make_flag, parse_flags, size_text
 from pix2pix_tf.options.loss import LossConfig, OptimizerConfig
 from pix2pix_tf.options.model import CROP_SIZE, MIN_SIDE, ModelConfig
 from pix2pix_tf.options.options import (
+    FLAGS,
     MS_SSIM_SIDE,
     Options,
     check_schedule,
-    flags_of,
     from_dict,
-    reuse_flag,
     to_dict,
 )
-from pix2pix_tf.options.run import LoopConfig, RunConfig
+from pix2pix_tf.options.parser import parse_flags
+from pix2pix_tf.options.run import (
+    ExecutionConfig,
+    MonitorConfig,
+    OutputConfig,
+    RunConfig,
+    ValidationConfig,
+)
 from pix2pix_tf.options.stored import (
     MAX_OPTIONS_BYTES,
     OPTIONS_NAME,
+    STORED_FLAGS,
     read_options,
     to_json,
     write_options,
 )
-from pix2pix_tf.runtime.errors import UsageError
 
 __all__ = [
     "CHECKPOINTS_NAME",
     "CHECKPOINT_PREFIX",
     "CROP_SIZE",
+    "FLAGS",
     "MAX_OPTIONS_BYTES",
     "MIN_SIDE",
     "MS_SSIM_SIDE",
     "OPTIONS_NAME",
     "ORIGINAL_NAMES",
     "RESTORED_NAMES",
-    "Checked",
+    "Config",
     "DataConfig",
-    "LoopConfig",
+    "ExecutionConfig",
+    "Flag",
     "LossConfig",
     "ModelConfig",
+    "MonitorConfig",
     "OptimizerConfig",
     "Options",
+    "OutputConfig",
     "PairConfig",
     "RunConfig",
-    "UsageError",
+    "STORED_FLAGS",
+    "Size",
+    "ValidationConfig",
     "check_output_dir",
     "check_schedule",
     "complete",
+    "flag",
+    "flags_in",
     "flags_of",
     "from_dict",
     "is_resumed",
-    "make_flag",
+    "make_size",
     "parse",
     "parse_flags",
     "read_options",
+    "refuse",
     "resume",
-    "reuse_flag",
-    "size_text",
+    "reuse",
+    "sides",
     "stored_run",
     "to_dict",
     "to_json",
+    "value_text",
     "write_options",
 ]

@@ -5,15 +5,16 @@ import time
 from pathlib import Path
 
 from pix2pix_tf.options.data import SCALE_SIZE
-from pix2pix_tf.options.earlier import (
+from pix2pix_tf.options.flag import make_size, sides
+from pix2pix_tf.options.inherited import (
     restored_values,
     resume,
     stored_options,
     stored_run,
 )
-from pix2pix_tf.options.flag import check, make_size, parse_flags, sides
 from pix2pix_tf.options.model import CROP_SIZE, MIN_DOWNS, deepest
 from pix2pix_tf.options.options import FLAGS, from_dict
+from pix2pix_tf.options.parser import parse_flags
 from pix2pix_tf.runtime.errors import UsageError
 
 
@@ -24,12 +25,13 @@ def parse(argv=None):
         argv: list of str, or None for the process's own.
 
     Raises:
-        SystemExit: status 2 for a wrong flag (argparse), 0 after `--help`.
-        UsageError: for values or files that cannot be used.
+        UsageError: a flag, its value, or a file that it names cannot be used.
+        SystemExit: after `--help`.
     """
     description = "pix2pix on image pairs or for colorization: train, test, export"
     given = parse_flags(FLAGS, argv, "pix2pix-tf", description)
     mode = given["mode"]
+    _refuse_other_modes(given, mode)
     if mode != "train" and given.get("checkpoint") is None:
         raise UsageError(
             f"--mode {mode} needs --checkpoint, a folder with a trained model"
@@ -44,10 +46,21 @@ def parse(argv=None):
     return from_dict(complete(values))
 
 
+def _refuse_other_modes(given, mode):
+    """Refuses flags that mean nothing in this mode."""
+    foreign = [name for name in given if mode not in FLAGS[name].modes]
+    if foreign:
+        modes = " and ".join(f"--mode {one}" for one in FLAGS[foreign[0]].modes)
+        raise UsageError(
+            f"{', '.join(f'--{name}' for name in foreign)}: this has no meaning in "
+            f"--mode {mode}, only in {modes}: leave it out"
+        )
+
+
 def _following_crop(values, given):
     """Returns the flags that follow --crop_size where they are not given."""
     crop_size, follows = values["crop_size"], {}
-    check(FLAGS["crop_size"], crop_size)
+    FLAGS["crop_size"].check(crop_size)
     if "scale_size" not in given and crop_size != CROP_SIZE:
         ratio = SCALE_SIZE / CROP_SIZE
         follows["scale_size"] = make_size(

@@ -1,30 +1,48 @@
-"""The flags of the data: from files to pairs, and from pairs to batches."""
+"""The flags of the data: from files to examples, and from examples to batches."""
 
 import dataclasses
 
-from pix2pix_tf.options.flag import Checked, Size, make_flag, refuse
+from pix2pix_tf.options.flag import Config, Size, flag, refuse
 from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
+MAX_SIDE = 16384  # pixels, of what is held in memory as a whole
+READ = ("train", "test")  # the modes that read examples
 
 
 @dataclasses.dataclass(frozen=True)
-class PairConfig(Checked):
-    """How image files become inputs and targets."""
+class PairConfig(Config):
+    """What the inputs and targets are."""
 
-    lab_colorization: bool = make_flag(
-        bool, False, "split each image into lightness (A) and colour (B)"
+    are_hyperparameters = True
+
+    lab_colorization: bool = flag(
+        False,
+        "split each image into lightness (A) and colour (B)",
+        from_checkpoint=True,
+        in_original=True,
     )
-    which_direction: str = make_flag(
-        str,
+    which_direction: str = flag(
         "AtoB",
-        "which side is the input: A is left, or the lightness",
+        "which one is the input; A is the left image, or the lightness",
         choices=("AtoB", "BtoA"),
+        from_checkpoint=True,
+        in_original=True,
     )
-    input_channels: int = make_flag(
-        int, 3, "channels of the inputs (more than 4: from .npy or TIFF)", minimum=1
+    input_channels: int = flag(
+        3,
+        "channels of the inputs (more than 4: from .npy or TIFF files)",
+        unit="channels",
+        minimum=1,
+        from_checkpoint=True,
     )
-    target_channels: int = make_flag(int, 3, "channels of the targets", minimum=1)
+    target_channels: int = flag(
+        3,
+        "channels of the targets",
+        unit="channels",
+        minimum=1,
+        from_checkpoint=True,
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -47,55 +65,85 @@ class PairConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(Checked):
-    """How image files become batches."""
+class DataConfig(Config):
+    """The data: from files to batches."""
 
-    input_dir: str | None = make_flag(
-        str,
+    are_hyperparameters = True
+
+    input_dir: str | None = flag(
         None,
-        "folder of images; in test mode also one image or a pattern such as 'a/*.png' "
-        "(default: the embedded sample data)",
+        "a folder of images; in test mode also one image or a pattern such as "
+        "'a/*.png' (default: the sample data)",
+        unit="folder",
+        modes=READ,
+        is_path=True,
+        in_original=True,
     )
-    target_dir: str | None = make_flag(
-        str,
+    target_dir: str | None = flag(
         None,
-        "folder of picture B, --input_dir then of picture A: paired by name, without "
-        "the suffix",
+        "the folder of images B, if --input_dir has images A only; they are paired by "
+        "name, without the suffix (default: none)",
+        unit="folder",
+        modes=READ,
+        is_path=True,
     )
-    dataset: str | None = make_flag(
-        str,
+    dataset: str | None = flag(
         None,
-        "instead of --input_dir, a tensorflow_datasets data set: NAME or NAME:CONFIG",
+        "a tensorflow_datasets data set instead of --input_dir: NAME or NAME:CONFIG "
+        "(default: none)",
+        unit="name",
+        modes=READ,
     )
-    split: str | None = make_flag(
-        str,
+    split: str | None = flag(
         None,
-        "of --dataset, such as train[:90%%] (default: train, or in test test)",
+        "a split of --dataset, such as train[:90%] (default: train, or test in test "
+        "mode)",
+        unit="split",
+        modes=READ,
     )
-    input_feature: str | None = make_flag(
-        str, None, "of --dataset, picture A (default: input; or image, side by side)"
+    input_feature: str | None = flag(
+        None,
+        "the feature of --dataset that is image A (default: input; or image, with "
+        "both side by side)",
+        unit="name",
+        modes=READ,
     )
-    target_feature: str | None = make_flag(
-        str, None, "of --dataset, picture B (default: target)"
+    target_feature: str | None = flag(
+        None,
+        "the feature of --dataset that is image B (default: target)",
+        unit="name",
+        modes=READ,
     )
-    inputs_only: bool = make_flag(
-        bool, False, "test: the images are inputs alone, without targets"
+    inputs_only: bool = flag(
+        False, "the images are inputs alone, without targets", modes=("test",)
     )
-    on_bad_image: str = make_flag(
-        str,
+    on_bad_image: str = flag(
         "error",
         "what to do about images that cannot be used",
         choices=("error", "skip"),
+        modes=READ,
+        may_change=True,
     )
-    batch_size: int = make_flag(int, 1, "examples in a batch", minimum=1)
-    scale_size: int | tuple = make_flag(
-        Size,
-        SCALE_SIZE,
-        "train: scale images to these pixels, one number or height and width, before "
-        "the crop",
+    batch_size: int = flag(
+        1,
+        "examples in a batch",
+        unit="examples",
         minimum=1,
+        maximum=4096,
+        modes=READ,
+        in_original=True,
+        needs_memory=True,
     )
-    flip: bool = make_flag(bool, True, "train: flip images at random (default)")
+    scale_size: Size = flag(
+        SCALE_SIZE,
+        "scale images to this size, one number or height and width, before the crop",
+        unit="pixels",
+        minimum=1,
+        maximum=MAX_SIDE,
+        modes=("train",),
+        in_original=True,
+    )
+    flip: bool = flag(True, "flip images at random", modes=("train",), in_original=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -107,11 +155,7 @@ class DataConfig(Checked):
             for name in ("input_dir", "target_dir"):
                 refuse(getattr(self, name) is not None, f"--{name}", "--dataset")
             refuse(self.on_bad_image != "error", "--on_bad_image", "--dataset")
-        is_alone = self.target_dir is not None and self.input_dir is None
-        if is_alone:
-            raise UsageError("--target_dir needs --input_dir, the folder of picture A")
-        refuse(
-            self.inputs_only and self.target_dir is not None,
-            "--target_dir",
-            "--inputs_only",
-        )
+        if self.target_dir is not None:
+            if self.input_dir is None:
+                raise UsageError("--target_dir needs --input_dir, with images A")
+            refuse(self.inputs_only, "--target_dir", "--inputs_only")

@@ -3,32 +3,56 @@
 import dataclasses
 from pathlib import Path
 
-from pix2pix_tf.options.flag import Checked, make_flag, refuse
+from pix2pix_tf.options.flag import Config, flag, refuse
 from pix2pix_tf.runtime.errors import UsageError
+
+TRAIN = ("train",)
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerConfig(Checked):
-    """Adam's settings, and how its learning rates change."""
+class OptimizerConfig(Config):
+    """The optimizers and their learning rates."""
 
-    lr: float = make_flag(float, 0.0002, "Adam's initial learning rate", above=0)
-    d_lr: float | None = make_flag(
-        float, None, "the discriminator's own initial rate (default: --lr)", above=0
+    are_hyperparameters = True
+
+    lr: float = flag(
+        0.0002,
+        "Adam's initial learning rate",
+        unit="rate",
+        above=0,
+        modes=TRAIN,
+        in_original=True,
     )
-    lr_policy: str = make_flag(
-        str,
+    d_lr: float | None = flag(
+        None,
+        "the discriminator's own initial learning rate (default: --lr)",
+        unit="rate",
+        above=0,
+        modes=TRAIN,
+    )
+    lr_policy: str = flag(
         "constant",
         "how the rates change: not, or down to 0 at the end that --max_epochs or "
         "--max_steps sets",
         choices=("constant", "linear", "cosine"),
+        modes=TRAIN,
     )
-    decay_from: int | None = make_flag(
-        int,
+    decay_from: int | None = flag(
         None,
-        "linear, cosine: whole epochs of this run at the initial rate (default: 0)",
+        "linear, cosine: epochs of this run at the initial rate (default: 0)",
+        unit="epochs",
         minimum=0,
+        modes=TRAIN,
     )
-    beta1: float = make_flag(float, 0.5, "Adam's momentum term", minimum=0, below=1)
+    beta1: float = flag(
+        0.5,
+        "Adam's momentum term",
+        unit="rate",
+        minimum=0,
+        below=1,
+        modes=TRAIN,
+        in_original=True,
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,45 +66,74 @@ class OptimizerConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig(OptimizerConfig):
-    """The losses, their weights, and the optimizers' settings."""
+class LossConfig(Config):
+    """The losses and their weights."""
 
-    gan_mode: str = make_flag(
-        str,
+    are_hyperparameters = True
+
+    gan_mode: str = flag(
         "vanilla",
         "the adversarial loss",
         choices=("vanilla", "lsgan", "hinge", "wgangp"),
+        from_checkpoint=True,
     )
-    label_smoothing: float = make_flag(
-        float,
+    label_smoothing: float = flag(
         0.0,
-        "vanilla, lsgan: take this off real pairs' label",
+        "vanilla, lsgan: lower the label of real pairs by this",
+        unit="amount",
         minimum=0,
         below=1,
+        modes=TRAIN,
     )
-    gan_weight: float = make_flag(
-        float,
+    gan_weight: float = flag(
         1.0,
-        "weight on the generator's GAN term (0: no discriminator is built)",
+        "weight of the generator's GAN term (0: no discriminator is built)",
+        unit="weight",
         minimum=0,
+        modes=TRAIN,
+        in_original=True,
     )
-    l1_weight: float = make_flag(
-        float, 100.0, "weight on the generator's L1 term", minimum=0
+    l1_weight: float = flag(
+        100.0,
+        "weight of the generator's L1 term",
+        unit="weight",
+        minimum=0,
+        modes=TRAIN,
+        in_original=True,
     )
-    l2_weight: float = make_flag(
-        float, 0.0, "weight on the generator's squared difference", minimum=0
+    l2_weight: float = flag(
+        0.0,
+        "weight of the mean squared difference",
+        unit="weight",
+        minimum=0,
+        modes=TRAIN,
     )
-    tv_weight: float = make_flag(
-        float, 0.0, "weight on the generator's total variation", minimum=0
+    tv_weight: float = flag(
+        0.0,
+        "weight of the outputs' total variation",
+        unit="weight",
+        minimum=0,
+        modes=TRAIN,
     )
-    feature_weight: float = make_flag(
-        float, 0.0, "weight on matching the discriminator's activations", minimum=0
+    feature_weight: float = flag(
+        0.0,
+        "weight of matching the discriminator's activations",
+        unit="weight",
+        minimum=0,
+        modes=TRAIN,
     )
-    perceptual_weight: float = make_flag(
-        float, 0.0, "weight on the VGG19 distance (image pairs only)", minimum=0
+    perceptual_weight: float = flag(
+        0.0,
+        "weight of the VGG19 distance (image pairs only)",
+        unit="weight",
+        minimum=0,
+        modes=TRAIN,
     )
-    vgg_weights: str = make_flag(
-        str, "imagenet", "VGG19's weights: a file, or imagenet to download them"
+    vgg_weights: str = flag(
+        "imagenet",
+        "VGG19's weights: a file, or imagenet to download them",
+        unit="file",
+        modes=TRAIN,
     )
 
     def __post_init__(self):
@@ -94,7 +147,6 @@ class LossConfig(OptimizerConfig):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
-        refuse(is_alone and self.d_lr is not None, "--d_lr", without)
         if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
         weights = (self.gan_weight, self.l1_weight, self.l2_weight)

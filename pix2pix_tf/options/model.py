@@ -2,18 +2,20 @@
 
 import dataclasses
 
+from pix2pix_tf.options.data import MAX_SIDE
 from pix2pix_tf.options.flag import (
-    Checked,
+    Config,
     Size,
-    make_flag,
+    flag,
     make_size,
     refuse,
     sides,
-    size_text,
+    value_text,
 )
 from pix2pix_tf.runtime.errors import UsageError
 
 CROP_SIZE = 256  # pixels; the original's, eight stride-2 layers take it to 1
+MAX_FILTERS = 1024  # in a first layer; beyond it no machine holds the network
 MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
 DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
@@ -21,88 +23,128 @@ MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(Checked):
-    """The kinds, sizes and layers of the two networks."""
+class ModelConfig(Config):
+    """The two networks."""
 
-    crop_size: int | tuple = make_flag(
-        Size,
+    are_hyperparameters = True
+
+    crop_size: Size = flag(
         CROP_SIZE,
-        "pixels of the networks' images, one number or height and width",
+        "size of the networks' images, one number or height and width",
+        unit="pixels",
         minimum=MIN_SIDE,
+        maximum=MAX_SIDE,
+        from_checkpoint=True,
+        needs_memory=True,
     )
-    generator: str = make_flag(
-        str,
+    generator: str = flag(
         "unet",
         "kind of generator",
         choices=("unet", "encoder_decoder", "resnet"),
+        from_checkpoint=True,
     )
-    ngf: int = make_flag(int, 64, "filters in the generator's first layer", minimum=1)
-    num_downs: int = make_flag(
-        int,
+    ngf: int = flag(
+        64,
+        "filters in the generator's first layer",
+        unit="filters",
+        minimum=1,
+        maximum=MAX_FILTERS,
+        from_checkpoint=True,
+        in_original=True,
+        needs_memory=True,
+    )
+    num_downs: int = flag(
         DEFAULT_DOWNS,
-        "unet, encoder_decoder: halvings of the image (as many as --crop_size allows, "
-        "and no more)",
+        "unet, encoder_decoder: how often the size is halved (default: as often as "
+        f"--crop_size allows, at most {DEFAULT_DOWNS} times)",
+        unit="halvings",
         minimum=MIN_DOWNS,
-        below=MAX_DOWNS + 1,
+        maximum=MAX_DOWNS,
+        from_checkpoint=True,
     )
-    num_blocks: int = make_flag(int, 9, "resnet: residual blocks", choices=(6, 9))
-    separable_conv: bool = make_flag(
-        bool, False, "separable convolutions in the generator"
+    num_blocks: int = flag(
+        9, "resnet: residual blocks", choices=(6, 9), from_checkpoint=True
     )
-    upsample: str = make_flag(
-        str,
+    separable_conv: bool = flag(
+        False,
+        "use separable convolutions in the generator",
+        from_checkpoint=True,
+        in_original=True,
+    )
+    upsample: str = flag(
         "deconv",
         "how the generator doubles the size",
         choices=("deconv", "resize", "subpixel"),
+        from_checkpoint=True,
     )
-    dropout: float = make_flag(
-        float, 0.5, "share that the generator's dropout drops", minimum=0, below=1
+    dropout: float = flag(
+        0.5,
+        "the generator's dropout rate",
+        unit="rate",
+        minimum=0,
+        below=1,
+        from_checkpoint=True,
     )
-    no_dropout: bool = make_flag(
-        bool,
+    no_dropout: bool = flag(
         False,
-        "test, export: leave dropout out, so that one input has always one output",
+        "leave dropout out, so that one input always has the same output",
+        modes=("test", "export"),
     )
-    norm: str = make_flag(
-        str,
+    norm: str = flag(
         "batch",
-        "normalise over the batch, or over each image by itself, or not",
+        "normalise over the batch, over each image by itself, or not at all",
         choices=("batch", "instance", "none"),
+        from_checkpoint=True,
     )
-    innermost_norm: str = make_flag(
-        str,
+    innermost_norm: str = flag(
         "batch",
-        "batch: the innermost encoder has a norm like the other layers, as in the "
+        "batch: the innermost encoder layer has a norm like the others, as in the "
         "original; none: it has none (the paper's erratum)",
         choices=("batch", "none"),
+        from_checkpoint=True,
     )
-    init: str = make_flag(
-        str,
+    init: str = flag(
         "normal",
-        "what kernels start from",
+        "initialisation of the kernels",
         choices=("normal", "xavier", "kaiming", "orthogonal"),
+        from_checkpoint=True,
     )
-    discriminator: str = make_flag(
-        str,
+    discriminator: str = flag(
         "patch",
-        "what the discriminator judges: patches, single pixels, or the image",
+        "what the discriminator judges: patches, single pixels, or the whole image",
         choices=("patch", "pixel", "image"),
+        from_checkpoint=True,
     )
-    ndf: int = make_flag(
-        int, 64, "filters in the discriminator's first layer", minimum=1
-    )
-    n_layers: int = make_flag(
-        int, 3, "patch: halvings; 3 sees 70x70 pixels", minimum=1, below=7
-    )
-    unconditional: bool = make_flag(
-        bool, False, "the discriminator sees no inputs, only targets or outputs"
-    )
-    num_discriminators: int = make_flag(
-        int,
-        1,
-        "patch, pixel: discriminators, each at half the size",
+    ndf: int = flag(
+        64,
+        "filters in the discriminator's first layer",
+        unit="filters",
         minimum=1,
-        below=5,
+        maximum=MAX_FILTERS,
+        from_checkpoint=True,
+        in_original=True,
+        needs_memory=True,
+    )
+    n_layers: int = flag(
+        3,
+        "patch: how often the size is halved; 3 sees 70x70 pixels",
+        unit="layers",
+        minimum=1,
+        maximum=6,
+        from_checkpoint=True,
+    )
+    unconditional: bool = flag(
+        False,
+        "the discriminator sees no inputs, only targets or outputs",
+        from_checkpoint=True,
+    )
+    num_discriminators: int = flag(
+        1,
+        "patch, pixel: discriminators, each at half the size of the one before",
+        unit="networks",
+        minimum=1,
+        maximum=4,
+        from_checkpoint=True,
     )
 
     def __post_init__(self):
@@ -120,7 +162,7 @@ class ModelConfig(Checked):
         """Refuses a size that the generator cannot halve and double again."""
         if any(side % self.multiple for side in sides(self.crop_size)):
             raise UsageError(
-                f"--crop_size {size_text(self.crop_size)} must be multiples of "
+                f"--crop_size {value_text(self.crop_size)} must be multiples of "
                 f"{self.multiple}: the nearest are {self._nearest_size()}"
                 + self._fewer_downs()
             )
@@ -135,7 +177,7 @@ class ModelConfig(Checked):
                 for side in sides(self.crop_size)
             )
         )
-        return " and ".join(dict.fromkeys([size_text(low), size_text(high)]))
+        return " and ".join(dict.fromkeys([value_text(low), value_text(high)]))
 
     def _fewer_downs(self):
         """Returns what --num_downs would do instead, as text; "" where none would."""
@@ -148,8 +190,10 @@ class ModelConfig(Checked):
         """Refuses kinds and flags that do not go together."""
         if self.generator == "resnet":
             refuse(self.separable_conv, "--separable_conv", "--generator resnet")
-            refuse(self.num_downs != 8, "--num_downs", "--generator resnet")
-            refuse(self.innermost_norm != "batch", "--innermost_norm", "resnet")
+            refuse(self.num_downs != DEFAULT_DOWNS, "--num_downs", "--generator resnet")
+            refuse(
+                self.innermost_norm != "batch", "--innermost_norm", "--generator resnet"
+            )
         else:
             refuse(
                 self.num_blocks != 9, "--num_blocks", f"--generator {self.generator}"
@@ -173,7 +217,7 @@ class ModelConfig(Checked):
         if self.discriminator == "image" and (height != width or height & (height - 1)):
             raise UsageError(
                 f"--discriminator image halves a square down to 4 pixels: --crop_size "
-                f"must be one power of 2, got {size_text(self.crop_size)}"
+                f"must be one power of 2, got {value_text(self.crop_size)}"
             )
         # n halvings and two layers that take one pixel each leave size / 2**n - 2.
         smallest = min(height, width) // 2 ** (self.num_discriminators - 1)

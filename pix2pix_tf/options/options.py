@@ -1,25 +1,21 @@
-"""All options of a command: their parts together, and the checks between these."""
+"""All options of pix2pix's own command: their parts, and the checks between these."""
 
 import dataclasses
 
 from pix2pix_tf.options.data import DataConfig, PairConfig
-from pix2pix_tf.options.flag import make_flag, refuse, sides, size_text
-from pix2pix_tf.options.loss import LossConfig
+from pix2pix_tf.options.flag import flags_of, refuse, sides, value_text
+from pix2pix_tf.options.loss import LossConfig, OptimizerConfig
 from pix2pix_tf.options.model import ModelConfig
-from pix2pix_tf.options.run import RunConfig
+from pix2pix_tf.options.run import (
+    ExecutionConfig,
+    MonitorConfig,
+    OutputConfig,
+    RunConfig,
+    ValidationConfig,
+)
 from pix2pix_tf.runtime.errors import UsageError
 
 MS_SSIM_SIDE = 161  # pixels; halved four times, rounded up, they fill MS-SSIM's window
-# Flags that mean something in these modes only, where they are not off.
-MODES_OF = {
-    "inputs_only": ("test",),
-    "full_size": ("test", "export"),
-    "dry_run": ("train",),
-    "xla": ("train",),
-    "fid_weights": ("test",),
-    "palette": ("test",),
-    "val_dir": ("train",),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,77 +27,94 @@ class Options:
     pair: PairConfig
     model: ModelConfig
     loss: LossConfig
+    optimizer: OptimizerConfig
+    monitor: MonitorConfig
+    validation: ValidationConfig
+    output: OutputConfig
+    execution: ExecutionConfig
 
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
-        mode, is_lab = self.run.mode, self.pair.lab_colorization
-        if mode == "train":
-            check_schedule(self.loss, self.run)
+        self._check_data()
+        self._check_sizes()
+        if self.run.mode == "train":
+            self._check_training()
+        if self.validation.val_dir is not None:
+            self._check_validation()
+
+    def _check_data(self):
+        refuse(
+            self.pair.lab_colorization and self.data.target_dir is not None,
+            "--target_dir",
+            "--lab_colorization",
+        )
+        if self.data.inputs_only:
+            for name in ("fid_weights", "palette"):
+                value = getattr(self.output, name)
+                refuse(value is not None, f"--{name}", "--inputs_only")
+
+    def _check_sizes(self):
+        if self.output.full_size:
+            refuse(self.output.aspect_ratio != 1, "--aspect_ratio", "--full_size")
+            refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
+        height, _ = sides(self.model.crop_size)
+        if round(height * self.output.aspect_ratio) < 1:
+            raise UsageError(
+                f"--aspect_ratio {self.output.aspect_ratio} makes images of {height} "
+                "pixels' height less than one pixel wide: give a larger ratio"
+            )
+
+    def _check_training(self):
+        check_schedule(self.optimizer, self.run)
+        refuse(
+            self.loss.gan_weight == 0 and self.optimizer.d_lr is not None,
+            "--d_lr",
+            "--gan_weight 0",
+        )
         if self.loss.perceptual_weight and self.pair.channels[1] != 3:
             raise UsageError("--perceptual_weight needs RGB targets: leave it out")
         if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
             raise UsageError(
                 "--gan_mode wgangp needs each image judged by itself, and batch norm "
-                "mixes them: give --norm instance or none"
+                "mixes them: give --norm none, or --norm instance --innermost_norm none"
             )
-        refuse(
-            is_lab and self.data.target_dir is not None,
-            "--target_dir",
-            "--lab_colorization",
-        )
-        for name, modes in MODES_OF.items():
-            part = self.run if hasattr(self.run, name) else self.data
-            refuse(
-                getattr(part, name) and mode not in modes, f"--{name}", f"--mode {mode}"
-            )
-        if self.data.inputs_only:
-            for name in ("fid_weights", "palette"):
-                value = getattr(self.run, name)
-                refuse(value is not None, f"--{name}", "--inputs_only")
-        if self.run.val_dir is not None:
-            self._check_validation()
-        if self.run.full_size:
-            refuse(self.run.aspect_ratio != 1, "--aspect_ratio", "--full_size")
-            refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
         scale, crop = sides(self.data.scale_size), sides(self.model.crop_size)
-        if round(crop[0] * self.run.aspect_ratio) < 1:
-            raise UsageError(
-                f"--aspect_ratio {self.run.aspect_ratio} leaves pictures of {crop[0]} "
-                "pixels' height no width: give a larger one"
-            )
-        if mode == "train" and (scale[0] < crop[0] or scale[1] < crop[1]):
+        if scale[0] < crop[0] or scale[1] < crop[1]:
             raise UsageError(
                 f"--scale_size must be at least the --crop_size, "
-                f"{size_text(self.model.crop_size)}, got "
-                f"{size_text(self.data.scale_size)}"
+                f"{value_text(self.model.crop_size)}, got "
+                f"{value_text(self.data.scale_size)}"
             )
 
     def _check_validation(self):
-        """Refuses pictures that the figures are not made for."""
+        """Refuses images that the metrics are not made for."""
         is_lab, crop = self.pair.lab_colorization, self.model.crop_size
         refuse(
-            is_lab and self.run.val_target_dir is not None,
+            is_lab and self.validation.val_target_dir is not None,
             "--val_target_dir",
             "--lab_colorization",
         )
         if not is_lab and self.pair.channels[1] not in (1, 3):
             raise UsageError(
-                f"--val_dir needs targets that are pictures, of 1 or 3 channels, got "
+                f"--val_dir needs targets that are images, of 1 or 3 channels, got "
                 f"--target_channels {self.pair.channels[1]}"
             )
-        if self.run.best_metric == "ms_ssim" and min(sides(crop)) < MS_SSIM_SIDE:
+        is_small = min(sides(crop)) < MS_SSIM_SIDE
+        if self.validation.best_metric == "ms_ssim" and is_small:
             raise UsageError(
                 f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
-                f"got --crop_size {size_text(crop)}"
+                f"got --crop_size {value_text(crop)}"
             )
 
 
-def check_schedule(optimizer, run):
+FLAGS = flags_of(Options)
+
+
+def check_schedule(optimizer: OptimizerConfig, run: RunConfig):
     """Refuses rates that fall towards an end that the run does not have.
 
-    Args:
-        optimizer: OptimizerConfig.
-        run: LoopConfig.
+    Raises:
+        UsageError: there is no end, or the rates would fall after it.
     """
     if optimizer.lr_policy == "constant":
         return
@@ -116,29 +129,6 @@ def check_schedule(optimizer, run):
             f"--decay_from must be below --max_epochs {run.max_epochs}, got "
             f"{decay_from}"
         )
-
-
-def flags_of(options_class):
-    """Returns {flag name: field} of an options class: all fields of all its parts."""
-    return {
-        flag.name: flag
-        for part in dataclasses.fields(options_class)
-        for flag in dataclasses.fields(part.type)
-    }
-
-
-FLAGS = flags_of(Options)  # of pix2pix's own command
-
-
-def reuse_flag(name, **changes):
-    """Returns the field of a flag of pix2pix, for another command's config.
-
-    Args:
-        name: str.
-        changes: what is another there: `default`, `help` or a bound of `make_flag`.
-    """
-    flag = FLAGS[name]
-    return make_flag(**{"default": flag.default} | dict(flag.metadata) | changes)
 
 
 def from_dict(values, options_class=Options):
@@ -161,7 +151,7 @@ def make_part(part_class, values):
     return part_class(**{name: values[name] for name in names if name in values})
 
 
-def to_dict(options):
+def to_dict(options) -> dict:
     """Returns {flag name: value} of all options, as `options.json` holds them."""
     parts = (getattr(options, part.name) for part in dataclasses.fields(options))
     return {name: value for part in parts for name, value in vars(part).items()}

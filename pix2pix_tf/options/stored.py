@@ -1,11 +1,12 @@
 """A run's `options.json`: writing it, and reading it back, checked."""
 
+import dataclasses
 import json
 import reprlib
 import stat
 from pathlib import Path
 
-from pix2pix_tf.options.flag import check, make_flag
+from pix2pix_tf.options.flag import Size
 from pix2pix_tf.options.options import FLAGS, to_dict
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -13,9 +14,12 @@ from pix2pix_tf.runtime.errors import UsageError
 OPTIONS_NAME = "options.json"
 MAX_LISTED = 5  # unknown keys, in a message
 MAX_OPTIONS_BYTES = 2**20  # of an options.json; ours have 2 KB
-_RUN_KINDS = (*FLAGS["mode"].metadata["choices"], "dcgan")
-# What an `options.json` may hold.
-STORED_FLAGS = FLAGS | {"mode": make_flag(str, "train", "", choices=_RUN_KINDS)}
+# What an `options.json` may hold; DCGAN's has a mode of its own.
+STORED_FLAGS = FLAGS | {
+    "mode": dataclasses.replace(
+        FLAGS["mode"], choices=(*FLAGS["mode"].choices, "dcgan")
+    )
+}
 
 
 def to_json(options):
@@ -50,7 +54,7 @@ def read_options(path):
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         if path.stat().st_size > MAX_OPTIONS_BYTES:
             raise ValueError(f"it has more than {MAX_OPTIONS_BYTES} bytes")
         text = path.read_text(encoding="utf-8-sig")  # some editors write a BOM
@@ -67,14 +71,13 @@ def read_options(path):
     if unknown:
         raise UsageError(
             f"{path}: {', '.join(map(reprlib.repr, unknown[:MAX_LISTED]))}"
-            f"{' and more' if len(unknown) > MAX_LISTED else ''} are no flags: remove "
-            "what was misspelt; what a newer version wrote needs that version"
+            f"{' and more' if len(unknown) > MAX_LISTED else ''} are not flags: "
+            "correct what is misspelt; a file of a newer version needs that version"
         )
-    for name in ("crop_size", "scale_size"):  # JSON has no tuples
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
     for name, value in values.items():
-        check(STORED_FLAGS[name], value, where=f"{path}: {name}")
+        if STORED_FLAGS[name].type is Size and isinstance(value, list):
+            values[name] = tuple(value)  # JSON has no tuples
+        STORED_FLAGS[name].check(values[name], where=f"{path}: {name}")
     return values
 
 
@@ -82,5 +85,5 @@ def _unique(pairs):
     """Returns the dict of a JSON object's pairs; refuses a key met twice."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("it has a key twice")
+        raise ValueError("a key is in it twice")
     return values

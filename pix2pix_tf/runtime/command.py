@@ -1,46 +1,69 @@
-"""How a command starts and ends."""
+"""The door of every command: flags in, one line for an error, an exit status out.
+
+Exit statuses: 0 done; 1 the run cannot go on; 2 wrong usage, unusable input or a file
+that cannot be read or written; 128 + n stopped by signal n (130 Ctrl-C, 143 SIGTERM).
+"""
 
 import argparse
 import signal
 import sys
 
-from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime import signals, streams
+from pix2pix_tf.runtime.errors import RunError, UsageError
 from pix2pix_tf.runtime.files import printable
 
 
-class ToolParser(argparse.ArgumentParser):
-    """The parser of a tool: its description as it is written, errors as UsageError."""
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError and accepts no abbreviated flags."""
 
-    def __init__(self, prog, description):
+    def __init__(self, prog, description, **settings):
         super().__init__(
             prog=prog,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            **settings,
         )
 
     def error(self, message):
         raise UsageError(f"{message} (--help lists the flags)")
 
 
-def run_tool(name, run, goes_on=True):
-    """Returns the exit status of a tool's work.
+def run(prog: str, work, when_stopped: str | None = None) -> int:
+    """Does a command's work and returns its exit status.
 
     Args:
-        name: str, what the tool is called.
-        run: function that does it, and returns its status, or None for 0.
-        goes_on: bool, done again it leaves out what is there.
+        prog: str, the command's name, for messages.
+        work: function without arguments; it returns an exit status, or None for 0.
+        when_stopped: what running the command again will do, for the message after a
+            signal; None: no message.
 
     Returns:
-        int: `run`'s, 2 where it raised UsageError or OSError (one line on stderr), 130
-        where Ctrl-C stopped it.
+        The status of `work`; 1 for a RunError; 2 for a UsageError or OSError, with one
+        line on stderr; 128 + n if signal n stopped the work.
     """
+    with streams.tolerant():
+        return _run(prog, work, when_stopped)
+
+
+def _run(prog, work, when_stopped):
+    """Returns the status; see `run`."""
     try:
-        return run() or 0
-    except (UsageError, OSError) as error:  # str() of OSError names the file
-        print(printable(f"{name}: error: {error}"), file=sys.stderr)
-        return 2
+        with signals.as_exceptions():
+            return work() or 0
+    except (UsageError, OSError) as error:  # str() of an OSError names the file
+        return _fail(prog, error, 2)
+    except RunError as error:
+        return _fail(prog, error, 1)
     except KeyboardInterrupt:
-        done_again = "goes on from here" if goes_on else "starts again"
-        print(f"stopped: the same command {done_again}", file=sys.stderr)
-        return 128 + signal.SIGINT
+        number = signal.SIGINT
+    except signals.Stopped as stopped:
+        number = stopped.number
+    if when_stopped:
+        print(f"stopped: the same command {when_stopped}", file=sys.stderr)
+    return 128 + number
+
+
+def _fail(prog, error, status):
+    print(printable(f"{prog}: error: {error}"), file=sys.stderr)
+    return status

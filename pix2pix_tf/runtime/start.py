@@ -1,23 +1,45 @@
-"""How TensorFlow and Keras are started."""
+"""How a command starts TensorFlow and Keras, and seeds the random draws."""
 
 import contextlib
 import os
 import sys
 
 
-def make_repeatable(run):
-    """Seeds a LoopConfig's run; with `--deterministic` its sums have one order too."""
+def start_tensorflow():
+    """Imports TensorFlow and Keras quietly, set up as this project needs them.
+
+    Whatever the environment and the user's keras.json say: Keras 3 on TensorFlow,
+    channels last, float32.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"
+    with _quiet_stderr():
+        import keras
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs now, while it is quiet
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+
+
+def seed_everything(seed: int, is_deterministic: bool):
+    """Seeds Python, NumPy and TensorFlow.
+
+    Args:
+        seed: int, in [0, 2**31).
+        is_deterministic: bool, sum in a fixed order too, so that all bits repeat.
+    """
     import keras
     import tensorflow as tf
 
-    keras.utils.set_random_seed(run.seed)  # Python's, NumPy's and TensorFlow's
-    if run.deterministic:
+    keras.utils.set_random_seed(seed)
+    if is_deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
-def quiet_stderr():
-    """Hides what TensorFlow's native code says while it loads (no GPU found ...).
+def _quiet_stderr():
+    """Hides what TensorFlow's native code prints while it loads (no GPU found ...).
 
     It writes to the process's stderr before any log level is in force. Set
     TF_CPP_MIN_LOG_LEVEL to see it.
@@ -31,9 +53,6 @@ def quiet_stderr():
     with open(os.devnull, "w") as null:
         os.dup2(null.fileno(), 2)
     try:
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()  # looks for GPUs, and says so, here
         yield
     finally:
         os.dup2(saved, 2)

@@ -35,11 +35,13 @@ def dry_run(options, source):
     print(f"examples count = {len(source)}")
     for size, count in source.count_sizes().most_common(MAX_KINDS):
         print(f"  {count} pictures of {size}")
-    if options.run.val_dir:
+    if options.validation.val_dir:
         print(f"validation examples count = {len(validation.open_source(options))}")
     path = _write_grid(options, source)
     print(f"wrote {path}: inputs on the left, targets on the right, as trained on")
-    state = make_state(options.pair.channels, options.model, options.loss)
+    state = make_state(
+        options.pair.channels, options.model, options.loss, options.optimizer
+    )
     for network, _ in state.trained:
         print()
         _print_layers(network)
@@ -94,7 +96,7 @@ def _print_memory(state, options):
     numbers *= options.data.batch_size
     activations = 2 * FLOAT_BYTES * numbers  # and their gradients
     kinds = {"weights, gradients and Adam": weights, "activations": activations}
-    if options.run.val_dir:  # its own generator's values and frozen kernels
+    if options.validation.val_dir:  # its own generator's values and frozen kernels
         parameters = networks.count_parameters(state.generator)
         kinds["validation"] = 2 * FLOAT_BYTES * parameters
     total = sum(kinds.values()) + PROGRAM_BYTES

@@ -5,12 +5,11 @@ import contextlib
 import tensorflow as tf
 import tqdm
 
-from pix2pix_tf.options import size_text, to_dict
+from pix2pix_tf.options import FLAGS, to_dict, value_text
 from pix2pix_tf.runtime.errors import RunError
 
 MAX_SKIPPED = 20  # steps in a row
 MAX_LISTED = 3  # losses and gradients, in a message
-MEMORY_FLAGS = ("batch_size", "crop_size", "ngf", "ndf")
 
 
 class FiniteWatch:
@@ -85,9 +84,9 @@ def explain_memory(options):
             raise OSError(error.message.splitlines()[0]) from None
         values = to_dict(options)
         flags = ", ".join(
-            f"--{name} ({size_text(values[name])})"
-            for name in MEMORY_FLAGS
-            if name in values
+            f"--{name} ({value_text(values[name])})"
+            for name in values
+            if FLAGS[name].needs_memory
         )
         reason = error.message.splitlines()[0]
         raise RunError(f"out of memory: lower {flags}: {reason}") from None

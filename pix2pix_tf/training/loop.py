@@ -71,16 +71,20 @@ def train(options, source, callbacks=()):
     Returns, Raises: as `run`.
     """
     state = make_state(
-        options.pair.channels, options.model, options.loss, options.run.precision
+        options.pair.channels,
+        options.model,
+        options.loss,
+        options.optimizer,
+        options.execution.precision,
     )
 
     def to_pictures(result, inputs, targets):
         return kinds.to_pictures(
-            inputs, result.outputs, targets, options.pair, options.run.aspect_ratio
+            inputs, result.outputs, targets, options.pair, options.output.aspect_ratio
         )
 
     validator = None
-    if options.run.val_dir is not None:
+    if options.validation.val_dir is not None:
         validator = validation.Validator(options, state)
     if state.discriminator is not None:
         print(networks.describe_discriminator(options.model))
@@ -91,7 +95,7 @@ def train(options, source, callbacks=()):
         batch_size=options.data.batch_size,
         batches=lambda: _batches(options, source, int(state.position)),
         train_step=make_train_step(
-            state, options.loss, options.run.seed, options.run.xla
+            state, options.loss, options.run.seed, options.execution.xla
         ),
         to_pictures=to_pictures,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
@@ -108,8 +112,8 @@ def run(options, task, callbacks=()):
     run in its output folder was.
 
     Args:
-        options: what holds a LoopConfig as `run` and an OptimizerConfig as `loss`; it
-            is saved with the work.
+        options: Options, or another dataclass with the same `run`, `monitor` and
+            `optimizer`; it is saved with the work.
         task: Task.
         callbacks: functions (step, {tag: float}), called with the scalars of each
             summary and validation.
@@ -159,35 +163,37 @@ def _restore(run, task):
 
 def _schedule_rates(options, task):
     """Makes the learning rates of a restored state follow `--lr_policy`."""
-    if options.loss.lr_policy == "constant":
+    if options.optimizer.lr_policy == "constant":
         return
     num_steps = _num_steps(options.run, task.steps_per_epoch)
     first_step = int(task.state.first_step)
     schedule_rates(
         task.state,
-        options.loss,
-        schedules.decay_span(options.loss, first_step, num_steps, task.steps_per_epoch),
+        options.optimizer,
+        schedules.decay_span(
+            options.optimizer, first_step, num_steps, task.steps_per_epoch
+        ),
     )
 
 
 def _train_steps(options, task, saver, callbacks, caught):
     """Does the steps, and after each what is due."""
-    run, state = options.run, task.state
+    run, monitoring, state = options.run, options.monitor, task.state
     first_step = int(state.first_step)
     done = int(state.global_step) - first_step
     steps_per_epoch = task.steps_per_epoch
     num_steps = _num_steps(run, steps_per_epoch)
-    is_validation_owed = _is_validation_owed(run, task, done, num_steps)
+    is_validation_owed = _is_validation_owed(task, done, num_steps)
     if not is_validation_owed and (reason := _why_done(task, done, num_steps)):
         print(f"nothing to do: {reason}")
         return
-    has_writer = bool(run.summary_freq or task.validator)
+    has_writer = bool(monitoring.summary_freq or task.validator)
     monitor = Monitor(options, first_step + done, callbacks, has_writer)
     if is_validation_owed:
         _validate(task, monitor, caught)
         if caught or _why_done(task, done, num_steps):
             return
-    watch = faults.FiniteWatch(checked_names(state), run.on_nan)
+    watch = faults.FiniteWatch(checked_names(state), monitoring.on_nan)
     batches = task.batches()
     started = time.perf_counter()
     bar = _bar(num_steps, done, task.batch_size)
@@ -196,23 +202,23 @@ def _train_steps(options, task, saver, callbacks, caught):
         is_last = step == num_steps
         with saver.saving_first(), monitor.meter.waiting(task.batch_size):
             indices, *tensors = next(batches)
-        with _trace(run, _is_due(run.trace_freq, step, is_last)):
+        with _trace(run, _is_due(monitoring.trace_freq, step, is_last)):
             result = task.train_step(*tensors)
         bar.update(task.batch_size)
         with saver.naming_the_last():
             watch.see(first_step + step, result.is_finite)
         with saver.saving_first():
-            if run.summary_freq and step == done + 1:
+            if monitoring.summary_freq and step == done + 1:
                 monitor.show_graph(task.train_step, *tensors)
-        if task.validator and _is_due(run.val_freq, step, is_last):
+        if task.validator and _is_due(task.validator.freq, step, is_last):
             with saver.naming_the_last():
                 watch.look()
             saver.save()  # `model-best` is never ahead of where a killed run goes on
             is_last |= _validate(task, monitor, caught)
         with saver.saving_first():
-            _record(run, task, monitor, step, is_last, indices, tensors, result)
+            _record(options, task, monitor, step, is_last, indices, tensors, result)
         del result  # frees the gradients before the next step needs the memory
-        if _is_due(run.progress_freq, step, is_last):
+        if _is_due(monitoring.progress_freq, step, is_last):
             rate = (step - done) * task.batch_size / (time.perf_counter() - started)
             steps_left = num_steps - step if num_steps else None
             _report(task, steps_per_epoch, rate, steps_left)
@@ -237,15 +243,16 @@ class _Saver:
 
     def __init__(self, options, state, prefix):
         """Takes the Options, TrainState, and the checkpoint it comes from, or None."""
-        self._options, self._run, self._state = options, options.run, state
+        self._options, self._state = options, state
+        self._run, self._monitoring = options.run, options.monitor
         self._prefix = prefix
         self._saved_at = time.monotonic()
 
     def is_due(self, step, is_last):
         """Says whether it is time to save."""
         minutes = (time.monotonic() - self._saved_at) / 60
-        is_late = 0 < self._run.save_minutes <= minutes
-        return is_late or _is_due(self._run.save_freq, step, is_last)
+        is_late = 0 < self._monitoring.save_minutes <= minutes
+        return is_late or _is_due(self._monitoring.save_freq, step, is_last)
 
     def save(self):
         """Saves, unless that is done already; Raises: as `checkpoints.save`."""
@@ -256,7 +263,7 @@ class _Saver:
         tqdm.tqdm.write("saving model")
         if not (output_dir / OPTIONS_NAME).exists():  # the folder was removed
             write_options(self._options)
-        checkpoints.save(self._state, output_dir, self._run.keep_checkpoints)
+        checkpoints.save(self._state, output_dir, self._monitoring.keep_checkpoints)
         self._prefix, self._saved_at = prefix, time.monotonic()
 
     @contextlib.contextmanager
@@ -290,10 +297,10 @@ def _bar(num_steps, done, batch_size):
     return tqdm.tqdm(total=total, initial=done * batch_size, unit="image", disable=None)
 
 
-def _record(run, task, monitor, step, is_last, indices, tensors, result):
+def _record(options, task, monitor, step, is_last, indices, tensors, result):
     """Writes the summaries and pictures that are due."""
-    is_summary_due = _is_due(run.summary_freq, step, is_last)
-    is_display_due = _is_due(run.display_freq, step, is_last)
+    is_summary_due = _is_due(options.monitor.summary_freq, step, is_last)
+    is_display_due = _is_due(options.monitor.display_freq, step, is_last)
     if not (is_summary_due or is_display_due):
         return
     pictures = task.to_pictures(result, *tensors)
@@ -302,7 +309,7 @@ def _record(run, task, monitor, step, is_last, indices, tensors, result):
         monitor.show_step(task.state, result, pictures, task.threshold)
     if is_display_due:
         tqdm.tqdm.write("saving display images")
-        _show(run, task, task.to_names(indices), pictures)
+        _show(options.run, task, task.to_names(indices), pictures)
 
 
 def _why_done(task, done, num_steps):
@@ -312,9 +319,11 @@ def _why_done(task, done, num_steps):
     return task.validator.why_stop() if task.validator else None
 
 
-def _is_validation_owed(run, task, done, num_steps):
+def _is_validation_owed(task, done, num_steps):
     """Says whether the run was stopped or killed before its validation's end."""
-    if not (task.validator and done and _is_due(run.val_freq, done, done == num_steps)):
+    if not (task.validator and done):
+        return False
+    if not _is_due(task.validator.freq, done, done == num_steps):
         return False
     return not task.validator.is_done()
 

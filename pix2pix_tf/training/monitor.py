@@ -23,7 +23,7 @@ class Monitor:
             has_writer: bool, whether there is anything for TensorBoard.
         """
         self.meter = meters.Meter()
-        self._has_histograms = options.run.summary_histograms == "all"
+        self._has_histograms = options.monitor.summary_histograms == "all"
         self._callbacks = callbacks
         self._writer = None
         if has_writer:

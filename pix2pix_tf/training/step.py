@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from pix2pix_tf import networks
+from pix2pix_tf.options import OptimizerConfig
 from pix2pix_tf.training import losses, schedules
 
 EMA_DECAY = 0.99
@@ -132,13 +133,20 @@ class Forward(NamedTuple):
     is_finite: tf.Tensor | None = None
 
 
-def make_state(channels, model, loss, precision="float32"):
+def make_state(
+    channels,
+    model,
+    loss,
+    optimizer=OptimizerConfig(),  # noqa: B008  frozen
+    precision="float32",
+):
     """Builds the networks and optimizers, at step 0.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
         loss: LossConfig.
+        optimizer: OptimizerConfig.
         precision: str, as `precision.set_precision` was told.
 
     Returns:
@@ -148,15 +156,15 @@ def make_state(channels, model, loss, precision="float32"):
     discriminator = None
     if loss.gan_weight:
         discriminator = networks.build_discriminator(channels, model, loss.gan_mode)
-    return start_state(generator, discriminator, loss, loss_names(loss), precision)
+    return start_state(generator, discriminator, optimizer, loss_names(loss), precision)
 
 
-def start_state(generator, discriminator, loss, names, precision="float32"):
+def start_state(generator, discriminator, optimizer, names, precision="float32"):
     """Returns the TrainState of two networks at step 0.
 
     Args:
         generator, discriminator: keras.Model; no discriminator is None.
-        loss: OptimizerConfig.
+        optimizer: OptimizerConfig.
         names: list of str, of the losses.
         precision: as in `make_state`.
     """
@@ -164,11 +172,11 @@ def start_state(generator, discriminator, loss, names, precision="float32"):
     counts = [
         tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
     ]
-    g_rate, d_rate = loss.rates
+    g_rate, d_rate = optimizer.rates
     d_optimizer = None
     if discriminator is not None:
-        d_optimizer = _make_optimizer(discriminator, d_rate, loss.beta1, precision)
-    g_optimizer = _make_optimizer(generator, g_rate, loss.beta1, precision)
+        d_optimizer = _make_optimizer(discriminator, d_rate, optimizer.beta1, precision)
+    g_optimizer = _make_optimizer(generator, g_rate, optimizer.beta1, precision)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
 
 

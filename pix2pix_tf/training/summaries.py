@@ -16,14 +16,11 @@ from tensorboard.plugins.hparams import api as hp
 
 from pix2pix_tf import networks
 from pix2pix_tf.images import pixels
-from pix2pix_tf.options import to_dict
-from pix2pix_tf.options.flag import size_text
+from pix2pix_tf.options import STORED_FLAGS, to_dict, value_text
 from pix2pix_tf.training import meters
 
 NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
 MAX_IMAGES = 3  # of a batch, as the original
-# Options of the run itself that count among its hyperparameters.
-RUN_HPARAMS = ("max_epochs", "max_steps", "precision", "seed")
 
 
 def open_writer(output_dir, global_step):
@@ -138,10 +135,10 @@ def _hparams(options):
     values = {
         name: value
         for name, value in to_dict(options).items()
-        if name in RUN_HPARAMS or not hasattr(options.run, name)
+        if STORED_FLAGS[name].is_hyperparameter
     }
     return {
-        name: size_text(value) if isinstance(value, tuple) else value
+        name: value_text(value) if isinstance(value, tuple) else value
         for name, value in values.items()
         if value is not None
     }

@@ -48,6 +48,8 @@ class Validator:
 
     def __init__(self, options, state):
         self._options, self._run, self._state = options, options.run, state
+        self._validation = options.validation
+        self.freq = options.validation.val_freq  # steps
         # Batch statistics make a picture's output depend on the rest of its batch.
         one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._as_tested = dataclasses.replace(options, data=one_by_one)
@@ -82,8 +84,8 @@ class Validator:
             return None
         scores, strips = measured
         figures = scores.means() | scores.shared_histograms()
-        earlier = [entry[self._run.best_metric] for entry in history]
-        value = figures[self._run.best_metric]
+        earlier = [entry[self._validation.best_metric] for entry in history]
+        value = figures[self._validation.best_metric]
         is_best = all(self._is_better(value, other) for other in earlier)
         if is_best:
             self._save_best(step, scores)
@@ -100,22 +102,22 @@ class Validator:
 
     def why_stop(self):
         """Returns why training is to end, as text, or None where it is not."""
-        history, metric = self._read_history(), self._run.best_metric
-        if not (self._run.patience and history):
+        history, metric = self._read_history(), self._validation.best_metric
+        if not (self._validation.patience and history):
             return None
         best = 0
         for place, entry in enumerate(history):
             if self._is_better(entry[metric], history[best][metric]):
                 best = place
-        if len(history) - 1 - best < self._run.patience:
+        if len(history) - 1 - best < self._validation.patience:
             return None
         return (
-            f"no better {metric} in {self._run.patience} validations: the best is "
-            f"{history[best][metric]:.6g}, after step {history[best]['step']}"
+            f"no better {metric} in {self._validation.patience} validations: the best "
+            f"is {history[best][metric]:.6g}, after step {history[best]['step']}"
         )
 
     def _is_better(self, value, other):
-        is_high = metrics.FIGURES[self._run.best_metric].is_better_high
+        is_high = metrics.METRICS[self._validation.best_metric].is_higher_better
         return value > other if is_high else value < other
 
     def _read_history(self):
@@ -126,7 +128,7 @@ class Validator:
         try:
             history = json.loads(path.read_text(encoding="utf-8"))
             for entry in history:
-                for name in ("step", self._run.best_metric):
+                for name in ("step", self._validation.best_metric):
                     if not isinstance(entry[name], int | float):
                         raise ValueError(f"{name} is {entry[name]!r}, no number")
             step = int(self._state.global_step)
@@ -192,11 +194,12 @@ def open_source(options):
     Raises:
         UsageError: they cannot be used.
     """
-    run = options.run
-    examples = data.find_examples(run.val_dir, run.val_target_dir, flags=FLAGS)
+    val_dir = options.validation.val_dir
+    target_dir = options.validation.val_target_dir
+    examples = data.find_examples(val_dir, target_dir, flags=FLAGS)
     source = data.FileSource(examples, options.data, options.pair)
     try:
         source.check()
     except UsageError as error:
-        raise UsageError(f"--val_dir {run.val_dir}: {error}") from None
+        raise UsageError(f"--val_dir {val_dir}: {error}") from None
     return source

@@ -1,7 +1,7 @@
-"""Figures of one picture beside its target.
+"""Metrics of one image beside its target.
 
-Pictures are uint8 [height, width, 3]. NumPy and SciPy only: they let other threads
-work, and TensorFlow's MS-SSIM takes ten times as long on a CPU.
+NumPy and SciPy only: other threads can work meanwhile, and TensorFlow's MS-SSIM takes
+ten times as long on a CPU.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from skimage.metrics import structural_similarity
 from pix2pix_tf.options import MS_SSIM_SIDE
 
 PEAK = 255
-MAX_PSNR = 100.0  # dB; equal pictures have no finite one, and JSON no infinity
+MAX_PSNR = 100.0  # dB; equal images have an infinite one, which JSON cannot hold
 SSIM_SIDE = 7  # pixels of the window
-# Wang et al. 2003: the scales' weights, and the window that all of them share.
+# The weights of the scales, and the window of all of them: Wang et al. 2003.
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _GAUSSIAN = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 _WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
@@ -21,17 +21,17 @@ _C1, _C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
 def score(output, target):
-    """Returns the figures of one picture.
+    """Returns the metrics of one image.
 
     Args:
         output, target: uint8 [height, width, 3].
 
     Returns:
-        {"l1", "psnr", "ssim", "ms_ssim": float}: the mean absolute difference where
-        pictures are in [-1, 1]; the peak signal-to-noise ratio in dB, MAX_PSNR at most;
-        the structural similarity (Wang et al. 2004) as scikit-image has it by default,
-        in windows of 7 x 7; and that of five scales. The last two are None where a side
-        is below SSIM_SIDE or MS_SSIM_SIDE.
+        {"l1", "psnr", "ssim", "ms_ssim": float}: the mean absolute difference of the
+        images in [-1, 1]; the peak signal-to-noise ratio in dB, at most MAX_PSNR; the
+        structural similarity (Wang et al. 2004) with scikit-image's defaults, in
+        windows of 7 x 7 pixels; and the same at five scales. The last two are None for
+        images with a side below SSIM_SIDE or MS_SSIM_SIDE.
     """
     output, target = np.asarray(output), np.asarray(target)
     difference = output.astype(np.float32) - target
@@ -47,7 +47,7 @@ def score(output, target):
 
 
 def _ssim(output, target):
-    """scikit-image's, in float32: half the time, and the same to 1e-6."""
+    """Returns scikit-image's SSIM in float32: half the time, equal to 1e-6."""
     output, target = output.astype(np.float32), target.astype(np.float32)
     return float(structural_similarity(target, output, channel_axis=2, data_range=PEAK))
 
@@ -55,10 +55,11 @@ def _ssim(output, target):
 def ms_ssim(output, target):
     """Returns the structural similarity at five scales, each half the one before.
 
-    The same figure as `tf.image.ssim_multiscale`.
+    It equals `tf.image.ssim_multiscale`.
 
     Args:
-        output, target: uint8 [height, width, channels], sides MS_SSIM_SIDE at least.
+        output, target: uint8 [height, width, channels], sides of at least MS_SSIM_SIDE
+            pixels.
 
     Source: Wang et al. 2003, equation 7.
     """
@@ -87,16 +88,16 @@ def _similarities(output, target):
     return luminance, (2 * covariance + _C2) / (variances + _C2)
 
 
-def _blur(picture):
-    """Means under the window, where it lies inside the picture."""
+def _blur(image):
+    """Returns the means under the window, where it lies inside the image."""
     for axis in (0, 1):
-        picture = ndimage.correlate1d(picture, _WINDOW, axis)
-    return picture[5:-5, 5:-5]
+        image = ndimage.correlate1d(image, _WINDOW, axis)
+    return image[5:-5, 5:-5]
 
 
-def _halve(picture):
-    """Means of 2 x 2 pixels; an odd last row or column counts twice."""
-    height, width = picture.shape[:2]
-    picture = np.pad(picture, [(0, height % 2), (0, width % 2), (0, 0)], "edge")
-    rows = picture[::2] + picture[1::2]
+def _halve(image):
+    """Returns the means of 2 x 2 pixels; an odd last row or column counts twice."""
+    height, width = image.shape[:2]
+    image = np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], "edge")
+    rows = image[::2] + image[1::2]
     return (rows[:, ::2] + rows[:, 1::2]) / 4

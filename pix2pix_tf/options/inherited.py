@@ -1,13 +1,13 @@
-"""What earlier runs left, and what it decides: a checkpoint's, a resumed run's flags.
+"""Options inherited from a checkpoint or from a resumed run.
 
-Also whether an output folder may be written. Files are read only.
+Also whether an output folder may be written. Files are only read.
 """
 
 import os
 from pathlib import Path
 
 from pix2pix_tf.options.data import PairConfig
-from pix2pix_tf.options.flag import size_text
+from pix2pix_tf.options.flag import value_text
 from pix2pix_tf.options.model import ModelConfig
 from pix2pix_tf.options.options import FLAGS, make_part
 from pix2pix_tf.options.stored import OPTIONS_NAME, read_options
@@ -15,63 +15,12 @@ from pix2pix_tf.runtime.errors import UsageError
 
 CHECKPOINT_PREFIX = "model-"  # then the global step
 CHECKPOINTS_NAME = "checkpoint"  # the file that names them, oldest first
-# What a checkpoint decides: the shapes of the networks and of the examples.
-RESTORED_NAMES = (
-    "crop_size",
-    "discriminator",
-    "dropout",
-    "gan_mode",
-    "generator",
-    "init",
-    "innermost_norm",
-    "input_channels",
-    "lab_colorization",
-    "n_layers",
-    "ndf",
-    "ngf",
-    "norm",
-    "num_blocks",
-    "num_discriminators",
-    "num_downs",
-    "separable_conv",
-    "target_channels",
-    "unconditional",
-    "upsample",
-    "which_direction",
+# A checkpoint decides these: the shapes of the networks and of the examples.
+RESTORED_NAMES = tuple(
+    sorted(name for name, one in FLAGS.items() if one.from_checkpoint)
 )
-# What may change when a run goes on by --resume; all else would make it another run.
-CHANGEABLE_NAMES = (
-    "aspect_ratio",
-    "deterministic",
-    "display_freq",
-    "dry_run",
-    "full_size",
-    "keep_checkpoints",
-    "max_epochs",
-    "max_steps",
-    "on_bad_image",
-    "on_nan",
-    "output_dir",
-    "output_filetype",
-    "patience",
-    "progress_freq",
-    "resume",
-    "save_freq",
-    "save_minutes",
-    "summary_freq",
-    "summary_histograms",
-    "trace_freq",
-    "val_freq",
-)
-PATH_NAMES = ("checkpoint", "input_dir", "target_dir", "val_dir", "val_target_dir")
-# Those that the original has too; where another is absent, its default holds.
-ORIGINAL_NAMES = (
-    "lab_colorization",
-    "ndf",
-    "ngf",
-    "separable_conv",
-    "which_direction",
-)
+# Those that every options.json has; where another is absent, its default holds.
+ORIGINAL_NAMES = tuple(name for name in RESTORED_NAMES if FLAGS[name].in_original)
 
 
 def stored_run(values):
@@ -116,24 +65,24 @@ def resume(values, given, stored):
     for name, value in given.items():
         was = stored.get(name, value)
         is_same = value == was
-        if name in PATH_NAMES and None not in (value, was):
+        if FLAGS[name].is_path and None not in (value, was):
             is_same = os.path.abspath(value) == os.path.abspath(was)
-        if not is_same and name not in CHANGEABLE_NAMES:
+        if not is_same and not FLAGS[name].may_change:
             raise UsageError(
-                f"--{name} {size_text(value)} contradicts the run in "
-                f"{values['output_dir']}, which has {size_text(was)}: leave the flag "
+                f"--{name} {value_text(value)} contradicts the run in "
+                f"{values['output_dir']}, which has {value_text(was)}: leave the flag "
                 "out, or name another --output_dir"
             )
     return values | stored | given
 
 
 def is_resumed(run):
-    """Says whether a LoopConfig goes on with what its output folder holds."""
+    """Returns True if a RunConfig continues the run in its output folder."""
     return run.resume == "auto" and holds_checkpoint(run.output_dir)
 
 
 def holds_checkpoint(folder):
-    """Says whether a folder holds a checkpoint, whole or not."""
+    """Returns True if the folder holds a checkpoint, complete or partial."""
     names = (CHECKPOINTS_NAME, f"{CHECKPOINT_PREFIX}*.index")
     return any(any(Path(folder).glob(name)) for name in names)
 

@@ -1,0 +1,81 @@
+"""The command line of declared flags: argparse, and a `--help` in groups."""
+
+import argparse
+import itertools
+
+from pix2pix_tf.options.flag import Flag, Size, make_size, value_text
+from pix2pix_tf.runtime.command import Parser
+
+
+def parse_flags(flags: dict[str, Flag], argv, prog, description) -> dict:
+    """Returns {flag name: value} of the flags that a command line gives.
+
+    Args:
+        flags: {flag name: Flag}; those of one group stand together.
+        argv: list of str, or None for the process's own.
+        prog, description: str, for usage and help.
+
+    Raises:
+        UsageError: a flag is wrong.
+        SystemExit: after `--help`.
+    """
+    parser = Parser(prog, description, argument_default=argparse.SUPPRESS)
+    for heading, members in itertools.groupby(flags.values(), lambda one: one.group):
+        group = parser.add_argument_group(heading)
+        for one in members:
+            _add_flag(group, one)
+    return vars(parser.parse_args(argv))
+
+
+def _add_flag(group, one):
+    """Adds a Flag to an argparse group."""
+    flag_name = f"--{one.name}"
+    if one.type is bool:
+        group.add_argument(flag_name, action="store_true", help=_help(one))
+        if one.default:
+            group.add_argument(
+                f"--no_{one.name}",
+                dest=one.name,
+                action="store_false",
+                help=f"turn --{one.name} off",
+            )
+    elif one.type is Size:
+        group.add_argument(
+            flag_name,
+            type=int,
+            nargs="+",
+            action=_SizeAction,
+            metavar=one.unit.upper(),
+            help=_help(one),
+        )
+    else:
+        group.add_argument(
+            flag_name,
+            type=one.type,
+            choices=one.choices,
+            metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
+            required=one.is_required,
+            help=_help(one),
+        )
+
+
+def _help(one):
+    """Returns what --help says of a Flag."""
+    text = one.help.replace("%", "%%")
+    if one.is_required or "(default" in text:
+        return text
+    if one.default is None:
+        return text
+    if one.type is bool:
+        return f"{text} (default: {'on' if one.default else 'off'})"
+    unit = f" {one.unit}" if one.unit and not one.is_path else ""
+    return f"{text} (default: {value_text(one.default)}{unit})"
+
+
+class _SizeAction(argparse.Action):
+    """Takes one number or two for a Size."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if len(values) > 2:
+            parser.error(f"{option_string} takes one number or two, got {len(values)}")
+        setattr(namespace, self.dest, make_size(values[0], values[-1]))
