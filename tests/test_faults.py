@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pix2pix_tf import checkpoints, data, train
 from pix2pix_tf.inference import gallery
-from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.options import LossConfig, ModelConfig, parse
 from pix2pix_tf.runtime import signals
 from pix2pix_tf.runtime.errors import RunError
 from pix2pix_tf.training import faults, loop, step
@@ -239,11 +239,15 @@ def test_an_image_removed_in_mid_epoch_saves_first(
     checkpoints.verify(checkpoints.find_latest(run))
 
 
-def test_too_little_memory_names_the_flags(tmp_path, pair_dir, capsys, monkeypatch):
-    monkeypatch.setattr(train.memory, "check", lambda options: None)  # on other flags
-    assert _train(tmp_path / "run", pair_dir, "--ngf", 40_000, "--num_downs", 5) == 1
-    line = _error(capsys)
-    assert "out of memory: lower --batch_size (1), --crop_size (32), --ngf" in line
+@pytest.mark.parametrize("allocate", [tf.zeros, np.zeros])
+def test_too_little_memory_names_the_flags(allocate):
+    options = parse(["--mode", "train", "--ngf", "70"])
+    words = (
+        r"^out of memory: lower --batch_size \(1\), --crop_size \(256\), --ngf \(70\)"
+    )
+    with pytest.raises(RunError, match=words) as error, faults.explain_memory(options):
+        allocate([10**7, 10**7])
+    assert "\n" not in str(error.value)
 
 
 SECOND = """
