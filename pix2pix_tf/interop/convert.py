@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.interop import pict, pytorch
@@ -74,6 +75,9 @@ def read(source, which_direction=None):
         raise
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(str(error)) from None
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{source}: out of memory: {reason}") from None
     direction = model.options.pair.which_direction
     if which_direction not in (None, direction):
         raise UsageError(
