@@ -1,19 +1,25 @@
-"""Documents that scripts make say what the scripts say."""
+"""The documents agree with the code: what scripts print, links, commands, versions."""
 
+import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import pix2pix_tf
 from pix2pix_tf import networks
 from pix2pix_tf.networks import __main__ as networks_command
 from pix2pix_tf.networks import discriminators
-from pix2pix_tf.options import ModelConfig
+from pix2pix_tf.options import ModelConfig, parse
 from tests.conftest import read_image
 from tools import draw_networks
 
-DOCS_DIR = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS_DIR = ROOT / "docs"
+DOCUMENTS = [*ROOT.glob("*.md"), *DOCS_DIR.glob("*.md")]
 
 
 def test_the_document_of_the_networks_is_what_its_script_prints(capsys):
@@ -62,3 +68,37 @@ def test_a_picture_that_cannot_be_written_ends_with_one_line(capsys, tmp_path):
     assert exit_info.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "--picture" in line and "x.png" in line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_that_exist(path):
+    text = re.sub(
+        r"^```.*?^```",
+        "",
+        path.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    links = [link for link in re.findall(r"\]\((.*?)\)", text) if "://" not in link]
+    targets = [link.partition("#")[0] for link in links]
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_flags_of_the_train_commands_are_accepted(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = {"lab_colorization": False, "which_direction": "AtoB", "ngf": 64, "ndf": 64}
+    stored = model | {"separable_conv": False}
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^python -m pix2pix_tf\.train (.*)", text, re.MULTILINE):
+        argv = shlex.split(line)
+        if "--checkpoint" in argv:
+            folder = Path(argv[argv.index("--checkpoint") + 1])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "options.json").write_text(json.dumps(stored))
+        parse(argv)
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    changes = re.search(r"^## ([0-9.]+) ", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert citation[1] == changes[1] == pix2pix_tf.__version__

@@ -61,6 +61,13 @@ def test_a_seed_is_drawn_where_none_is_given():
     assert len(seeds) == 3 and all(isinstance(seed, int) for seed in seeds)
 
 
+def test_a_home_folder_is_found_in_every_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(["--mode", "train", "--output_dir=~/x", "--input_dir=~"])
+    assert options.run.output_dir == str(tmp_path / "x")
+    assert options.data.input_dir == str(tmp_path)
+
+
 def test_no_flip_turns_flip_off():
     assert not parse(["--mode", "train", "--no_flip"]).data.flip
 

@@ -55,16 +55,14 @@ def tolerant():
         except OSError:  # closed: the next file that is opened would become it
             _lead_nowhere(number)
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (
-        Tolerant(open(os.devnull, "w") if stream is None else stream)  # noqa: SIM115
-        for stream in before
-    )
-    try:
-        yield
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        sys.stdout, sys.stderr = before
+    with open(os.devnull, "w") as nowhere:  # in place of a stream that is None
+        sys.stdout, sys.stderr = (Tolerant(stream or nowhere) for stream in before)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdout, sys.stderr = before
 
 
 def _lead_nowhere(number):
