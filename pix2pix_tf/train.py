@@ -1,5 +1,6 @@
 """The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
 
+import dataclasses
 import sys
 
 from pix2pix_tf.options import check_output_dir, parse, to_dict
@@ -28,15 +29,39 @@ def _run(options, callbacks):
     with locks.hold(options.run.output_dir):
         check_output_dir(options.run)  # another run may just have ended
         start_tensorflow()
-        from pix2pix_tf.runtime import precision
         from pix2pix_tf.training import faults
 
+        options = _set_precision(options)
         for name, value in sorted(to_dict(options).items()):
             print(printable(f"{name} = {value}"))
-        precision.set_precision(options.execution.precision)
         seed_everything(options.run.seed, options.run.deterministic)
         with faults.explain_memory(options):
             return _do_mode(options, callbacks)
+
+
+def _set_precision(options):
+    """Sets the number format; returns the options with `--emulate_16bit` decided.
+
+    The decision is stored with the run, so that it holds when the run is resumed.
+    """
+    from pix2pix_tf.runtime import precision
+
+    execution = options.execution
+    if execution.precision != "float32" and options.run.mode == "train":
+        emulate = execution.emulate_16bit
+        if emulate == "auto":
+            emulate = "off"
+            if precision.should_emulate(execution.precision):
+                emulate = "on"
+                print(
+                    f"warning: --precision {execution.precision} gains no speed on "
+                    "this processor: training computes in float32 and rounds to 16 "
+                    "bits",
+                    flush=True,
+                )
+        execution = dataclasses.replace(execution, emulate_16bit=emulate)
+    precision.set_precision(execution.precision, execution.emulate_16bit == "on")
+    return dataclasses.replace(options, execution=execution)
 
 
 def _do_mode(options, callbacks):

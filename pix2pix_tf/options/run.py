@@ -137,6 +137,13 @@ class ExecutionConfig(Config):
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         is_hyperparameter=True,
     )
+    emulate_16bit: str = _train(
+        "auto",
+        "with a 16-bit --precision, compute convolutions in float32 and round to 16 "
+        "bits; auto: if the processor lacks the format",
+        choices=("auto", "on", "off"),
+        is_hyperparameter=True,
+    )
     xla: bool = _train(False, "compile the step with XLA (see docs/performance.md)")
     dry_run: bool = _train(
         False, "show what would be trained on what, then stop", may_change=True
