@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.variants import read_memory_mb
+from benchmarks.variants import read_peak_mb
 
 SAMPLE_INTERVAL_S = 0.05  # of memory
 
@@ -60,5 +60,5 @@ def run_command(flags):
 def _watch(process, peaks):
     """Reads the process's peak memory until it ends."""
     while process.poll() is None:
-        peaks.append(read_memory_mb("VmHWM", process.pid) or 0.0)
+        peaks.append(read_peak_mb(process.pid) or 0.0)
         time.sleep(SAMPLE_INTERVAL_S)

@@ -18,13 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
+import psutil
+
 from pix2pix_tf.runtime.start import start_tensorflow
 
 start_tensorflow()
 import tensorflow as tf
 
 from benchmarks import timing
-from benchmarks.variants import read_memory_mb
 from pix2pix_tf import data
 from pix2pix_tf.data import samples
 from pix2pix_tf.options import (
@@ -122,7 +123,8 @@ def measure_memory(source, flags, epochs):
         for _ in range(steps_per_epoch):
             next(batches)
         if epoch in (2, epochs):
-            found[f"memory_mb_epoch_{epoch}"] = read_memory_mb("VmRSS")
+            size = psutil.Process().memory_info().rss
+            found[f"memory_mb_epoch_{epoch}"] = size / 1e6
     return found
 
 

@@ -32,6 +32,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
+import psutil
+
 from pix2pix_tf.runtime.start import start_tensorflow
 
 start_tensorflow()
@@ -40,7 +42,6 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator,
 )
 
-from benchmarks.variants import read_memory_mb
 from pix2pix_tf import checkpoints
 from pix2pix_tf.images import codecs, pixels
 from tools.run_report import curves
@@ -355,7 +356,7 @@ def check_memory(folder):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for step, count in ((first, first), (last, last - first)):
             read_steps(process, count)
-            sizes[step] = read_memory_mb("VmRSS", process.pid)
+            sizes[step] = psutil.Process(process.pid).memory_info().rss / 1e6
         process.stdout.read()
     growth = sizes[last] / sizes[first]
     for step, size in sizes.items():

@@ -162,19 +162,19 @@ def _make_run(variant, function, side=256):
     return prepare
 
 
-def read_memory_mb(field, process="self"):
-    """Returns a process's memory, or None; Linux only.
+def read_peak_mb(process="self"):
+    """Returns the most memory that a process held so far, or None; Linux only.
+
+    psutil 7 has no peak, and `ru_maxrss` of a child begins with what its parent held.
 
     Args:
-        field: VmRSS, what it holds now, or VmHWM, the most that it held so far;
-            `ru_maxrss` would not do, as a child's begins with what its parent held.
         process: its number, or "self".
     """
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except FileNotFoundError:
         return None
-    found = re.search(rf"{field}:\s*(\d+) kB", status)  # absent once it has ended
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)  # absent once it has ended
     return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
@@ -207,7 +207,7 @@ def main():
             started = time.perf_counter()
             runs[batch_size]()
             seconds.append(time.perf_counter() - started)
-        answer = {"seconds": seconds, "peak_mb": read_memory_mb("VmHWM")}
+        answer = {"seconds": seconds, "peak_mb": read_peak_mb()}
         print(json.dumps(answer), file=answers, flush=True)
 
 

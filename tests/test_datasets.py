@@ -139,9 +139,11 @@ def test_a_file_that_is_not_the_archive_is_told_by_size_then_by_sha256(tmp_path)
     # FIPS 180-2, appendix B.1.
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     archive = addresses.Archive("x.tar.gz", ("train",), sha256, 3)
-    assert addresses.find_problem(path, archive) is None
-    assert "3 bytes" in addresses.find_problem(path, archive._replace(size=4))
-    assert sha256 in addresses.find_problem(path, archive._replace(sha256="0"))
+    assert addresses.check(path, archive) == sha256
+    with pytest.raises(UsageError, match="abc has 3 bytes, and x.tar.gz 4"):
+        addresses.check(path, archive._replace(size=4))
+    with pytest.raises(UsageError, match=f"http://a has the sha256 {sha256}, and"):
+        addresses.check(path, archive._replace(sha256="0"), "http://a")
 
 
 def test_a_data_set_of_the_paper_is_downloaded_and_kept_as_its_files(
@@ -186,7 +188,7 @@ def test_a_wrong_archive_is_refused_and_not_kept(capsys, tmp_path, server):
     arguments = ["--paper", "facades", "--base_url", server, "--data_dir", tmp_path]
     assert _run(*arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "facades.tar.gz has 30168306: download it again" in line
+    assert "facades.tar.gz 30168306: download it again" in line
     assert not list(tmp_path.rglob("*.tar.gz")) and not list(tmp_path.rglob("1.0.0*"))
 
 
@@ -217,6 +219,11 @@ def test_an_address_without_the_archive_is_told_in_one_line(capsys, tmp_path, se
     assert _run(*arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "HTTP code: 404" in line and "--manual_dir DIR reads maps.tar.gz" in line
+    arguments[3] = "http://127.0.0.1:1"
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "http://127.0.0.1:1/maps.tar.gz could not be reached (Connection" in line
+    assert "HTTPConnectionPool" not in line and "--manual_dir DIR reads" in line
 
 
 @pytest.mark.parametrize("file_format", datasets.FILE_FORMATS)
@@ -324,7 +331,7 @@ def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(
     assert _run(*arguments, "--num_shards", 3) == 2
     assert "--num_shards 3 is more than the 2 examples" in capsys.readouterr().err
     assert _run(*arguments) == 0 and _run(*arguments) == 2
-    assert "--name x is there: give another, or remove" in capsys.readouterr().err
+    assert "--name x exists already: give another, or rem" in capsys.readouterr().err
 
 
 def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
@@ -355,9 +362,7 @@ def test_a_run_that_is_told_to_stop_leaves_nothing(tmp_path, pair_dir, monkeypat
     monkeypatch.setattr(folder.Pix2pixFolder, "_generate_examples", stop)
     arguments = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stopped:
-        _run(*arguments)
-    assert stopped.value.code == 128 + signal.SIGTERM
+    assert _run(*arguments) == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,6 @@ from tensorflow.python.framework import config as tf_config
 from benchmarks import soak
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.options import MonitorConfig, RunConfig, is_resumed, parse
-from pix2pix_tf.runtime import locks
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import loop
 
@@ -241,48 +238,6 @@ def test_a_missing_index_is_told_too(cut, capsys):
     data.write_bytes(data.read_bytes()[:100])
     with pytest.raises(UsageError, match="model-3 is damaged"):
         checkpoints.verify(checkpoints.find_latest(cut))
-
-
-HOLD = """
-import sys
-from pix2pix_tf import locks
-with locks.hold(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_two_runs_in_one_folder_are_refused(command, tmp_path, capsys):
-    folder = tmp_path / "run"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout.readline() == "held\n"
-        assert _train(command, folder) == 2
-        assert f"is in use by process {process.pid}" in capsys.readouterr().err
-        process.kill()  # lets go of the lock, and leaves the file
-        process.wait()
-        with locks.hold(folder):
-            assert (folder / ".lock").read_text() == str(os.getpid())
-    assert not (folder / ".lock").exists()
-
-
-def test_a_folder_that_cannot_be_locked_is_warned_of(tmp_path, monkeypatch, capsys):
-    def refuse(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
-    with locks.hold(tmp_path):
-        assert "cannot be locked" in capsys.readouterr().out
-
-
-def test_the_lock_lets_a_new_folder_go_where_nothing_was_written(tmp_path):
-    with locks.hold(tmp_path / "new"):
-        pass
-    assert not (tmp_path / "new").exists()
 
 
 def test_minutes_count_too(monkeypatch, cut):

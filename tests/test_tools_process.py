@@ -167,7 +167,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(three, capsys, monkeypatch):
         patch.setattr(files, "write_whole", stop_at_the_second)
         assert _run(three, "grayscale") == 130
     assert "goes on from here" in capsys.readouterr().err
-    files.partial_path(three / "out" / "1.png").write_bytes(b"left by a kill")
+    (three / "out" / ".1.png.partial").write_bytes(b"half")  # of a killed run
     (three / "out" / "2.png").write_bytes(b"\x89PNG half a file of another program")
     (three / "out" / ".note").write_text("not ours")
     assert _run(three, "grayscale") == 0

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import time
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -10,7 +11,7 @@ from pix2pix_tf import checkpoints, metrics, networks
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
 from pix2pix_tf.options import write_options
-from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime import files
 
 NUM_WRITERS = 2  # threads
 MAX_WAITING = 8  # rows whose pictures are held until they are written
@@ -43,6 +44,8 @@ def evaluate(options, source):
     checkpoints.restore_generator(generator, prefix)
     networks.freeze(generator)
     write_options(options)
+    files.remove_partials(run.output_dir)
+    files.remove_partials(Path(run.output_dir, gallery.IMAGES_NAME), recursive=True)
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
     metrics.remove_report(run.output_dir)
@@ -139,4 +142,4 @@ def _finish(writes, num_left, done):
         row, write = writes.popleft()
         write.result()
         done.append(row)
-        print(f"evaluated image {printable(row.name)}", flush=True)
+        print(f"evaluated image {files.printable(row.name)}", flush=True)

@@ -5,12 +5,11 @@ weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` an
 `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; only read).
 """
 
-import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.interop import pict, pytorch
@@ -26,6 +25,7 @@ from pix2pix_tf.options import (
     to_dict,
     to_json,
 )
+from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import step
 
@@ -75,6 +75,9 @@ def read(source, which_direction=None):
         raise
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(str(error)) from None
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{source}: out of memory: {reason}") from None
     direction = model.options.pair.which_direction
     if which_direction not in (None, direction):
         raise UsageError(
@@ -99,21 +102,16 @@ def write(model, destination, kind):
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists: name another destination")
     _refuse_unfit(model, kind)
-    partial = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if kind == "pict":
-                pict.write(partial, model.tensors)
-            else:
+        if kind == "pict":
+            pict.write(destination, model.tensors)
+        else:
+            with files.writing(destination) as partial:
                 partial.mkdir()
                 _write_folder(model, partial, kind)
-            partial.rename(destination)
-        finally:
-            if partial.is_dir():
-                shutil.rmtree(partial)
     except OSError as error:
-        message = f"{destination} cannot be written: {error.strerror}"
+        message = f"{destination} cannot be written: {error.strerror or error}"
         raise UsageError(message) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -276,5 +274,4 @@ def _write_folder(model, folder, kind):
             if not name.startswith(checkpoints.OWN_NAMES)
         }
     checkpoints.write(tensors, folder, int(tensors["global_step"]))
-    path = folder / OPTIONS_NAME
-    path.write_text(to_json(model.options), encoding="utf-8")
+    files.write_whole(folder / OPTIONS_NAME, to_json(model.options))

@@ -7,6 +7,7 @@ from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
 MAX_SIDE = 16384  # pixels, of what is held in memory as a whole
+MAX_CHANNELS = 4096  # more than any camera has
 READ = ("train", "test")  # the modes that read examples
 
 
@@ -34,10 +35,16 @@ class PairConfig(Config):
         "channels of the inputs (more than 4: from .npy or TIFF files)",
         unit="channels",
         minimum=1,
+        maximum=MAX_CHANNELS,
         from_checkpoint=True,
     )
     target_channels: int = flag(
-        3, "channels of the targets", unit="channels", minimum=1, from_checkpoint=True
+        3,
+        "channels of the targets",
+        unit="channels",
+        minimum=1,
+        maximum=MAX_CHANNELS,
+        from_checkpoint=True,
     )
 
     def __post_init__(self):
@@ -135,7 +142,7 @@ class DataConfig(Config):
         "scale images to this size, one number or height and width, before the crop",
         unit="pixels",
         minimum=1,
-        maximum=MAX_SIDE,
+        maximum=2 * MAX_SIDE,  # the largest crop is cut from a larger image
         modes=("train",),
         in_original=True,
     )

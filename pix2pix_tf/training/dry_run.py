@@ -6,11 +6,13 @@ In: counts, sizes, one grid of examples, the networks, and the memory they will 
 import math
 from pathlib import Path
 
+import psutil
 import tensorflow as tf
 
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
-from pix2pix_tf.training import validation
+from pix2pix_tf.runtime import files
+from pix2pix_tf.training import faults, validation
 from pix2pix_tf.training.step import make_state
 
 MAX_ROWS = 4  # of the grid
@@ -68,7 +70,7 @@ def _write_grid(options, source):
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / PICTURE_NAME
     grid = tf.concat(rows[:MAX_ROWS], axis=0)
-    path.write_bytes(pixels.encode(grid, "png").numpy())
+    files.write_whole(path, pixels.encode(grid, "png").numpy())
     return path
 
 
@@ -104,3 +106,9 @@ def _print_memory(state, options):
         f"expected memory: about {total / 1e9:.1f} GB ({', '.join(parts)}, "
         f"{PROGRAM_BYTES / 1e9:.1f} TensorFlow)"
     )
+    machine = psutil.virtual_memory().total
+    if total > machine and not tf.config.list_logical_devices("GPU"):
+        print(
+            f"warning: this machine has {machine / 1e9:.1f} GB, so training will end "
+            f"for lack of memory: lower {faults.memory_flags(options)}"
+        )

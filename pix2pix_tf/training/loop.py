@@ -132,7 +132,10 @@ def run(options, task, callbacks=()):
     if not is_resumed(options.run):
         validation.forget(options.run.output_dir)
     write_options(options)
-    files.remove_partials(options.run.output_dir)
+    output_dir = Path(options.run.output_dir)
+    for folder in (output_dir, output_dir / validation.BEST_DIR):
+        files.remove_partials(folder)
+    files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
     print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
