@@ -35,14 +35,14 @@ CROP_SIDE = 320  # pixels
 CROP_GRID = (2, 3)  # rows and columns of overlapping crops in a photograph
 
 
-def sample_dir(lab_colorization: bool, split: str) -> pathlib.Path:
+def sample_dir(are_photographs: bool, split: str) -> pathlib.Path:
     """The folder of sample images for `split`, written on first use.
 
     It is in `$XDG_CACHE_HOME/pix2pix_tf` (by default `~/.cache/pix2pix_tf`), or in a
     fresh folder for temporary files where that cannot be written.
 
     Args:
-        lab_colorization: colour photographs if true, otherwise 512x256 pairs with the
+        are_photographs: colour photographs if true, otherwise 512x256 pairs with the
             photograph on the left and its labels on the right.
         split: "train" or "test".
 
@@ -56,8 +56,8 @@ def sample_dir(lab_colorization: bool, split: str) -> pathlib.Path:
         raise ValueError(
             f"samples have no split {split!r}; choose one of {sorted(NUM_PAIRS)}"
         )
-    kind = "photographs" if lab_colorization else "facades"
-    write = write_photographs if lab_colorization else write_facades
+    kind = "photographs" if are_photographs else "facades"
+    write = write_photographs if are_photographs else write_facades
     place = pathlib.Path(f"samples-{VERSION}", kind, split)
     try:
         return _write_once(_cache_dir() / place, write, split)
