@@ -34,7 +34,7 @@ class Options:
 
     def __post_init__(self):
         """Refuses what does not go together across the parts."""
-        mode, is_lab = self.run.mode, self.pair.lab_colorization
+        mode = self.run.mode
         if mode == "train":
             check_schedule(self.loss, self.run)
         if self.loss.perceptual_weight and self.pair.channels[1] != 3:
@@ -44,11 +44,7 @@ class Options:
                 "--gan_mode wgangp needs each image judged by itself, and batch norm "
                 "mixes them: give --norm instance or none"
             )
-        refuse(
-            is_lab and self.data.target_dir is not None,
-            "--target_dir",
-            "--lab_colorization",
-        )
+        self.pair.refuse_targets("--target_dir", self.data.target_dir)
         for name, modes in MODES_OF.items():
             part = self.run if hasattr(self.run, name) else self.data
             refuse(
@@ -78,16 +74,12 @@ class Options:
 
     def _check_validation(self):
         """Refuses pictures that the figures are not made for."""
-        is_lab, crop = self.pair.lab_colorization, self.model.crop_size
-        refuse(
-            is_lab and self.run.val_target_dir is not None,
-            "--val_target_dir",
-            "--lab_colorization",
-        )
-        if not is_lab and self.pair.channels[1] not in (1, 3):
+        crop = self.model.crop_size
+        self.pair.refuse_targets("--val_target_dir", self.run.val_target_dir)
+        if not self.pair.has_rgb_outputs:
             raise UsageError(
                 f"--val_dir needs targets that are pictures, of 1 or 3 channels, got "
-                f"--target_channels {self.pair.channels[1]}"
+                f"--target_channels {self.pair.target_channels}"
             )
         if self.run.best_metric == "ms_ssim" and min(sides(crop)) < MS_SSIM_SIDE:
             raise UsageError(
