@@ -28,6 +28,7 @@ import tensorflow as tf
 from benchmarks import timing
 from pix2pix_tf import data
 from pix2pix_tf.data import samples
+from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.options import (
     CROP_SIZE,
     DataConfig,
@@ -41,6 +42,7 @@ ROUNDS = 5  # pipeline and step in turn
 STEPS = 4  # of a round
 EXAMPLES = 200  # of a round
 PAIR = PairConfig()
+KIND = kind_of(PAIR)
 
 
 def main():
@@ -59,7 +61,7 @@ def main():
     timing.print_machine(machine)
     flags = DataConfig(batch_size=given.batch_size)
     folder = given.input_dir or samples.sample_dir(False, "train")
-    source = data.FileSource(data.find_examples(folder), flags, PAIR)
+    source = open_source(folder)
     results = {"files": len(source), "batch_size": given.batch_size, "ngf": given.ngf}
     results |= measure_rates(source, flags, given.ngf)
     results |= measure_memory(source, flags, given.epochs)
@@ -70,9 +72,14 @@ def main():
         timing.write_json(given.json, {"machine": machine, "results": results})
 
 
+def open_source(folder):
+    """Returns the source of a folder's pairs."""
+    return data.Source(data.Files(data.find_examples(folder)), KIND.image_channels)
+
+
 def make_batches(source, flags):
     """Returns training's Dataset at its defaults."""
-    return data.train_batches(source, PAIR, flags, CROP_SIZE, seed=1, position=0)
+    return data.train_batches(source, KIND, flags, CROP_SIZE, seed=1, position=0)
 
 
 def measure_rates(source, flags, ngf):
@@ -137,7 +144,7 @@ def measure_start(num_files):
             Path(folder, f"{number}.jpg").write_bytes(contents)
         flags = DataConfig()
         started = time.perf_counter()
-        source = data.FileSource(data.find_examples(folder), flags, PAIR)
+        source = open_source(folder)
         source.check()
         next(iter(make_batches(source, flags)))
         return {

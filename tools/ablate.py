@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 from pix2pix_tf.options import (
     OPTIONS_NAME,
-    DataConfig,
     Options,
     check_output_dir,
     from_dict,
@@ -358,17 +357,19 @@ def _find_images(request, pair):
     """Returns (input folder, test folder, names of the test images), all checked."""
     from pix2pix_tf import data
     from pix2pix_tf.data import samples
+    from pix2pix_tf.images import kinds
 
+    kind = kinds.kind_of(pair)
     found = []
     for flag, folder, split in (
         ("--input_dir", request.input_dir, "train"),
         ("--test_dir", request.test_dir, "test"),
     ):
         if folder is None:
-            folder = samples.sample_dir(pair.lab_colorization, split)
+            folder = samples.sample_dir(kind.is_photograph, split)
         try:
             examples = data.find_examples(folder)
-            data.FileSource(examples, DataConfig(), pair).check()
+            data.Source(data.Files(examples), kind.image_channels).check()
         except UsageError as error:
             raise UsageError(str(error).replace("--input_dir", flag)) from None
         found.append((Path(folder).absolute(), examples))
