@@ -8,7 +8,13 @@ the network is trained by (`losses`).
 
 from pix2pix_tf.metrics.figures import FIGURES, PICTURE_FIGURES
 from pix2pix_tf.metrics.pictures import score
-from pix2pix_tf.metrics.report import JSON_NAME, Scores, remove_report, report
+from pix2pix_tf.metrics.report import (
+    JSON_NAME,
+    Scores,
+    read_report,
+    remove_report,
+    report,
+)
 from pix2pix_tf.metrics.sets import SetScorer
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "PICTURE_FIGURES",
     "Scores",
     "SetScorer",
+    "read_report",
     "remove_report",
     "report",
     "score",
