@@ -6,11 +6,11 @@ import signal
 import sys
 import threading
 
-import ablate
 import pytest
 from tensorflow.python.framework import config as tf_config
 
-from benchmarks import soak
+import ablate
+import run_files
 from pix2pix_tf import train
 from tests.conftest import read_image, write_image
 
@@ -118,7 +118,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_an_unbroken_one(compare, capsy
     argv = ["--mode", "train", "--input_dir", str(compare.folder / "pairs"), *FLAGS]
     argv += ["--seed", "0", "--output_dir", str(run_dir / "unbroken")]
     assert train.main(argv) == 0
-    assert soak.compare(run_dir / "unbroken", run_dir / "train") == []
+    assert run_files.compare(run_dir / "unbroken", run_dir / "train") == []
 
     with open(compare.folder / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,9 +1,9 @@
 """The measure of checkerboards: what it finds in images that are known."""
 
-import measure_checkerboard
 import numpy as np
 import pytest
 
+import measure_checkerboard
 from tests.conftest import write_image
 
 

@@ -6,13 +6,13 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
-import plot_run
 import pytest
 import tensorflow as tf
-from run_report import curves, runs
 
+import plot_run
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.training import summaries
+from run_report import curves, runs
 from tests.conftest import read_image
 
 COLORS = {"inputs": (200, 0, 0), "outputs": (0, 200, 0), "targets": (0, 0, 200)}

@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-import score
 from PIL import Image
 
+import score
 from pix2pix_tf import metrics
 from tests.conftest import read_image, write_image
 

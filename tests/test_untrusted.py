@@ -8,13 +8,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import edges
 import h5py
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import edges
 from pix2pix_tf import checkpoints, datasets
 from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert, parity

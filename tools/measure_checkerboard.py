@@ -39,9 +39,8 @@ def parse(argv=None):
 def run(given):
     """Prints the amplitudes of each folder; raises UsageError if one has no images."""
     start_tensorflow()
-    from run_report import grid
-
     from pix2pix_tf.images import codecs
+    from run_report import grid
 
     print(f"{'folder':<50}{'outputs':>10}{'targets':>10}")
     cells = []

@@ -8,11 +8,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
-from run_report import curves, grid, runs
 
 from pix2pix_tf.images import codecs
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
+from run_report import curves, grid, runs
 
 MAX_COLUMNS = 3  # of panels
 PANEL_SIZE = 4.6, 3.2  # inches

@@ -8,13 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from run_report import curves
-
 from pix2pix_tf import metrics, options
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training.validation import BEST_DIR
+from run_report import curves
 
 # Metrics that tell how good a run is begin with these; they come first, in this order.
 JUDGES = ("test: ", "test of ", "validation/", *curves.AVERAGE_PREFIXES)
