@@ -179,8 +179,8 @@ def test_a_dry_run_shows_everything_and_trains_nothing(pair_dir, tmp_path, capsy
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ("train --inputs_only", "--inputs_only does not go with --mode train"),
-        ("train --full_size", "--full_size does not go with --mode train"),
+        ("train --inputs_only", "--inputs_only: this has no meaning in --mode train"),
+        ("train --full_size", "--full_size: this has no meaning in --mode train"),
         ("train --target_dir x", "--target_dir needs --input_dir"),
         ("train --crop_size 1 2 3", "one number or two"),
         ("train --crop_size 250", "--crop_size 250 .*multiples of 32: .*224 and 256"),

@@ -210,7 +210,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
         (["--mode", "train"], "--resume auto needs --output_dir"),
         (
             ["--mode", "test", "--checkpoint", "{}", "--output_dir", "new"],
-            "--resume auto is for training, not",
+            "--resume: this has no meaning in --mode test",
         ),
     ],
 )

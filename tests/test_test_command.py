@@ -82,9 +82,9 @@ def test_fid_and_label_scores_are_measured_where_they_are_asked_for(
     assert "stand_in.keras" in found["extractor"]
     lines = capsys.readouterr().out.splitlines()
     [fid] = [line for line in lines if line.startswith("fid ")]
-    assert "3 pictures; the network of " in fid and "fewer than 2048" in fid
+    assert "3 images; the network of " in fid and "fewer than 2048" in fid
     [l1] = [line for line in lines if line.startswith("l1 ")]
-    assert f"{found['mean']['l1']:.4f}  3 pictures" in l1
+    assert f"{found['mean']['l1']:.4f}  3 images" in l1
 
 
 def test_sets_that_cannot_be_measured_leave_the_figures_of_the_pictures(
@@ -99,7 +99,7 @@ def test_sets_that_cannot_be_measured_leave_the_figures_of_the_pictures(
     assert "--palette targets has 1 colours" in line
     found = _metrics(out)
     assert found["count"] == 1 and set(found["set"]) == HISTOGRAMS
-    assert f"l1 {found['mean']['l1']:>22.4f}  1 picture;" in printed.out
+    assert f"l1 {found['mean']['l1']:>22.4f}  1 image;" in printed.out
     assert (out / "metrics.csv").read_text().count("\n") == 2
 
 
