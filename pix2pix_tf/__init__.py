@@ -1,3 +1,3 @@
 """pix2pix in TensorFlow 2 and Keras 3: paired image-to-image translation."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -295,23 +295,17 @@ def _variables(state):
 
 def _write_files(tensors, path):
     """Writes `path`.index and .data: under another name, read back, then renamed."""
-    partial = files.partial_path(path)
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     try:
-        tf.raw_ops.SaveV2(
-            prefix=str(partial),
-            tensor_names=list(tensors),
-            shape_and_slices=[""] * len(tensors),
-            tensors=list(tensors.values()),
-        )
-        for suffix in SUFFIXES:
-            files.flush(f"{partial}{suffix}")
-        verify(partial, shapes)
-        for suffix in SUFFIXES:
-            Path(f"{partial}{suffix}").replace(f"{path}{suffix}")
-        files.flush(path.parent)
+        with files.writing(path, SUFFIXES) as partial:
+            tf.raw_ops.SaveV2(
+                prefix=str(partial),
+                tensor_names=list(tensors),
+                shape_and_slices=[""] * len(tensors),
+                tensors=list(tensors.values()),
+            )
+            verify(partial, shapes)
     except (tf.errors.OpError, UsageError, OSError) as error:
-        files.remove_partials(path.parent)
         reason = getattr(error, "strerror", None) or _first_line(error)
         raise OSError(f"{path} cannot be written: {reason}") from None
 

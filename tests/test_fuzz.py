@@ -4,8 +4,9 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+import fuzz
+import fuzz_cases
 from pix2pix_tf.inference import gallery
-from tools import fuzz, fuzz_cases
 
 MODES = {
     "train": ["--mode", "train", *fuzz_cases.TINY, "--dry_run"],

@@ -1,6 +1,6 @@
-import platform
 import re
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -34,22 +34,13 @@ def test_each_gpu_tells_its_memory(monkeypatch):
     assert scalars["memory/gpu_0_peak_gb"] == 3
 
 
-def test_without_a_gpu_the_process_tells_or_nothing(monkeypatch, tmp_path):
-    statm = tmp_path / "statm"
-    monkeypatch.setattr(meters, "_STATM_PATH", statm)
-    assert meters.memory() == {}
-    statm.write_text("9000 1000 5 6 0 7 0\n")
-    [(tag, value)] = meters.memory().items()
-    assert tag == "memory/process_gb" and value * 1e9 % 1000 == 0 < value
+def test_without_a_gpu_it_is_the_process_that_holds_memory():
+    before = meters.memory()["memory/process_gb"]
+    held = np.ones(100_000_000, np.uint8)
+    assert meters.memory()["memory/process_gb"] - before == pytest.approx(0.1, abs=0.02)
+    del held
 
 
-def test_the_device_has_a_name():
+def test_device_and_processor_have_names_of_one_line():
     assert re.fullmatch("(CPU|GPU): .+", meters.describe_device())
-
-
-def test_a_processor_is_named_by_its_model_where_linux_tells(tmp_path, monkeypatch):
-    cpuinfo = tmp_path / "cpuinfo"
-    monkeypatch.setattr(meters, "_CPUINFO_PATH", cpuinfo)
-    assert meters.processor_name() == platform.machine()
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Ours 9000\nflags\t: fpu\n")
-    assert meters.processor_name() == "Ours 9000"
+    assert re.fullmatch(".+", meters.processor_name())

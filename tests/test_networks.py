@@ -1,4 +1,7 @@
+import types
+
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 
@@ -32,6 +35,13 @@ def test_parameter_counts_are_the_originals(channels, model, generator_count, to
     discriminator = networks.build_discriminator(channels, model)
     assert networks.count_parameters(generator) == generator_count
     assert networks.count_parameters(generator, discriminator) == total
+
+
+def test_a_kernel_that_free_memory_does_not_hold_is_refused(monkeypatch):
+    machine = types.SimpleNamespace(available=10_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
+    with pytest.raises(MemoryError, match="4 x 4 x 256 x 512 needs .* are free"):
+        networks.build_generator((3, 3), ModelConfig())
 
 
 @pytest.mark.parametrize("separable", [False, True])

@@ -61,6 +61,13 @@ def test_a_seed_is_drawn_where_none_is_given():
     assert len(seeds) == 3 and all(isinstance(seed, int) for seed in seeds)
 
 
+def test_a_home_folder_is_found_in_every_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(["--mode", "train", "--output_dir=~/x", "--input_dir=~"])
+    assert options.run.output_dir == str(tmp_path / "x")
+    assert options.data.input_dir == str(tmp_path)
+
+
 def test_no_flip_turns_flip_off():
     assert not parse(["--mode", "train", "--no_flip"]).data.flip
 
@@ -83,6 +90,12 @@ def test_channels_follow_colour_and_direction(lab, direction, channels):
     [
         (["--scale_size", "200"], ["--scale_size", "256", "200"]),
         (["--batch_size", "0"], ["--batch_size", "at least 1", "0"]),
+        (["--batch_size", "9999"], ["--batch_size", "at most 4096", "9999"]),
+        (["--ngf", "9999"], ["--ngf", "at most 1024", "9999"]),
+        (["--ndf", "9999"], ["--ndf", "at most 1024", "9999"]),
+        (["--crop_size", "99999"], ["--crop_size", "at most 16384", "99999"]),
+        (["--scale_size", "99999"], ["--scale_size", "at most 32768", "99999"]),
+        (["--input_channels", "9999"], ["--input_channels", "at most 4096", "9999"]),
         (["--lr", "nan"], ["--lr", "finite"]),
         (["--lr", "0"], ["--lr", "above 0"]),
         (["--beta1", "1"], ["--beta1", "below 1"]),
@@ -246,6 +259,7 @@ def _read_options(folder, contents):
         ('{"lr": 1e999}', "lr must be a finite number"),
         ('{"lr": 1' + "0" * 400 + "}", "lr must be a finite number"),
         ('{"ngf": 2.0}', "ngf must be a whole number"),
+        ('{"ngf": 1000000000}', "ngf must be at most 1024, got 1000000000"),
         ('{"flip": 1}', "flip must be true or false"),
         ('{"crop_size": [1, 2, 3]}', "crop_size must be a whole number, or a height"),
         ('{"mode": "drive"}', "mode must be one of train, test, export, dcgan"),

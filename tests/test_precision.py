@@ -1,6 +1,7 @@
 """Networks that compute in 16 bits: what stays float32, and that they learn."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ SMALL = ModelConfig(ngf=4, ndf=4, crop_size=64, num_downs=6, n_layers=2)
 @pytest.fixture(autouse=True)
 def policy_as_before():
     yield
-    keras.config.set_dtype_policy("float32")
+    precision.set_precision("float32")
 
 
 # Without a norm, which at few pixels divides by next to nothing, and dropout.
@@ -125,19 +126,36 @@ def test_the_commands_take_a_precision_each(pair_dir, tmp_path, capsys):
     assert outputs.dtype == tf.float32
 
 
-def test_a_slow_format_is_told_with_what_was_measured(monkeypatch, capsys):
-    times = {tf.float32: 1.0, tf.bfloat16: 5.25, tf.float16: 0.5}
-    monkeypatch.setattr(precision, "_gradient_time", times.get)
-    precision._measure_ratio.cache_clear()
-    precision.set_precision("mixed_float16")
-    assert capsys.readouterr().out == ""
-    precision.set_precision("mixed_bfloat16")
-    printed = capsys.readouterr().out
-    assert "--precision mixed_bfloat16 gains nothing" in printed
-    assert "5.2 times" in printed
-    assert precision.is_slow(tf.bfloat16)
-    assert not precision.is_slow(tf.float32) and not precision.is_slow(tf.float64)
-    precision._measure_ratio.cache_clear()
+@pytest.mark.parametrize(
+    "cpuinfo, emulated",
+    [
+        ("flags\t: fpu avx2\n", {"mixed_bfloat16", "mixed_float16"}),
+        ("flags\t: fpu avx512_bf16\n", {"mixed_float16"}),
+        ("Features\t: fp asimd bf16\n", {"mixed_float16"}),
+        (None, {"mixed_bfloat16", "mixed_float16"}),
+    ],
+)
+def test_what_the_processor_has_decides_about_emulation(
+    monkeypatch, tmp_path, cpuinfo, emulated
+):
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    monkeypatch.setattr(precision, "_CPUINFO_PATH", path)
+    kinds = ("float32", "mixed_bfloat16", "mixed_float16")
+    assert {kind for kind in kinds if precision.should_emulate(kind)} == emulated
+
+
+def test_the_decision_is_stored_and_holds_when_the_run_is_resumed(tmp_path, pair_dir):
+    def run(*flags):
+        arguments = ["--mode", "train", "--input_dir", str(pair_dir), "--crop_size"]
+        arguments += ["32", "--ngf", "1", "--ndf", "1", "--summary_freq", "0", *flags]
+        assert train.main([*arguments, "--output_dir", str(tmp_path / "run")]) == 0
+        return json.loads((tmp_path / "run/options.json").read_text())["emulate_16bit"]
+
+    low = ["--precision", "mixed_bfloat16", "--resume", "auto", "--max_steps"]
+    first = run(*low, "1", "--emulate_16bit", "on")
+    assert first == run(*low, "2") == "on"  # also where auto would say off
 
 
 def _small_network(layer_names):
@@ -208,7 +226,7 @@ CONVOLUTIONS += [(9, 1, 1, "valid"), (7, 3, 2, "valid")]
 @pytest.mark.parametrize("size, filters, stride, padding", CONVOLUTIONS)
 @pytest.mark.parametrize("layer", [fast.Conv2D, fast.Conv2DTranspose])
 def test_16_bits_that_are_slow_are_reckoned_in_float32_to_the_same_numbers(
-    layer, size, filters, stride, padding, kind, monkeypatch
+    layer, size, filters, stride, padding, kind
 ):
     if layer is fast.Conv2DTranspose:
         size, stride, padding = (size, 2, "same") if size != 16 else (20, 2, "same")
@@ -219,7 +237,7 @@ def test_16_bits_that_are_slow_are_reckoned_in_float32_to_the_same_numbers(
     convolution.build(images.shape)
     found = {}
     for is_slow in (False, True):
-        monkeypatch.setattr(precision, "is_slow", lambda _, answer=is_slow: answer)
+        precision.set_precision("float32", is_slow)
         with tf.GradientTape() as tape:
             tape.watch(images)
             outputs = convolution(images)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import convert_checkpoint
 from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.interop import pytorch
 from pix2pix_tf.options import ModelConfig, read_options
 from tests.conftest import read_image
-from tools import convert_checkpoint
 
 torch = pytest.importorskip(
     "torch", reason="needs PyTorch (pip install torch) to write the files it reads"

@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +18,9 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
 )
 from tensorflow.python.framework import config as tf_config
 
-from benchmarks import soak
+import run_files
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.options import MonitorConfig, RunConfig, is_resumed, parse
-from pix2pix_tf.runtime import locks
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import loop
 
@@ -213,7 +210,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
         (["--mode", "train"], "--resume auto needs --output_dir"),
         (
             ["--mode", "test", "--checkpoint", "{}", "--output_dir", "new"],
-            "--resume auto is for training, not",
+            "--resume: this has no meaning in --mode test",
         ),
     ],
 )
@@ -243,48 +240,6 @@ def test_a_missing_index_is_told_too(cut, capsys):
         checkpoints.verify(checkpoints.find_latest(cut))
 
 
-HOLD = """
-import sys
-from pix2pix_tf import locks
-with locks.hold(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_two_runs_in_one_folder_are_refused(command, tmp_path, capsys):
-    folder = tmp_path / "run"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout.readline() == "held\n"
-        assert _train(command, folder) == 2
-        assert f"is in use by process {process.pid}" in capsys.readouterr().err
-        process.kill()  # lets go of the lock, and leaves the file
-        process.wait()
-        with locks.hold(folder):
-            assert (folder / ".lock").read_text() == str(os.getpid())
-    assert not (folder / ".lock").exists()
-
-
-def test_a_folder_that_cannot_be_locked_is_warned_of(tmp_path, monkeypatch, capsys):
-    def refuse(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
-    with locks.hold(tmp_path):
-        assert "cannot be locked" in capsys.readouterr().out
-
-
-def test_the_lock_lets_a_new_folder_go_where_nothing_was_written(tmp_path):
-    with locks.hold(tmp_path / "new"):
-        pass
-    assert not (tmp_path / "new").exists()
-
-
 def test_minutes_count_too(monkeypatch, cut):
     monitoring = MonitorConfig(save_freq=0, save_minutes=2.0)
     now = iter([0.0, 119.0, 121.0])
@@ -295,9 +250,9 @@ def test_minutes_count_too(monkeypatch, cut):
     assert not saver.is_due(1, False) and saver.is_due(2, False)
 
 
-def test_the_soak_finds_what_differs(unbroken_dir, cut_dir, capsys):
-    assert soak.compare(unbroken_dir, unbroken_dir) == []
-    problems = soak.compare(unbroken_dir, cut_dir)
+def test_the_soak_finds_what_differs(unbroken_dir, cut_dir):
+    assert run_files.compare(unbroken_dir, unbroken_dir) == []
+    problems = run_files.compare(unbroken_dir, cut_dir)
     assert "generator/encoder_1/conv2d/kernel differs" in problems
     for tag in ("generator_loss_L1", "generator/encoder_1/conv2d/kernel/gradients"):
         assert any(problem.startswith(f"TensorBoard: {tag}") for problem in problems)
@@ -311,9 +266,9 @@ def test_the_soak_reads_all_pictures_but_the_last(cut, place, is_found):
         os.utime(path, (number, number))
     if is_found:
         with pytest.raises(ValueError, match=paths[place].name):
-            soak.check_pictures(cut)
+            run_files.check_images(cut)
     else:
-        soak.check_pictures(cut)
+        run_files.check_images(cut)
 
 
 def test_options_are_of_the_run_that_goes_on(command, cut, capsys):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import check_parity
 from pix2pix_tf import checkpoints, train
 from tests.conftest import read_image
-from tools import check_parity
 
 SHARED_DIR = Path(__file__).parents[2] / "shared"
 CHECKPOINT_DIR = SHARED_DIR / "golden" / "tf1_checkpoint"

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+import check_parity
 from pix2pix_tf import networks
 from pix2pix_tf.interop import parity
 from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
 from pix2pix_tf.training import losses, step
-from tools import check_parity
 
 LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")
 META = {

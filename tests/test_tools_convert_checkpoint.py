@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import convert_checkpoint
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.interop import convert, pict
 from pix2pix_tf.options import from_dict
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image
-from tools import convert_checkpoint
 
 
 def _convert(capsys, *arguments):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_tf import checkpoints, datasets, edges
+import edges
+from pix2pix_tf import checkpoints, datasets
 from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert, parity
 from pix2pix_tf.metrics import features
@@ -66,8 +67,8 @@ def _write_torch(path, trace):
         ("a.npy", _write_pickle, codecs.read),
         ("a.npz", _write_npz, parity.read_recording),
         ("a.npz", _write_pickle, parity.read_recording),
-        ("a.npz", _write_npz, edges._read_arrays),
-        ("a.h5", _write_pickle, edges._read_arrays),
+        ("a.npz", _write_npz, edges.load_hed),
+        ("a.h5", _write_pickle, edges.load_hed),
         ("a.pth", _write_torch, convert.read),
         ("a.pth", _write_pickle, convert.read),
         ("a.pict", _write_pickle, convert.read),

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import signal
+import types
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -229,6 +231,8 @@ def test_validation_that_cannot_be_is_refused(arguments, words):
 def test_a_dry_run_counts_the_pictures_and_the_memory_of_validation(
     pair_dir, tmp_path, monkeypatch, capsys
 ):
+    machine = types.SimpleNamespace(total=4_000_000_000, available=4_000_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
     val_dir = tmp_path / "val"
     val_dir.mkdir()
     for name in ("1.jpg", "2.png"):
@@ -239,6 +243,7 @@ def test_a_dry_run_counts_the_pictures_and_the_memory_of_validation(
     assert "\nvalidation examples count = 2\n" in printed
     assert "expected memory: about 4.7 GB (3.20 weights, " in printed
     assert ", 0.80 validation, 0.7 TensorFlow)" in printed
+    assert "warning: this machine has 4.0 GB, so training will end for" in printed
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry_run"]])

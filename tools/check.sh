@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
-# All checks: lint, format, imports between the stages, tests.
+# All checks, as CI runs them: lint, format, imports between the rooms, and all tests.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 
-ruff check .
-ruff format --check .
-lint-imports --no-cache
+bash tools/lint.sh
 pytest --numprocesses 2 --dist loadfile "$@"

@@ -6,9 +6,6 @@ did, and prints a table of the differences with their bounds.
 """
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError

@@ -11,8 +11,6 @@ any of them                                 a file named *.pict
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 

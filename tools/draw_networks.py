@@ -1,18 +1,17 @@
-"""Describes the networks in Markdown: `draw_networks.py > docs/networks.md`.
+"""Describes the networks, as they are built, in Markdown; or draws what they see.
 
-Layers, shapes and counts come from the networks as they are built.
+python tools/draw_networks.py > docs/networks.md
+python tools/draw_networks.py --receptive_fields docs/receptive_fields.png
 """
 
+import itertools
 import re
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
-from pix2pix_tf.options import ModelConfig
+from pix2pix_tf.options import CROP_SIZE, ModelConfig
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 
-CHANNELS = (3, 3)
 GENERATORS = {
     "U-Net": ModelConfig(),
     "encoder-decoder": ModelConfig(generator="encoder_decoder"),
@@ -32,6 +31,23 @@ DISCRIMINATORS = {
 }
 # A layer's name up to what it is part of: scale_2_layer_3_leaky_relu, block_1_2_pad.
 LEVEL = re.compile(r"((?:scale_\d+_)?(?:encoder|decoder|layer|block)_\d+)(?:_|$)")
+# What a layer does, by its class; {0} is the layer.
+WORDS = {
+    "Activation": "{0.activation.__name__}",
+    "Add": "add to the level's input",
+    "AveragePooling2D": "mean {0.pool_size[0]}x{0.pool_size[1]}",
+    "BatchNorm": "batch norm",
+    "Conv2D": "conv {0.kernel_size[0]}x{0.kernel_size[1]}",
+    "Conv2DTranspose": "deconv {0.kernel_size[0]}x{0.kernel_size[1]} x2",
+    "DepthToSpace": "depth to space x2",
+    "Dropout": "dropout {0.rate}",
+    "LeakyReLU": "leaky ReLU",
+    "ReLU": "ReLU",
+    "ReflectionPad": "mirror {0.size}",
+    "SeparableConv2D": "separable conv {0.kernel_size[0]}x{0.kernel_size[1]}",
+    "UpSampling2D": "repeat x2",
+    "ZeroPadding2D": "zeros {0.padding[0][0]}",
+}
 
 INTRODUCTION = """# Networks
 
@@ -41,16 +57,37 @@ is one level, with what it does in order; shapes are height x width x channels a
 end; parameters are the trained ones. `/2` halves height and width, `x2`
 doubles them. In the drawing of the U-Net each arrow is a skip connection. The last
 `sigmoid` of a discriminator is there with `--gan_mode vanilla` only.
-"""
 
+## Overview
+"""
 FIELDS = """What one output of each discriminator sees
-(`python -m pix2pix_tf.networks --picture docs/receptive_fields.png`):
+(`python tools/draw_networks.py --receptive_fields docs/receptive_fields.png`):
 
 ![Squares on a photograph](receptive_fields.png)
 """
 
 
-def main():
+def main(argv=None):
+    """Prints the document, or draws the receptive fields; returns the exit status."""
+    return command.run("draw_networks", lambda: run(argv))
+
+
+def run(argv):
+    """Does what the flags say."""
+    parser = command.Parser("draw_networks", __doc__)
+    parser.add_argument(
+        "--receptive_fields",
+        metavar="FILE.png",
+        help="draw what one output of each discriminator sees, and print nothing",
+    )
+    fields_path = parser.parse_args(argv).receptive_fields
+    if fields_path is not None:
+        draw_fields(fields_path)
+    else:
+        print_document()
+
+
+def print_document():
     """Prints the whole document."""
     start_tensorflow()
     from pix2pix_tf import networks
@@ -63,45 +100,25 @@ def main():
     ):
         sections.append(f"## {heading}\n")
         for title, model in models.items():
-            network = build(CHANNELS, model)
-            overview.append(_summary(title, model, network))
-            sections.append(f"### {title}\n\n{_flags(model)}\n")
+            network = build((3, 3), model)
+            flags, output = _flags(model), " and ".join(map(_shape, network.outputs))
+            sees = _field_text(model) if build is networks.build_discriminator else ""
+            count = f"{networks.count_parameters(network):,}"
+            overview.append((f"{network.name}: {title}", flags, output, sees, count))
+            sections.append(f"### {title}\n\n{flags}\n")
             if title == "U-Net":
                 sections.append(draw_u(network, model.num_downs))
-            sections.append("\n".join(describe(network)) + "\n")
+            sections.append(_table(describe(network)))
             del network  # 390 MB for the largest
-    print(INTRODUCTION)
-    print("## Overview\n")
-    print("\n".join(_table(overview)) + "\n")
-    print(FIELDS)
-    print("\n".join(sections).rstrip())
-
-
-def _summary(title, model, network):
-    """Returns a network's line of the overview."""
-    from pix2pix_tf import networks
-    from pix2pix_tf.networks.discriminators import conv_table, receptive_field
-
-    outputs = " and ".join(_shape(output) for output in network.outputs)
-    sees = ""
-    if network.name == "discriminator":
-        side = receptive_field(conv_table(model))
-        sees = f"{side} x {side}"
-    if model.num_discriminators > 1:
-        sees += ", of each size"
-    count = f"{networks.count_parameters(network):,}"
-    return f"{network.name}: {title}", _flags(model), outputs, sees, count
+    print(INTRODUCTION, _table(overview), FIELDS, *sections, sep="\n", end="")
 
 
 def describe(network):
-    """Returns the lines of a table: each level of a network, and the total."""
+    """Returns the rows of a table: its head, each level of a network, and the total."""
     from pix2pix_tf import networks
 
-    levels = {}
-    level = ""
-    for layer in network.layers:
-        if type(layer).__name__ == "InputLayer":
-            continue
+    levels, level = {}, ""
+    for layer in network.layers[len(network.inputs) :]:
         found = LEVEL.match(layer.name)
         if found:
             level = found[1]
@@ -110,32 +127,20 @@ def describe(network):
         levels.setdefault(level, []).append(layer)
     rows = []
     # Scales are parallel, and Keras lists them mixed.
-    for name, layers in sorted(levels.items(), key=lambda item: _scale(item[0])):
-        does = ", ".join(map(_describe_layer, layers))
-        count = sum(networks.count_parameters(layer) for layer in layers)
-        rows.append((name, does, _shape(layers[-1].output), count))
-    lines = [("level", "does", "output", "parameters")]
-    for names, (_, does, shape, count) in _merge(rows):
-        counted = f"{count:,}" if len(names) == 1 else f"{len(names)} x {count:,}"
-        name = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-        lines.append((name, does, shape, counted))
-    lines.append(("all", "", "", f"{networks.count_parameters(network):,}"))
-    return _table(lines)
-
-
-def _scale(name):
-    return int(name.split("_")[1]) if name.startswith("scale_") else 1
-
-
-def _merge(rows):
-    """Yields (names, row) with rows in succession that differ by name only as one."""
-    merged = []
-    for row in rows:
-        if merged and merged[-1][1][1:] == row[1:]:
-            merged[-1][0].append(row[0])
+    for name in sorted(levels, key=lambda name: re.match(r"(scale_\d+)?", name)[0]):
+        does = ", ".join(map(_describe_layer, levels[name]))
+        count = sum(networks.count_parameters(layer) for layer in levels[name])
+        rows.append((name, does, _shape(levels[name][-1].output), f"{count:,}"))
+    table = [("level", "does", "output", "parameters")]
+    for same, group in itertools.groupby(rows, key=lambda row: row[1:]):
+        names = [row[0] for row in group]
+        if len(names) == 1:
+            table.append((names[0], *same))
         else:
-            merged.append(([row[0]], row))
-    return merged
+            does, shape, count = same
+            name = f"{names[0]} to {names[-1]}"
+            table.append((name, does, shape, f"{len(names)} x {count}"))
+    return [*table, ("all", "", "", f"{networks.count_parameters(network):,}")]
 
 
 def _describe_layer(layer):
@@ -143,36 +148,12 @@ def _describe_layer(layer):
     kind = type(layer).__name__
     if kind == "Concatenate":
         sources = [tensor._keras_history.operation.name for tensor in layer.input]
-        if layer.name.startswith("skip_"):
-            return f"join {LEVEL.match(sources[1])[1]}"  # the first is the level itself
+        if layer.name.startswith("skip_"):  # the first source is the level itself
+            return f"join {LEVEL.match(sources[1])[1]}"
         return f"join {' and '.join(sources)}"
-    words = {
-        "Activation": lambda: layer.activation.__name__,
-        "Add": lambda: "add to the level's input",
-        "AveragePooling2D": lambda: f"mean {_window(layer.pool_size)} /2",
-        "BatchNorm": lambda: "batch norm",
-        "Conv2D": lambda: f"conv {_window(layer.kernel_size)}{_halving(layer)}",
-        "Conv2DTranspose": lambda: f"deconv {_window(layer.kernel_size)} x2",
-        "DepthToSpace": lambda: "depth to space x2",
-        "Dropout": lambda: f"dropout {layer.rate}",
-        "LeakyReLU": lambda: "leaky ReLU",
-        "ReLU": lambda: "ReLU",
-        "ReflectionPad": lambda: f"mirror {layer.size}",
-        "SeparableConv2D": lambda: (
-            f"separable conv {_window(layer.kernel_size)}{_halving(layer)}"
-        ),
-        "UpSampling2D": lambda: "repeat x2",
-        "ZeroPadding2D": lambda: f"zeros {layer.padding[0][0]}",
-    }
-    return words[kind]()
-
-
-def _window(size):
-    return f"{size[0]}x{size[1]}"
-
-
-def _halving(layer):
-    return "" if layer.strides[0] == 1 else f" /{layer.strides[0]}"
+    words = WORDS[kind].format(layer)
+    is_halving = kind != "Conv2DTranspose" and getattr(layer, "strides", (1,))[0] > 1
+    return f"{words} /{layer.strides[0]}" if is_halving else words
 
 
 def _shape(tensor):
@@ -190,34 +171,75 @@ def _flags(model):
     return f"`{' '.join(flags)}`" if flags else "default"
 
 
+def _field_text(model):
+    """Returns how many pixels one output of a discriminator sees."""
+    from pix2pix_tf.networks.discriminators import conv_table, receptive_field
+
+    side = receptive_field(conv_table(model))
+    return f"{side} x {side}" + ", of each size" * (model.num_discriminators > 1)
+
+
 def _table(rows):
-    """Returns the lines of a Markdown table, its columns aligned."""
+    """Returns a Markdown table whose first row is the head, its columns aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return lines
+    return "\n".join(lines) + "\n"
 
 
 def draw_u(network, num_downs):
     """Returns a drawing of a U-Net: encoder down the left, decoder up the right."""
+    shapes = {layer.name: _shape(layer.output) for layer in network.layers}
+    levels = range(1, num_downs + 1)
+    left = [f"inputs {shapes['inputs']}"]
+    left += [f"encoder_{level} {shapes[f'encoder_{level}']}" for level in levels]
+    right = [f"{shapes[f'decoder_{level}']} decoder_{level}" for level in levels]
+    width, lines = 88, ["```"]
+    for level, (down, up) in enumerate(zip(left[:-1], right, strict=True)):
+        gap = width - 4 * level - len(down) - len(up) - 3
+        arrow = "-" * gap + ">" if level else " " * (gap + 1)
+        lines.append(f"{'  ' * level}{down} {arrow} {up}")
+    return "\n".join([*lines, left[-1].center(width).rstrip(), "```\n"])
 
-    def shape(name):
-        return _shape(network.get_layer(name).output)
 
-    left = [f"inputs {_shape(network.inputs[0])}"]
-    left += [f"encoder_{k} {shape(f'encoder_{k}')}" for k in range(1, num_downs)]
-    right = [f"{shape(f'decoder_{k}')} decoder_{k}" for k in range(1, num_downs + 1)]
-    width = 88
-    lines = ["```"]
-    for level, (down, up) in enumerate(zip(left, right, strict=True)):
-        inside = width - 4 * level
-        arrow = " " if level == 0 else "-"
-        gap = inside - len(down) - len(up) - 2
-        middle = arrow * (gap - 1) + (" " if level == 0 else ">")
-        lines.append(" " * 2 * level + f"{down} {middle} {up}")
-    bottom = f"encoder_{num_downs} {shape(f'encoder_{num_downs}')}"
-    lines += [bottom.center(width).rstrip(), "```\n"]
-    return "\n".join(lines)
+def draw_fields(path):
+    """Draws what the central output of each discriminator sees of a photograph.
+
+    Gray is outside the photograph, where there are only zeros.
+
+    Args:
+        path: str, of the PNG file to write.
+    """
+    start_tensorflow()
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from PIL import Image
+
+    from pix2pix_tf.data import samples
+    from pix2pix_tf.networks import discriminators
+
+    fields = {}  # title: (first pixel, pixels a side)
+    for title, model in DISCRIMINATORS.items():
+        convs = discriminators.conv_table(model)
+        side = discriminators.receptive_field(convs)
+        if model.num_discriminators == 1 and side < 2 * CROP_SIZE:
+            centre = discriminators.output_grid(convs, CROP_SIZE) // 2
+            fields[title] = discriminators.field_start(convs, centre), side
+    low = min(start for start, _ in fields.values()) - 8
+    high = max(start + side for start, side in fields.values()) + 8
+    with Image.open(samples.sample_dir(False, "test") / "3.webp") as pair:
+        photograph = pair.crop((0, 0, CROP_SIZE, CROP_SIZE))
+    figure = Figure((8.4, 4.8), dpi=80, layout="constrained")
+    for number, (title, (start, side)) in enumerate(fields.items(), start=1):
+        axis = figure.add_subplot(2, (len(fields) + 1) // 2, number)
+        axis.imshow(photograph)
+        corner = start - 0.5, start - 0.5  # imshow has pixels' centres at integers
+        square = {"fill": False, "color": "red", "lw": 2, "snap": False}
+        axis.add_patch(Rectangle(corner, side, side, **square))
+        axis.set(xlim=(low, high), ylim=(high, low), xticks=[], yticks=[])
+        axis.set_facecolor("0.85")
+        axis.set_title(f"{title}\n{side}x{side}", fontsize=9)
+    figure.savefig(path, format="png")
 
 
 if __name__ == "__main__":

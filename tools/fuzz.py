@@ -18,11 +18,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
-from pix2pix_tf.runtime.command import Parser, run
+import fuzz_cases
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
-from tools import fuzz_cases
 
 TIMEOUT = 60  # seconds a case may take, the start of its process included
 MAX_BYTES = 12 * 2**30  # of addresses a process may use: no case brings a machine down
@@ -33,11 +31,11 @@ MARK = "ending "  # what a child process's lines start with
 
 def main(argv=None):
     """Runs a command line; returns 0, 1 where a case ended badly, or 2."""
-    return run("fuzz", lambda: _run(_parse(argv)))
+    return command.run("fuzz", lambda: _run(_parse(argv)))
 
 
 def _parse(argv):
-    parser = Parser("fuzz", __doc__)
+    parser = command.Parser("fuzz", __doc__)
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many")
     parser.add_argument("--seed", type=int, help="default: a random one")

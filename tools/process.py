@@ -1,10 +1,10 @@
-"""Prepares a folder of pictures: one operation on each, into another folder.
+"""Prepares a folder of images: one operation on each, into another folder.
 
 operation   what it writes
 resize      the middle square (--pad: all of it, with black bars), at --size pixels
-grayscale   the picture without its colours
-blank       the picture, which must be square, with a white square in its middle
-combine     pairs for training: the picture left, its namesake in --b_dir right
+grayscale   the image without its colours
+blank       the image, which must be square, with a white square in its middle
+combine     pairs for training: the image left, its namesake in --b_dir right
 edges       its lines, black on white: by Canny's detector, or with --hed_weights by HED
 
 It reads .jpg, .jpeg, .png, .bmp, .gif, .webp, .tif, .tiff and .npy files, and drops
@@ -13,18 +13,17 @@ HED's weights are an .npz or .h5 file of NAME/kernel [height, width, from, to] a
 NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
 """
 
+import collections
 import concurrent.futures
+import contextlib
 import sys
 from pathlib import Path
 from typing import NamedTuple
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
 
 import numpy as np
 import tqdm
 
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.command import Parser
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
@@ -37,11 +36,15 @@ JPEG_QUALITY = 95  # as the original's tools
 
 
 class Job(NamedTuple):
-    """One picture to write."""
+    """One image to write."""
 
     source: Path
-    partner: Path | None  # the right picture of a pair
+    partner: Path | None  # the right image of a pair
     destination: Path
+
+
+class UnfitError(ValueError):
+    """An image does not have the shape that an operation needs; str() says how."""
 
 
 def main(argv=None):
@@ -51,7 +54,7 @@ def main(argv=None):
         argv: list of str, or None for the process's own.
 
     Returns:
-        int, the exit status: 0 done, 2 wrong usage or a picture that cannot be used
+        int, the exit status: 0 done, 2 wrong usage or an image that cannot be used
         (a line on stderr for each, and how many), 130 stopped by Ctrl-C.
     """
     return command.run("process", lambda: run(parse(argv)), "goes on from here")
@@ -63,26 +66,26 @@ def parse(argv=None):
     Raises:
         UsageError: a flag is wrong.
     """
-    parser = Parser("process", __doc__)
+    parser = command.Parser("process", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--input_dir", required=True, **folder)
     parser.add_argument("--output_dir", required=True, **folder)
     parser.add_argument("--operation", required=True, choices=OPERATIONS)
-    parser.add_argument(
-        "--workers", type=int, default=1, help="pictures at the same time; 1"
-    )
+    parser.add_argument("--workers", type=int, default=1, help="threads (default: 1)")
     parser.add_argument("--pad", action="store_true", help="resize: do not crop")
-    parser.add_argument("--size", type=int, default=256, help="resize: pixels; 256")
-    parser.add_argument("--b_dir", help="combine: the right pictures", **folder)
+    parser.add_argument("--size", type=int, default=256, help="resize (default: 256)")
+    parser.add_argument("--b_dir", help="combine: the right images", **folder)
     parser.add_argument("--hed_weights", type=Path, metavar="FILE", help="edges: HED")
     parser.add_argument(
-        "--output_filetype", choices=["png", "jpg"], default="png", help="png"
+        "--output_filetype", choices=["png", "jpg"], default="png", help="default: png"
     )
     options = parser.parse_args(argv)
-    for name, largest in (("workers", MAX_WORKERS), ("size", MAX_SIZE)):
-        value = getattr(options, name)
+    for flag, value, largest in (
+        ("--workers", options.workers, MAX_WORKERS),
+        ("--size", options.size, MAX_SIZE),
+    ):
         if not 1 <= value <= largest:
-            raise UsageError(f"--{name} must be from 1 to {largest}, got {value}")
+            raise UsageError(f"{flag} must be from 1 to {largest}, got {value}")
     if (options.operation == "combine") != (options.b_dir is not None):
         raise UsageError("--operation combine and --b_dir go together: give both")
     if options.hed_weights and options.operation != "edges":
@@ -91,57 +94,47 @@ def parse(argv=None):
 
 
 def run(options):
-    """Does what the flags say; returns the exit status.
+    """Does what the flags say.
 
     Raises:
-        UsageError: nothing can be done, and nothing was written.
+        UsageError: nothing can be done and nothing was written, or some of the images
+            could not be used.
     """
     for flag, folder in (("input_dir", options.input_dir), ("b_dir", options.b_dir)):
         if folder and not folder.is_dir():
             raise UsageError(f"--{flag} {printable(folder)} is not a folder")
     start_tensorflow()
-    from pix2pix_tf import edges
+    import edges
 
     jobs = plan(options)
     network = edges.load_hed(options.hed_weights) if options.hed_weights else None
     options.output_dir.mkdir(parents=True, exist_ok=True)
     files.remove_partials(options.output_dir)
+    counts = collections.Counter()
     pool = concurrent.futures.ThreadPoolExecutor(options.workers)
     try:
-        results = pool.map(lambda job: do(job, options, network), jobs)
-        counts = _follow(results, len(jobs))
+        results = pool.map(lambda job: process(job, options, network), jobs)
+        bar = tqdm.tqdm(results, total=len(jobs), unit="image", disable=None)
+        for outcome, problem in bar:
+            counts[outcome] += 1
+            if problem:
+                bar.write(f"process: {problem}", file=sys.stderr)
     finally:
         pool.shutdown(cancel_futures=True)  # those at work end first
     print(f"processed {counts['processed']}, skipped {counts['skipped']}")
     if counts["failed"]:
         raise UsageError(
-            f"{counts['failed']} of {len(jobs)} pictures could not be used (see above)"
+            f"{counts['failed']} of {len(jobs)} images could not be used (see above)"
         )
-    return 0
-
-
-def _follow(results, total):
-    """Shows progress and problems; returns {"processed", "skipped", "failed": int}."""
-    counts = {"processed": 0, "skipped": 0, "failed": 0}
-    for kind, problem in tqdm.tqdm(results, total=total, unit="image", disable=None):
-        counts[kind] += 1
-        if problem:
-            tqdm.tqdm.write(f"process: {problem}", file=sys.stderr)
-    return counts
-
-
-# ---------------------------------------------------------------------------
-# Which pictures
-# ---------------------------------------------------------------------------
 
 
 def plan(options):
     """Returns the list of Job of a command line; writes nothing.
 
     Raises:
-        UsageError: it names all pictures that have no place or no partner.
+        UsageError: it names all images that have no place or no partner.
     """
-    sources = _list(options.input_dir, "--input_dir")
+    sources = _find(options.input_dir, "--input_dir")
     for folder in (options.input_dir, options.b_dir):
         if folder and options.output_dir.resolve() == folder.resolve():
             raise UsageError(
@@ -164,55 +157,55 @@ def plan(options):
 
 
 def find_partners(sources, b_dir):
-    """Returns the picture of the same stem and size in `b_dir` for each source.
+    """Returns the image of the same stem and size in `b_dir` for each source.
 
     Raises:
         UsageError: it names all that have none, or more than one.
     """
-    others = _by_stem(_list(b_dir, "--b_dir"))
+    candidates = _by_stem(_find(b_dir, "--b_dir"))
     partners, problems = [], []
     for source in sources:
-        found = others.get(source.stem, [])
-        if len(found) == 1:
-            partners.append(found[0])
-            problem = _compare_sizes(source, found[0])
-        elif found:
-            problem = f"{_name(source)} has both {' and '.join(map(_name, found))}"
-        else:
-            problem = f"{_name(source)} has no partner"
-        if problem:
-            problems.append(problem)
+        try:
+            partners.append(_choose_partner(source, candidates.get(source.stem, [])))
+        except UsageError as error:
+            problems.append(str(error))
     if problems:
         raise UsageError(
-            f"{len(problems)} of {len(sources)} pictures do not pair with --b_dir "
+            f"{len(problems)} of {len(sources)} images do not pair with --b_dir "
             f"{printable(b_dir)}: {'; '.join(problems)}"
         )
     return partners
 
 
-def _compare_sizes(source, partner):
-    """Returns why two pictures cannot stand side by side, or None."""
+def _choose_partner(source, candidates):
+    """Returns the only candidate, if it has the source's size."""
     from pix2pix_tf.images import codecs
 
+    if not candidates:
+        raise UsageError(f"{_name(source)} has no partner")
+    if len(candidates) > 1:
+        names = " and ".join(map(_name, candidates))
+        raise UsageError(f"{_name(source)} has both {names}")
+    [partner] = candidates
     sizes = []
     for path in (source, partner):
-        try:
+        with _named(path):
             height, width, _ = codecs.probe(path)
-        except (codecs.ImageError, OSError) as error:
-            return f"{printable(path)} {error}"
         sizes.append(f"{width}x{height}")
-    if sizes[0] == sizes[1]:
-        return None
-    return f"{_name(source)} is {sizes[0]} and {_name(partner)} {sizes[1]}"
+    left, right = sizes
+    if left != right:
+        raise UsageError(f"{_name(source)} is {left} and {_name(partner)} {right}")
+    return partner
 
 
-def _list(folder, flag):
+def _find(folder, flag):
+    """Returns the images of a folder, sorted; at least one."""
     from pix2pix_tf.images import codecs
 
     paths = files.find(folder, codecs.SUFFIXES)
     if not paths:
         raise UsageError(
-            f"{flag} {printable(folder)} has no pictures: wanted files ending in "
+            f"{flag} {printable(folder)} has no images: wanted files ending in "
             + ", ".join(codecs.SUFFIXES)
         )
     return paths
@@ -220,9 +213,9 @@ def _list(folder, flag):
 
 def _by_stem(paths):
     """Returns {stem: list of Path}."""
-    stems = {}
+    stems = collections.defaultdict(list)
     for path in paths:
-        stems.setdefault(path.stem, []).append(path)
+        stems[path.stem].append(path)
     return stems
 
 
@@ -230,12 +223,7 @@ def _name(path):
     return printable(path.name)
 
 
-# ---------------------------------------------------------------------------
-# One picture
-# ---------------------------------------------------------------------------
-
-
-def do(job, options, network):
+def process(job, options, network):
     """Does one job, in any thread.
 
     Returns:
@@ -243,80 +231,77 @@ def do(job, options, network):
     """
     from pix2pix_tf.images import pixels
 
-    if _is_whole(job.destination):
+    with contextlib.suppress(UsageError):  # not there, or only half a file
+        _read(job.destination)
         return "skipped", None
     try:
-        picture = operate(job, options, network)
+        image = operate(job, options, network)
+    except UnfitError as error:
+        return "failed", f"{printable(job.source)} {error}"
     except UsageError as error:
         return "failed", str(error)
     filetype = "jpeg" if options.output_filetype == "jpg" else "png"
-    encoded = pixels.encode(pixels.to_uint8(picture), filetype, JPEG_QUALITY)
+    encoded = pixels.encode(pixels.to_uint8(image), filetype, JPEG_QUALITY)
     files.write_whole(job.destination, encoded.numpy())
     return "processed", None
 
 
-def _is_whole(path):
-    """Returns whether a picture is there and decodes."""
-    try:
-        _read(path)
-    except UsageError:
-        return False
-    return True
-
-
 def _read(path):
-    """Returns float32 [height, width, 3] in [0, 1]."""
+    """Returns float32 [height, width, 3], in [0, 1]; UsageError names the file."""
+    from pix2pix_tf.images import codecs
+
+    with _named(path):
+        return codecs.read(path)
+
+
+@contextlib.contextmanager
+def _named(path):
+    """Turns the errors of `codecs` into UsageError that names the file."""
     from pix2pix_tf.images import codecs
 
     try:
-        return codecs.read(path)
+        yield
     except codecs.ImageError as error:
         raise UsageError(f"{printable(path)} {error}") from None
     except OSError as error:
-        raise UsageError(
-            f"{printable(path)} cannot be read: {error.strerror}"
-        ) from None
+        reason = error.strerror
+        raise UsageError(f"{printable(path)} cannot be read: {reason}") from None
 
 
 def operate(job, options, network):
-    """Returns the picture that a job asks for: float32 [height, width, 3] in [0, 1].
+    """Returns the image that a job asks for: float32 [height, width, 3], in [0, 1].
 
     Raises:
-        UsageError: it says which file cannot be used, and why.
+        UsageError: a file cannot be read; it is named.
+        UnfitError: the operation cannot be done on this image.
     """
-    from pix2pix_tf import edges
+    import edges
 
-    picture = _read(job.source)
-    try:
-        if options.operation == "combine":
-            return combine(picture, _read(job.partner))
-        if options.operation == "resize":
-            return resize(picture, options.size, options.pad)
-        if options.operation == "blank":
-            return blank(picture)
-        if options.operation == "grayscale":
-            return grayscale(picture)
-    except UnfitError as error:
-        raise UsageError(f"{printable(job.source)} {error}") from None
-    return edges.draw_hed(picture, network) if network else edges.draw_canny(picture)
+    image = _read(job.source)
+    match options.operation:
+        case "combine":
+            return combine(image, _read(job.partner))
+        case "resize":
+            return resize(image, options.size, options.pad)
+        case "blank":
+            return blank(image)
+        case "grayscale":
+            return grayscale(image)
+    return edges.draw_hed(image, network) if network else edges.draw_canny(image)
 
 
-# Below, pictures are numpy float32 [height, width, 3], in [0, 1].
-
-
-class UnfitError(ValueError):
-    """A picture has not the shape that an operation needs; str() says how."""
+# Below, images are numpy float32 [height, width, 3], in [0, 1].
 
 
 def combine(left, right):
-    """Puts two pictures of one size side by side."""
+    """Puts two images of one size side by side."""
     if left.shape != right.shape:  # a file changed since it was planned
         raise UnfitError("and its partner differ in size")
     return np.concatenate([left, right], axis=1)
 
 
-def resize(picture, size, is_padded):
-    """Makes a picture square, then scales it: by area down, by bicubic up.
+def resize(image, size, is_padded):
+    """Crops or pads an image to a square, then scales it: by area down, by bicubic up.
 
     TensorFlow 1's bicubic (no half-pixel centres), as the original's.
     """
@@ -324,51 +309,36 @@ def resize(picture, size, is_padded):
 
     from pix2pix_tf.images import pixels
 
-    square = pad_to_square(picture) if is_padded else crop_to_square(picture)
-    if len(square) > size:
-        return pixels.resize_area(square, (size, size)).numpy()
-    if len(square) < size:
-        method = tf.compat.v1.image.ResizeMethod.BICUBIC
-        return tf.compat.v1.image.resize(square, [size, size], method).numpy()
-    return square
-
-
-def crop_to_square(picture):
-    """Cuts out the square in the middle."""
-    height, width, _ = picture.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return picture[top : top + side, left : left + side]
-
-
-def pad_to_square(picture):
-    """Adds black on both sides of the shorter direction."""
-    height, width, _ = picture.shape
-    side = max(height, width)
-    if side > MAX_SIZE:
+    height, width, _ = image.shape
+    side = max(height, width) if is_padded else min(height, width)
+    if side > MAX_SIZE and is_padded:
         raise UnfitError(f"is {width}x{height}, too long to pad to {side}x{side}")
-    top, left = (side - height) // 2, (side - width) // 2
-    rest = (side - height - top, side - width - left)
-    return np.pad(picture, [(top, rest[0]), (left, rest[1]), (0, 0)])
+    square = tf.image.resize_with_crop_or_pad(image, side, side)
+    if side > size:
+        square = pixels.resize_area(square, (size, size))
+    elif side < size:
+        method = tf.compat.v1.image.ResizeMethod.BICUBIC
+        square = tf.compat.v1.image.resize(square, [size, size], method)
+    return square.numpy()
 
 
-def blank(picture):
+def blank(image):
     """Paints a white square in the middle, BLANK_SHARE of the side."""
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     if height != width:
         raise UnfitError(f"is {width}x{height}: blank wants a square, so resize first")
     side = int(width * BLANK_SHARE)
     start = int(width / 2 - side / 2)
-    picture = picture.copy()
-    picture[start : start + side, start : start + side] = 1
-    return picture
+    image = image.copy()
+    image[start : start + side, start : start + side] = 1
+    return image
 
 
-def grayscale(picture):
-    """Replaces each colour by its luma (Rec. 601, TensorFlow's rounding)."""
+def grayscale(image):
+    """Replaces each colour by its luma, as TensorFlow rounds Rec. ITU-R BT.601's."""
     import tensorflow as tf
 
-    return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(picture)).numpy()
+    return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)).numpy()
 
 
 if __name__ == "__main__":

@@ -64,21 +64,23 @@ def load(name, data_dir=None):
     return builder
 
 
-def open_source(data, pair, mode):
-    """Returns the source of a data set's examples, its first one checked.
+def open_source(config, channels, mode):
+    """Returns the data.Source of a data set's examples, its first one checked.
 
     Args:
-        data: DataConfig, with a dataset.
-        pair: PairConfig.
-        mode: str, train or test: the split, where `data` names none.
+        config: DataConfig, with a dataset.
+        channels: tuple of int, of each image of an example.
+        mode: str, train or test: the split, where `config` names none.
 
     Raises:
         UsageError: the data set, the split or a feature is not there, or of no use.
     """
-    builder = load(data.dataset)
-    from pix2pix_tf.datasets.source import RecordSource
+    builder = load(config.dataset)
+    from pix2pix_tf import data
+    from pix2pix_tf.datasets.source import Records
 
-    source = RecordSource(builder, data.split or mode, data, pair)
+    store = Records(builder, config.split or mode, config, len(channels))
+    source = data.Source(store, channels)
     source.check()
     return source
 
@@ -133,13 +135,34 @@ def prepare(builder, what, advice, **how):
     except Exception as error:  # network, checksum, disk, a package of its own missing
         raise UsageError(
             f"{what} is not prepared in {builder.data_dir} and cannot be had "
-            f"({first_line(error)}): {advice}"
+            f"({describe_failure(error)}): {advice}"
         ) from None
 
 
 def first_line(error):
     """Returns the first line of an exception's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def describe_failure(error, url=None) -> str:
+    """Returns in one line why a download failed.
+
+    Args:
+        error: Exception. The texts of those of `requests` show objects of urllib3, so
+            the address and the error's type are told instead.
+        url: str, the address, or None for that of the error.
+    """
+    import requests
+
+    is_of_requests = isinstance(error, requests.RequestException)
+    if not is_of_requests or isinstance(error, ValueError):  # a malformed address
+        return first_line(error)
+    url = url or getattr(error.request, "url", "the address")
+    if error.response is not None:
+        return f"{url} answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"{url} broke off before the end"
+    return f"{url} could not be reached ({type(error).__name__})"
 
 
 def to_tfds_name(name):

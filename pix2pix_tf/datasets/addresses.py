@@ -1,11 +1,14 @@
 """The six data sets of the paper: where their archives are, and what is in them.
 
-The standard library only: a tool that just downloads them reads this table too.
+The TFDS builder (`paper`) and tools/download_dataset.py share this table and the check
+of what they downloaded.
 """
 
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
+
+from pix2pix_tf.runtime.errors import UsageError
 
 BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
 
@@ -36,23 +39,26 @@ def make_url(file, base_url=BASE_URL):
     return f"{base_url.rstrip('/')}/{file}"
 
 
-def find_problem(path, archive):
-    """Returns how a file differs from what is known of an archive, or None.
+def check(path, archive, where=None) -> str:
+    """Compares a file with what is known of an archive, and returns its sha256.
 
     Args:
         path: of the file.
         archive: Archive.
+        where: str, where the file comes from, for the message (default: `path`).
+
+    Raises:
+        UsageError: its size or its sha256 is not the archive's.
     """
     path = Path(path)
+    where = where or path
     size = path.stat().st_size
-    if archive.size is not None and size != archive.size:
-        return f"{path} has {size} bytes, and {archive.file} has {archive.size}"
-    if archive.sha256 is not None:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 != archive.sha256:
-            return (
-                f"{path} has the sha256 {sha256}, and {archive.file} has "
-                f"{archive.sha256}"
-            )
-    return None
+    if archive.size not in (None, size):
+        raise UsageError(f"{where} has {size} bytes, and {archive.file} {archive.size}")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if archive.sha256 not in (None, sha256):
+        raise UsageError(
+            f"{where} has the sha256 {sha256}, and {archive.file} {archive.sha256}"
+        )
+    return sha256

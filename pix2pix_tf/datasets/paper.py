@@ -74,11 +74,12 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         if not by_hand:
             url = addresses.make_url(archive.file, self._base_url)
             path = dl_manager.download(url)
-        problem = addresses.find_problem(path, archive)
-        if problem is not None:
+        try:
+            addresses.check(path, archive)
+        except UsageError as error:
             if not by_hand:
                 path.unlink()  # or it would be taken for the archive next time
-            raise UsageError(f"{problem}: download it again")
+            raise UsageError(f"{error}: download it again") from None
         return {
             split: _archive_images(dl_manager, path, name, split)
             for split in archive.splits

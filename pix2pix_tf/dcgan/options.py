@@ -36,7 +36,9 @@ class DataConfig(options.Config):
 
     are_hyperparameters = True
 
-    input_dir: str | None = reuse(FLAGS["input_dir"])
+    input_dir: str | None = reuse(
+        FLAGS["input_dir"], help="a folder of images (default: the sample data)"
+    )
     dataset: str | None = reuse(
         FLAGS["dataset"],
         help="a tensorflow_datasets data set of images instead of --input_dir "
@@ -100,7 +102,12 @@ def parse(argv=None) -> DcganOptions:
         SystemExit: after `--help`.
     """
     flags = flags_of(DcganOptions)
-    shown = {name: one for name, one in flags.items() if name != "mode"}
+    # There is one mode only, so --help does not name it.
+    shown = {
+        name: dataclasses.replace(one, modes=options.MODES)
+        for name, one in flags.items()
+        if name != "mode"
+    }
     given = options.parse_flags(
         shown, argv, PROG, f"DCGAN: learns to draw {SIZE}x{SIZE} images, without pairs"
     )

@@ -16,6 +16,10 @@ class ImageError(ValueError):
     """A file is not an image that can be read; str() gives the reason."""
 
 
+class ChannelsError(ImageError):
+    """An image has other channels than are wanted, and cannot be given those."""
+
+
 def check_size(height, width, channels=1):
     """Raises ImageError if an image is larger than the bounds above."""
     if height * width > MAX_PIXELS or height * width * channels > MAX_NUMBERS:
@@ -67,13 +71,13 @@ def fit_channels(pixels, channels):
         numpy float32 [height, width, channels].
 
     Raises:
-        ImageError: it cannot be fitted.
+        ChannelsError: it cannot be fitted.
     """
     has = pixels.shape[2]
     if has == channels:
         return pixels
     if has > 4 or channels not in (1, 3, 4):
-        raise ImageError(f"has {has} channels, wanted {channels}")
+        raise ChannelsError(f"has {has} channels, wanted {channels}")
     color = pixels[..., : 1 if has < 3 else 3]
     if channels == 1:
         return color if has < 3 else (color @ LUMA)[..., np.newaxis]

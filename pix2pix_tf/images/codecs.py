@@ -19,6 +19,7 @@ from PIL import Image
 
 from pix2pix_tf.images import pixels, plain, tiff
 from pix2pix_tf.images.arrays import (
+    ChannelsError,
     ImageError,
     fit_channels,
     to_float,
@@ -84,8 +85,14 @@ def from_bytes(contents, channels=3):
     with _naming_damage():
         image, is_plain = _decode(contents)
         if not is_plain and image.shape[2] != channels:
-            raise ImageError(f"has {image.shape[2]} channels, wanted {channels}")
+            raise ChannelsError(f"has {image.shape[2]} channels, wanted {channels}")
         return fit_channels(image, channels)
+
+
+def decode(contents):
+    """Returns the image in a file's bytes with the channels that it has, as `read`."""
+    with _naming_damage():
+        return _decode(contents)[0]
 
 
 def probe(path):

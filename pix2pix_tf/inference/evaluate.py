@@ -3,14 +3,16 @@
 import collections
 import concurrent.futures
 import time
+from pathlib import Path
 
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, metrics, networks
+from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
 from pix2pix_tf.options import write_options
-from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime import files
 
 NUM_WRITERS = 2  # threads
 MAX_WAITING = 8  # rows whose pictures are held until they are written
@@ -26,7 +28,7 @@ def evaluate(options, source):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
 
     Raises:
         UsageError: the checkpoint does not fit, an image is damaged, or what measures
@@ -43,6 +45,8 @@ def evaluate(options, source):
     checkpoints.restore_generator(generator, prefix)
     networks.freeze(generator)
     write_options(options)
+    files.remove_partials(run.output_dir)
+    files.remove_partials(Path(run.output_dir, gallery.IMAGES_NAME), recursive=True)
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
     metrics.remove_report(run.output_dir)
@@ -91,17 +95,17 @@ def _write_pictures(options, source, generator, done, scores):
     Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
     run = options.run
-    size = None if options.output.full_size else options.model.crop_size
-    multiple = options.model.multiple if options.output.full_size else None
-    translate = make_translate(
-        generator, options.pair, run.seed, options.output.aspect_ratio, multiple
-    )
+    output = options.output
+    size = None if output.full_size else options.model.crop_size
+    multiple = options.model.multiple if output.full_size else None
+    kind = kind_of(options.pair, options.data.inputs_only)
+    translate = make_translate(generator, kind, run.seed, output.aspect_ratio, multiple)
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0
     writes = collections.deque()  # (Row, Future), the oldest first
     with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
         try:
-            batches = ordered_batches(source, options, size, run.max_steps)
+            batches = ordered_batches(source, kind, options.data, size, run.max_steps)
             for indices, *tensors in batches:
                 called = time.perf_counter()
                 outputs, pictures = translate(tf.constant(num_batches), *tensors)
@@ -109,7 +113,7 @@ def _write_pictures(options, source, generator, done, scores):
                 network_s += time.perf_counter() - called
                 for place, index in enumerate(indices.numpy()):
                     row = gallery.Row(source.name(index))
-                    one = {kind: batch[place] for kind, batch in pictures.items()}
+                    one = {name: batch[place] for name, batch in pictures.items()}
                     write = pool.submit(
                         _write_row, options, row, one, outputs[place], scores
                     )
@@ -126,8 +130,7 @@ def _write_pictures(options, source, generator, done, scores):
 def _write_row(options, row, pictures, output, scores):
     """Writes one example: its pictures, and its output where they do not show it."""
     gallery.write_pictures(options.run.output_dir, row, pictures)
-    pair = options.pair
-    if not (pair.lab_colorization or pair.channels[1] in (1, 3)):
+    if not options.pair.has_rgb_outputs:
         gallery.write_array(options.run.output_dir, row, output)
     elif not options.data.inputs_only:
         scores.add(row.name, pictures["outputs"].numpy(), pictures["targets"].numpy())
@@ -139,4 +142,4 @@ def _finish(writes, num_left, done):
         row, write = writes.popleft()
         write.result()
         done.append(row)
-        print(f"evaluated image {printable(row.name)}", flush=True)
+        print(f"evaluated image {files.printable(row.name)}", flush=True)

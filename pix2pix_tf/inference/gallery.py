@@ -2,7 +2,6 @@
 
 import html
 import os
-import threading
 import urllib.parse
 from pathlib import Path
 from string import Template
@@ -15,6 +14,7 @@ from pix2pix_tf.runtime import files
 
 KINDS = ("inputs", "outputs", "targets")  # pix2pix's columns, in order
 INDEX_NAME = "index.html"
+IMAGES_NAME = "images"
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 
 
@@ -66,15 +66,14 @@ def write_pictures(output_dir, row, pictures):
     for kind, picture in pictures.items():
         path = picture_path(output_dir, row, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not of its own name, which may be as long as names can be; threads write here.
-        partial = files.partial_path(path.with_name(str(threading.get_ident())))
-        partial.write_bytes(pixels.encode(picture, "png").numpy())
-        partial.replace(path)
+        files.write_whole(path, pixels.encode(picture, "png").numpy())
 
 
 def write_array(output_dir, row, output):
     """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
-    np.save(picture_path(output_dir, row, "outputs").with_suffix(".npy"), output)
+    path = picture_path(output_dir, row, "outputs").with_suffix(".npy")
+    with files.writing(path) as partial, partial.open("wb") as file:
+        np.save(file, output)
 
 
 def read_picture(output_dir, row, kind):
@@ -84,14 +83,14 @@ def read_picture(output_dir, row, kind):
 
 def picture_path(output_dir, row, kind):
     """Returns `images/<stem>-<kind>.png`."""
-    return Path(output_dir, "images", f"{row.stem}-{kind}.png")
+    return Path(output_dir, IMAGES_NAME, f"{row.stem}-{kind}.png")
 
 
 def training_rows(output_dir, kinds=KINDS):
     """Returns the rows of all training pictures in a folder, from their file names."""
     rows = []
     ending = f"-{kinds[0]}.png"
-    folder = Path(output_dir, "images")
+    folder = Path(output_dir, IMAGES_NAME)
     for path in sorted(folder.rglob(f"*{ending}"), key=lambda path: path.name):
         step, _, name = path.name.removesuffix(ending).partition("-")
         if step.isdecimal():
@@ -136,7 +135,7 @@ def _cell(value):
 
 
 def _picture(row, kind):
-    source = urllib.parse.quote(os.fsencode(f"images/{row.stem}-{kind}.png"))
+    source = urllib.parse.quote(os.fsencode(f"{IMAGES_NAME}/{row.stem}-{kind}.png"))
     of = files.printable(row.name or f"step {row.step}")
     label = html.escape(f"{kind} of {of}")
     return f'<td><img src="{source}" alt="{label}" loading="lazy"></td>'

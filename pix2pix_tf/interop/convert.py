@@ -5,14 +5,15 @@ weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` an
 `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; only read).
 """
 
-import os
-import shutil
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
+from pix2pix_tf.images.kinds import RGB_PAIRS
 from pix2pix_tf.interop import pict, pytorch
 from pix2pix_tf.options import (
     OPTIONS_NAME,
@@ -20,21 +21,21 @@ from pix2pix_tf.options import (
     RESTORED_NAMES,
     ModelConfig,
     Options,
-    PairConfig,
     from_dict,
     read_options,
     to_dict,
     to_json,
 )
+from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import step
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
-# {(input channels, output channels): the options that give them}
-PAIRS = {
-    PairConfig(lab, direction).channels: (lab, direction)
-    for lab in (True, False)
-    for direction in ("BtoA", "AtoB")
+# The options that a file of each kind can hold, of those that a checkpoint decides.
+HELD_NAMES = {
+    "checkpoint": RESTORED_NAMES,
+    "tf1": ORIGINAL_NAMES,
+    "pict": ("ndf", "ngf", "which_direction"),
 }
 
 
@@ -75,6 +76,9 @@ def read(source, which_direction=None):
         raise
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(str(error)) from None
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{source}: out of memory: {reason}") from None
     direction = model.options.pair.which_direction
     if which_direction not in (None, direction):
         raise UsageError(
@@ -99,21 +103,16 @@ def write(model, destination, kind):
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists: name another destination")
     _refuse_unfit(model, kind)
-    partial = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if kind == "pict":
-                pict.write(partial, model.tensors)
-            else:
+        if kind == "pict":
+            pict.write(destination, model.tensors)
+        else:
+            with files.writing(destination) as partial:
                 partial.mkdir()
                 _write_folder(model, partial, kind)
-            partial.rename(destination)
-        finally:
-            if partial.is_dir():
-                shutil.rmtree(partial)
     except OSError as error:
-        message = f"{destination} cannot be written: {error.strerror}"
+        message = f"{destination} cannot be written: {error.strerror or error}"
         raise UsageError(message) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -199,17 +198,15 @@ def _read_pytorch(path, which_direction):
     """Reads a generator; and with its discriminator, all of training at step 0."""
     weights = pytorch.read_generator(path)
     channels = (weights.input_channels, weights.output_channels)
-    if channels not in PAIRS:
+    pairs = [pair for pair in RGB_PAIRS if pair.channels == channels]
+    if not pairs:
+        known = dict.fromkeys(pair.channels for pair in RGB_PAIRS)
         raise UsageError(
             f"{path}: got {channels[0]} input and {channels[1]} output channels, "
-            "wanted 3 and 3, or for colorization 1 and 2"
+            f"wanted {', or '.join(f'{a} and {b}' for a, b in known)}"
         )
-    lab, direction = PAIRS[channels]
-    if not lab and which_direction:
-        direction = which_direction
-    values = {
-        "lab_colorization": lab,
-        "which_direction": direction,
+    wanted = [pair for pair in pairs if pair.which_direction == which_direction]
+    values = dataclasses.asdict((wanted or pairs)[0]) | {
         "ngf": weights.ngf,
         "norm": weights.norm,
         "innermost_norm": weights.innermost_norm,
@@ -245,16 +242,10 @@ def _refuse_unfit(model, kind):
     options = model.options
     values, defaults = (to_dict(each) for each in (options, from_dict({})))
     foreign = [
-        f"--{name} {values[name]}"
+        f"--{name} {values[name]}".removesuffix(" True")
         for name in RESTORED_NAMES
-        if kind != "checkpoint"
-        and name not in ORIGINAL_NAMES
-        and values[name] != defaults[name]
+        if name not in HELD_NAMES[kind] and values[name] != defaults[name]
     ]
-    if kind == "pict" and options.model.separable_conv:
-        foreign.append("--separable_conv")
-    if kind == "pict" and options.pair.lab_colorization:
-        foreign.append("--lab_colorization")
     if foreign:
         readers = {"tf1": "the original", "pict": "the readers of .pict files"}[kind]
         raise UsageError(
@@ -276,5 +267,4 @@ def _write_folder(model, folder, kind):
             if not name.startswith(checkpoints.OWN_NAMES)
         }
     checkpoints.write(tensors, folder, int(tensors["global_step"]))
-    path = folder / OPTIONS_NAME
-    path.write_text(to_json(model.options), encoding="utf-8")
+    files.write_whole(folder / OPTIONS_NAME, to_json(model.options))

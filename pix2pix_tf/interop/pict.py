@@ -15,13 +15,14 @@ Source: server/tools/export-checkpoint.py and server/static/index.html of
 affinelayer/pix2pix-tensorflow.
 """
 
-import contextlib
 import json
 import math
 import os
 import reprlib
 
 import numpy as np
+
+from pix2pix_tf.runtime import files
 
 NUM_CODES = 256
 MU = 255
@@ -62,15 +63,9 @@ def write(path, variables):
     )
     codes = b"".join(_encode(array, codebook) for array in arrays.values())
 
-    partial_path = f"{os.fspath(path)}.partial"
-    try:
-        with open(partial_path, "wb") as file:
-            for section in (json.dumps(shapes).encode(), codebook.tobytes(), codes):
-                file.write(len(section).to_bytes(4, "big") + section)
-        os.replace(partial_path, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial_path)
+    sections = (json.dumps(shapes).encode(), codebook.tobytes(), codes)
+    contents = (len(each).to_bytes(4, "big") + each for each in sections)
+    files.write_whole(path, b"".join(contents))
 
 
 def read(path):

@@ -92,13 +92,13 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 
 
 def _in_fast_format(convolve, x, kernel):
-    """Convolves; in float32 where 16 bits are slow, with the numbers of 16 bits.
+    """Convolves; in float32 with inputs and outputs of 16 bits, if that is emulated.
 
     A processor that has the format multiplies its numbers, adds up in float32, and
     rounds once: so does this. It makes 2 s of the 16 of a step in bfloat16.
     """
     kernel = tf.convert_to_tensor(kernel)
-    if not precision.is_slow(x.dtype):
+    if not precision.is_emulated(x.dtype):
         return convolve(x, kernel)
     y = convolve(tf.cast(x, tf.float32), tf.cast(kernel, tf.float32))
     return tf.cast(y, x.dtype)

@@ -1,6 +1,9 @@
 """The parts that networks are made of: layers of our own, and small blocks."""
 
+import math
+
 import keras
+import psutil
 import tensorflow as tf
 from keras import layers
 
@@ -95,14 +98,31 @@ def kernel_initializer(init):
     A new one for each layer: one initializer gives the same numbers at every call.
     Sources: normal, Isola et al. 2017, section 6.2; xavier, Glorot and Bengio 2010;
     kaiming, He et al. 2015; orthogonal, Saxe et al. 2014.
+
+    Raises:
+        MemoryError: by what is returned, if the machine has too little free memory for
+            a kernel. (Linux would grant it, and later kill the process.)
     """
     if init == "xavier":
-        return keras.initializers.GlorotNormal()
-    if init == "kaiming":
-        return keras.initializers.HeNormal()
-    if init == "orthogonal":
-        return keras.initializers.Orthogonal()
-    return keras.initializers.RandomNormal(stddev=0.02)
+        initializer = keras.initializers.GlorotNormal()
+    elif init == "kaiming":
+        initializer = keras.initializers.HeNormal()
+    elif init == "orthogonal":
+        initializer = keras.initializers.Orthogonal()
+    else:
+        initializer = keras.initializers.RandomNormal(stddev=0.02)
+
+    def initialize(shape, dtype=None):
+        needed = 3 * 4 * math.prod(shape)  # float32, and two copies on the way
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise MemoryError(
+                f"a kernel of {' x '.join(map(str, shape))} needs {needed / 1e9:.1f} "
+                f"GB, and {free / 1e9:.1f} GB are free"
+            )
+        return initializer(shape, dtype)
+
+    return initialize
 
 
 def conv(x, filters, size, strides, padding, name, init):

@@ -8,6 +8,7 @@ flags of DCGAN and of the tools. A command calls `parse`, a stage takes its own 
 from pix2pix_tf.options.command import complete, parse
 from pix2pix_tf.options.data import DataConfig, PairConfig
 from pix2pix_tf.options.flag import (
+    MODES,
     Config,
     Flag,
     Size,
@@ -64,6 +65,7 @@ __all__ = [
     "FLAGS",
     "MAX_OPTIONS_BYTES",
     "MIN_SIDE",
+    "MODES",
     "MS_SSIM_SIDE",
     "OPTIONS_NAME",
     "ORIGINAL_NAMES",

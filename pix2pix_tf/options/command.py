@@ -28,7 +28,10 @@ def parse(argv=None):
         UsageError: a flag, its value, or a file that it names cannot be used.
         SystemExit: after `--help`.
     """
-    description = "pix2pix on image pairs or for colorization: train, test, export"
+    description = (
+        "pix2pix on image pairs or for colorization: train, test, export.\n"
+        "A flag marked [train] has a meaning in --mode train only, and so on."
+    )
     given = parse_flags(FLAGS, argv, "pix2pix-tf", description)
     mode = given["mode"]
     _refuse_other_modes(given, mode)

@@ -7,6 +7,7 @@ from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
 MAX_SIDE = 16384  # pixels, of what is held in memory as a whole
+MAX_CHANNELS = 4096  # more than any camera has
 READ = ("train", "test")  # the modes that read examples
 
 
@@ -34,6 +35,7 @@ class PairConfig(Config):
         "channels of the inputs (more than 4: from .npy or TIFF files)",
         unit="channels",
         minimum=1,
+        maximum=MAX_CHANNELS,
         from_checkpoint=True,
     )
     target_channels: int = flag(
@@ -41,6 +43,7 @@ class PairConfig(Config):
         "channels of the targets",
         unit="channels",
         minimum=1,
+        maximum=MAX_CHANNELS,
         from_checkpoint=True,
     )
 
@@ -57,11 +60,15 @@ class PairConfig(Config):
             return (1, 2) if self.which_direction == "AtoB" else (2, 1)
         return self.input_channels, self.target_channels
 
+    def refuse_targets(self, flag, folder):
+        """Refuses a flag's folder of targets where each file has its own target."""
+        is_used = self.lab_colorization and folder is not None
+        refuse(is_used, flag, "--lab_colorization")
+
     @property
-    def file_channels(self):
-        """(channels of A, channels of B), as files are read; Lab reads RGB."""
-        pair = self.input_channels, self.target_channels
-        return pair if self.which_direction == "AtoB" else pair[::-1]
+    def has_rgb_outputs(self):
+        """True if outputs can be shown as RGB or gray images without any loss."""
+        return self.target_channels in (1, 3)  # for Lab they are joined to RGB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +146,7 @@ class DataConfig(Config):
         "scale images to this size, one number or height and width, before the crop",
         unit="pixels",
         minimum=1,
-        maximum=MAX_SIDE,
+        maximum=2 * MAX_SIDE,  # the largest crop is cut from a larger image
         modes=("train",),
         in_original=True,
     )

@@ -1,12 +1,18 @@
 """The flags of what the networks learn from: the losses, and the optimizers."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from pix2pix_tf.options.flag import Config, flag, refuse
 from pix2pix_tf.runtime.errors import UsageError
 
-TRAIN = ("train",)
+_train = functools.partial(flag, modes=("train",))
+
+
+def _weight(default, term, **known):
+    """Returns the field of the weight of a loss term."""
+    return _train(default, f"weight of {term}", unit="weight", minimum=0, **known)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,43 +21,29 @@ class OptimizerConfig(Config):
 
     are_hyperparameters = True
 
-    lr: float = flag(
-        0.0002,
-        "Adam's initial learning rate",
-        unit="rate",
-        above=0,
-        modes=TRAIN,
-        in_original=True,
+    lr: float = _train(
+        0.0002, "Adam's initial learning rate", unit="rate", above=0, in_original=True
     )
-    d_lr: float | None = flag(
+    d_lr: float | None = _train(
         None,
         "the discriminator's own initial learning rate (default: --lr)",
         unit="rate",
         above=0,
-        modes=TRAIN,
     )
-    lr_policy: str = flag(
+    lr_policy: str = _train(
         "constant",
         "how the rates change: not, or down to 0 at the end that --max_epochs or "
         "--max_steps sets",
         choices=("constant", "linear", "cosine"),
-        modes=TRAIN,
     )
-    decay_from: int | None = flag(
+    decay_from: int | None = _train(
         None,
         "linear, cosine: epochs of this run at the initial rate (default: 0)",
         unit="epochs",
         minimum=0,
-        modes=TRAIN,
     )
-    beta1: float = flag(
-        0.5,
-        "Adam's momentum term",
-        unit="rate",
-        minimum=0,
-        below=1,
-        modes=TRAIN,
-        in_original=True,
+    beta1: float = _train(
+        0.5, "Adam's momentum term", unit="rate", minimum=0, below=1, in_original=True
     )
 
     def __post_init__(self):
@@ -77,63 +69,26 @@ class LossConfig(Config):
         choices=("vanilla", "lsgan", "hinge", "wgangp"),
         from_checkpoint=True,
     )
-    label_smoothing: float = flag(
+    label_smoothing: float = _train(
         0.0,
         "vanilla, lsgan: lower the label of real pairs by this",
         unit="amount",
         minimum=0,
         below=1,
-        modes=TRAIN,
     )
-    gan_weight: float = flag(
-        1.0,
-        "weight of the generator's GAN term (0: no discriminator is built)",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-        in_original=True,
+    gan_weight: float = _weight(
+        1.0, "the generator's GAN term (0: no discriminator is built)", in_original=True
     )
-    l1_weight: float = flag(
-        100.0,
-        "weight of the generator's L1 term",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-        in_original=True,
-    )
-    l2_weight: float = flag(
-        0.0,
-        "weight of the mean squared difference",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-    )
-    tv_weight: float = flag(
-        0.0,
-        "weight of the outputs' total variation",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-    )
-    feature_weight: float = flag(
-        0.0,
-        "weight of matching the discriminator's activations",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-    )
-    perceptual_weight: float = flag(
-        0.0,
-        "weight of the VGG19 distance (image pairs only)",
-        unit="weight",
-        minimum=0,
-        modes=TRAIN,
-    )
-    vgg_weights: str = flag(
+    l1_weight: float = _weight(100.0, "the generator's L1 term", in_original=True)
+    l2_weight: float = _weight(0.0, "the mean squared difference")
+    tv_weight: float = _weight(0.0, "the outputs' total variation")
+    feature_weight: float = _weight(0.0, "matching the discriminator's activations")
+    perceptual_weight: float = _weight(0.0, "the VGG19 distance (image pairs only)")
+    vgg_weights: str = _train(
         "imagenet",
         "VGG19's weights: a file, or imagenet to download them",
         unit="file",
-        modes=TRAIN,
+        is_path=True,
     )
 
     def __post_init__(self):

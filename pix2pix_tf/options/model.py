@@ -1,6 +1,7 @@
 """The flags of the two networks, and the sizes of images that they take."""
 
 import dataclasses
+import functools
 
 from pix2pix_tf.options.data import MAX_SIDE
 from pix2pix_tf.options.flag import (
@@ -21,6 +22,9 @@ DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
 MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
 
+# A flag of what a checkpoint has fixed: the shapes and layers of the networks.
+_shape = functools.partial(flag, from_checkpoint=True)
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Config):
@@ -28,123 +32,97 @@ class ModelConfig(Config):
 
     are_hyperparameters = True
 
-    crop_size: Size = flag(
+    crop_size: Size = _shape(
         CROP_SIZE,
         "size of the networks' images, one number or height and width",
         unit="pixels",
         minimum=MIN_SIDE,
         maximum=MAX_SIDE,
-        from_checkpoint=True,
         needs_memory=True,
     )
-    generator: str = flag(
-        "unet",
-        "kind of generator",
-        choices=("unet", "encoder_decoder", "resnet"),
-        from_checkpoint=True,
+    generator: str = _shape(
+        "unet", "kind of generator", choices=("unet", "encoder_decoder", "resnet")
     )
-    ngf: int = flag(
+    ngf: int = _shape(
         64,
         "filters in the generator's first layer",
         unit="filters",
         minimum=1,
         maximum=MAX_FILTERS,
-        from_checkpoint=True,
         in_original=True,
         needs_memory=True,
     )
-    num_downs: int = flag(
+    num_downs: int = _shape(
         DEFAULT_DOWNS,
         "unet, encoder_decoder: how often the size is halved (default: as often as "
         f"--crop_size allows, at most {DEFAULT_DOWNS} times)",
         unit="halvings",
         minimum=MIN_DOWNS,
         maximum=MAX_DOWNS,
-        from_checkpoint=True,
     )
-    num_blocks: int = flag(
-        9, "resnet: residual blocks", choices=(6, 9), from_checkpoint=True
+    num_blocks: int = _shape(9, "resnet: residual blocks", choices=(6, 9))
+    separable_conv: bool = _shape(
+        False, "use separable convolutions in the generator", in_original=True
     )
-    separable_conv: bool = flag(
-        False,
-        "use separable convolutions in the generator",
-        from_checkpoint=True,
-        in_original=True,
-    )
-    upsample: str = flag(
+    upsample: str = _shape(
         "deconv",
         "how the generator doubles the size",
         choices=("deconv", "resize", "subpixel"),
-        from_checkpoint=True,
     )
-    dropout: float = flag(
-        0.5,
-        "the generator's dropout rate",
-        unit="rate",
-        minimum=0,
-        below=1,
-        from_checkpoint=True,
+    dropout: float = _shape(
+        0.5, "the generator's dropout rate", unit="rate", minimum=0, below=1
     )
     no_dropout: bool = flag(
         False,
         "leave dropout out, so that one input always has the same output",
         modes=("test", "export"),
     )
-    norm: str = flag(
+    norm: str = _shape(
         "batch",
         "normalise over the batch, over each image by itself, or not at all",
         choices=("batch", "instance", "none"),
-        from_checkpoint=True,
     )
-    innermost_norm: str = flag(
+    innermost_norm: str = _shape(
         "batch",
         "batch: the innermost encoder layer has a norm like the others, as in the "
         "original; none: it has none (the paper's erratum)",
         choices=("batch", "none"),
-        from_checkpoint=True,
     )
-    init: str = flag(
+    init: str = _shape(
         "normal",
         "initialisation of the kernels",
         choices=("normal", "xavier", "kaiming", "orthogonal"),
-        from_checkpoint=True,
     )
-    discriminator: str = flag(
+    discriminator: str = _shape(
         "patch",
         "what the discriminator judges: patches, single pixels, or the whole image",
         choices=("patch", "pixel", "image"),
-        from_checkpoint=True,
     )
-    ndf: int = flag(
+    ndf: int = _shape(
         64,
         "filters in the discriminator's first layer",
         unit="filters",
         minimum=1,
         maximum=MAX_FILTERS,
-        from_checkpoint=True,
         in_original=True,
         needs_memory=True,
     )
-    n_layers: int = flag(
+    n_layers: int = _shape(
         3,
         "patch: how often the size is halved; 3 sees 70x70 pixels",
         unit="layers",
         minimum=1,
         maximum=6,
-        from_checkpoint=True,
     )
-    unconditional: bool = flag(
-        False,
-        "the discriminator sees no inputs, only targets or outputs",
-        from_checkpoint=True,
+    unconditional: bool = _shape(
+        False, "the discriminator sees no inputs, only targets or outputs"
     )
-    num_discriminators: int = flag(
+    num_discriminators: int = _shape(
         1,
         "patch, pixel: discriminators, each at half the size of the one before",
         unit="networks",
         minimum=1,
         maximum=4,
-        from_checkpoint=True,
     )
 
     def __post_init__(self):

@@ -2,8 +2,9 @@
 
 import argparse
 import itertools
+import os
 
-from pix2pix_tf.options.flag import Flag, Size, make_size, value_text
+from pix2pix_tf.options.flag import MODES, Flag, Size, make_size, value_text
 from pix2pix_tf.runtime.command import Parser
 
 
@@ -51,7 +52,8 @@ def _add_flag(group, one):
     else:
         group.add_argument(
             flag_name,
-            type=one.type,
+            # The shell expands no ~ in --output_dir=~/runs.
+            type=os.path.expanduser if one.is_path else one.type,
             choices=one.choices,
             metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
             required=one.is_required,
@@ -60,16 +62,20 @@ def _add_flag(group, one):
 
 
 def _help(one):
-    """Returns what --help says of a Flag."""
+    """Returns what --help says of a Flag: its text, default, and modes."""
     text = one.help.replace("%", "%%")
-    if one.is_required or "(default" in text:
-        return text
-    if one.default is None:
-        return text
+    if one.default is not None and "(default" not in text and not one.is_required:
+        text += f" (default: {_default(one)})"
+    if one.modes != MODES:
+        text += f" [{', '.join(one.modes)}]"
+    return text
+
+
+def _default(one):
     if one.type is bool:
-        return f"{text} (default: {'on' if one.default else 'off'})"
-    unit = f" {one.unit}" if one.unit and not one.is_path else ""
-    return f"{text} (default: {value_text(one.default)}{unit})"
+        return "on" if one.default else "off"
+    is_count = one.unit and one.unit.endswith("s") and one.default != 1
+    return value_text(one.default) + (f" {one.unit}" if is_count else "")
 
 
 class _SizeAction(argparse.Action):

@@ -1,12 +1,25 @@
 """The flags of a run: what it does, when it reports, and how it computes."""
 
 import dataclasses
+import functools
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse
 from pix2pix_tf.options.model import CROP_SIZE
 from pix2pix_tf.runtime.errors import UsageError
 
-TRAIN = ("train",)
+_train = functools.partial(flag, modes=("train",))
+
+
+def _every(default, what):
+    """Returns the field of a flag of the original that counts steps between actions."""
+    return _train(
+        default,
+        f"{what} every so many steps (0: never)",
+        unit="steps",
+        minimum=0,
+        may_change=True,
+        in_original=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +44,11 @@ class RunConfig(Config):
         is_path=True,
         in_original=True,
     )
-    resume: str = flag(
+    resume: str = _train(
         "never",
         "auto continues the run in --output_dir up to its planned end, or starts it "
         "if there is none",
         choices=("never", "auto"),
-        modes=TRAIN,
         may_change=True,
     )
     max_steps: int | None = flag(
@@ -49,12 +61,11 @@ class RunConfig(Config):
         is_hyperparameter=True,
         in_original=True,
     )
-    max_epochs: int | None = flag(
+    max_epochs: int | None = _train(
         None,
         "stop after this many epochs (default: no limit; 0 too)",
         unit="epochs",
         minimum=0,
-        modes=TRAIN,
         may_change=True,
         is_hyperparameter=True,
         in_original=True,
@@ -82,80 +93,36 @@ class RunConfig(Config):
 class MonitorConfig(Config):
     """What training reports and saves, and how often."""
 
-    progress_freq: int = flag(
-        50,
-        "print the losses every so many steps (0: never)",
-        unit="steps",
-        minimum=0,
-        modes=TRAIN,
-        may_change=True,
-        in_original=True,
-    )
-    summary_freq: int = flag(
-        100,
-        "write TensorBoard summaries every so many steps (0: never)",
-        unit="steps",
-        minimum=0,
-        modes=TRAIN,
-        may_change=True,
-        in_original=True,
-    )
-    summary_histograms: str = flag(
+    progress_freq: int = _every(50, "print the losses")
+    summary_freq: int = _every(100, "write TensorBoard summaries")
+    summary_histograms: str = _train(
         "all",
         "TensorBoard histograms of all variables and gradients, or none",
         choices=("all", "none"),
-        modes=TRAIN,
         may_change=True,
     )
-    display_freq: int = flag(
-        0,
-        "write the images of the current batch every so many steps (0: never)",
-        unit="steps",
-        minimum=0,
-        modes=TRAIN,
-        may_change=True,
-        in_original=True,
-    )
-    trace_freq: int = flag(
-        0,
-        "profile one step every so many steps (0: never)",
-        unit="steps",
-        minimum=0,
-        modes=TRAIN,
-        may_change=True,
-        in_original=True,
-    )
-    save_freq: int = flag(
-        5000,
-        "write a checkpoint every so many steps (0: never)",
-        unit="steps",
-        minimum=0,
-        modes=TRAIN,
-        may_change=True,
-        in_original=True,
-    )
-    save_minutes: float = flag(
+    display_freq: int = _every(0, "write the images of the current batch")
+    trace_freq: int = _every(0, "profile one step")
+    save_freq: int = _every(5000, "write a checkpoint")
+    save_minutes: float = _train(
         0.0,
         "write a checkpoint every so many minutes, too (0: never)",
         unit="minutes",
         minimum=0,
-        modes=TRAIN,
         may_change=True,
     )
-    keep_checkpoints: int = flag(
+    keep_checkpoints: int = _train(
         1,
         "keep this many of the newest checkpoints",
         unit="checkpoints",
         minimum=1,
-        modes=TRAIN,
         may_change=True,
     )
-    on_nan: str = flag(
+    on_nan: str = _train(
         "stop",
         "what to do if a loss or gradient is not finite; its update is left out in "
         "both cases",
         choices=("stop", "skip"),
-        modes=TRAIN,
         may_change=True,
     )
 
@@ -170,14 +137,16 @@ class ExecutionConfig(Config):
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         is_hyperparameter=True,
     )
-    xla: bool = flag(
-        False, "compile the step with XLA (see docs/performance.md)", modes=TRAIN
+    emulate_16bit: str = _train(
+        "auto",
+        "with a 16-bit --precision, compute convolutions in float32 and round to 16 "
+        "bits; auto: if the processor lacks the format",
+        choices=("auto", "on", "off"),
+        is_hyperparameter=True,
     )
-    dry_run: bool = flag(
-        False,
-        "show what would be trained on what, then stop",
-        modes=TRAIN,
-        may_change=True,
+    xla: bool = _train(False, "compile the step with XLA (see docs/performance.md)")
+    dry_run: bool = _train(
+        False, "show what would be trained on what, then stop", may_change=True
     )
 
 
@@ -185,41 +154,32 @@ class ExecutionConfig(Config):
 class ValidationConfig(Config):
     """Validation while training."""
 
-    val_dir: str | None = flag(
+    val_dir: str | None = _train(
         None,
         "a folder of held-out examples; the best model is kept in "
         "OUTPUT_DIR/model-best (default: no validation)",
         unit="folder",
-        modes=TRAIN,
         is_path=True,
     )
-    val_target_dir: str | None = flag(
+    val_target_dir: str | None = _train(
         None,
         "the folder of images B, if --val_dir has images A only (default: none)",
         unit="folder",
-        modes=TRAIN,
         is_path=True,
     )
-    val_freq: int = flag(
-        1000,
-        "validate every so many steps",
-        unit="steps",
-        minimum=1,
-        modes=TRAIN,
-        may_change=True,
+    val_freq: int = _train(
+        1000, "validate every so many steps", unit="steps", minimum=1, may_change=True
     )
-    best_metric: str = flag(
+    best_metric: str = _train(
         "ssim",
         "the metric by which a model is the best",
         choices=("l1", "psnr", "ssim", "ms_ssim"),
-        modes=TRAIN,
     )
-    patience: int = flag(
+    patience: int = _train(
         0,
         "stop after this many validations without a better one (0: never)",
         unit="validations",
         minimum=0,
-        modes=TRAIN,
         may_change=True,
     )
 
@@ -263,6 +223,7 @@ class OutputConfig(Config):
         "measure FID and KID, too, by InceptionV3 with these weights: a file, or "
         "imagenet to download them (default: do not)",
         unit="file",
+        is_path=True,
         modes=("test",),
     )
     palette: str | None = flag(
@@ -270,5 +231,6 @@ class OutputConfig(Config):
         "the outputs are label maps; measure accuracy and IoU, too: a file of lines "
         "NAME,R,G,B, or targets for the colours in the targets (default: do not)",
         unit="file",
+        is_path=True,
         modes=("test",),
     )

@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 
-from pix2pix_tf.runtime import signals
+from pix2pix_tf.runtime import signals, streams
 from pix2pix_tf.runtime.errors import RunError, UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -42,6 +42,12 @@ def run(prog: str, work, when_stopped: str | None = None) -> int:
         The status of `work`; 1 for a RunError; 2 for a UsageError or OSError, with one
         line on stderr; 128 + n if signal n stopped the work.
     """
+    with streams.tolerant():
+        return _run(prog, work, when_stopped)
+
+
+def _run(prog, work, when_stopped):
+    """Returns the status; see `run`."""
     try:
         with signals.as_exceptions():
             return work() or 0

@@ -1,49 +1,63 @@
-"""In which number format the networks compute: float32, or mixed with 16 bits.
+"""The number format in which the networks compute: float32, or mixed with 16 bits.
 
 Variables, losses, batch statistics, outputs (tanh, sigmoid), optimizers and averages
 stay float32 in all of them (Micikevicius et al. 2018, "Mixed precision training").
+
+A processor without a 16-bit format computes its convolutions ten times as slowly as in
+float32. Emulation computes them in float32, with inputs and outputs rounded to 16 bits:
+what a processor that has the format does, too.
 """
 
 import contextlib
-import functools
-import statistics
-import time
+import re
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-ROUNDS = 5
-LARGE, SMALL = (32, 32, 128), (16, 16, 128)  # images, and what they are made of them
-MAX_RATIO = 1.5  # of times: a processor that has a format is near 0.5
 LOW = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
+_CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux only
+# What processors call their bfloat16 instructions: x86's, then Arm's.
+_BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
+
+_is_emulating = False
 
 
-def set_precision(precision):
-    """Makes layers that are built from now on compute in a number format.
-
-    Warns where the processor does not have it, with what was measured.
+def set_precision(precision: str, emulate: bool = False):
+    """Sets the global Keras dtype policy, and whether 16 bits are emulated.
 
     Args:
-        precision: float32, mixed_bfloat16 or mixed_float16.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        emulate: as `should_emulate` returns it, or as a resumed run did.
     """
+    global _is_emulating
     keras.config.set_dtype_policy(precision)
-    dtype = LOW.get(precision)
-    if dtype and is_slow(dtype):
-        print(
-            f"warning: --precision {precision} gains nothing on this processor, which "
-            f"has no {dtype.name} of its own: a convolution's gradient takes "
-            f"{_measure_ratio(dtype):.1f} times as long as in float32. Training "
-            "computes in float32, with numbers rounded to 16 bits; other modes take "
-            "longer",
-            flush=True,
-        )
+    _is_emulating = emulate
+
+
+def should_emulate(precision: str) -> bool:
+    """Returns True if training in a precision needs emulation on this machine.
+
+    It depends on what the hardware has, not on a measurement: GPUs have both formats,
+    some processors have bfloat16, and TensorFlow has fast float16 on no processor.
+    """
+    if precision not in LOW or tf.config.list_physical_devices("GPU"):
+        return False
+    return (
+        precision == "mixed_float16" or not _processor_features() & _BFLOAT16_FEATURES
+    )
+
+
+def is_emulated(dtype) -> bool:
+    """Returns True if convolutions in a dtype are computed in float32."""
+    return _is_emulating and dtype in LOW.values()
 
 
 @contextlib.contextmanager
 def in_float32():
-    """Makes layers that are built inside compute in float32, and those after as before.
+    """Uses the float32 policy inside, for networks that measure images.
 
-    It is for networks that measure, whose numbers are not to depend on `--precision`.
+    Their results must not depend on `--precision`.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -53,32 +67,8 @@ def in_float32():
         keras.config.set_dtype_policy(before)
 
 
-def is_slow(dtype):
-    """Says whether a format is of 16 bits, and much slower here than float32."""
-    return dtype in LOW.values() and _measure_ratio(dtype) > MAX_RATIO
-
-
-@functools.cache
-def _measure_ratio(dtype):
-    """Returns how many times as long as in float32 a convolution's gradient takes."""
-    with tf.init_scope():  # not as a part of a graph that is being made
-        return _gradient_time(dtype) / _gradient_time(tf.float32)
-
-
-def _gradient_time(dtype):
-    """Returns the seconds of a convolution's gradient, the median of some."""
-    images, gradients = tf.ones([1, *LARGE], dtype), tf.ones([1, *SMALL], dtype)
-    kernel_shape = [4, 4, LARGE[2], SMALL[2]]
-    times = []
-    for _ in range(ROUNDS + 1):  # the first loads what it needs
-        started = time.perf_counter()
-        found = tf.raw_ops.Conv2DBackpropFilter(
-            input=images,
-            filter_sizes=kernel_shape,
-            out_backprop=gradients,
-            strides=[1, 2, 2, 1],
-            padding="SAME",
-        )
-        float(found[0, 0, 0, 0])  # waits for it, on a GPU too
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+def _processor_features():
+    """Returns the names of the processor's features, as a set; empty if unknown."""
+    text = _CPUINFO_PATH.read_text() if _CPUINFO_PATH.exists() else ""
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return set(found[1].split()) if found else set()

@@ -6,11 +6,13 @@ In: counts, sizes, one grid of examples, the networks, and the memory they will 
 import math
 from pathlib import Path
 
+import psutil
 import tensorflow as tf
 
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
-from pix2pix_tf.training import validation
+from pix2pix_tf.runtime import files
+from pix2pix_tf.training import faults, validation
 from pix2pix_tf.training.step import make_state
 
 MAX_ROWS = 4  # of the grid
@@ -26,7 +28,7 @@ def dry_run(options, source):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
 
     Raises:
         UsageError: an example, or `--val_dir`, cannot be read.
@@ -54,21 +56,20 @@ def dry_run(options, source):
 
 def _write_grid(options, source):
     """Writes the first examples of training, flipped and cropped; returns the path."""
-    pair = options.pair
+    kind = kinds.kind_of(options.pair)
     batches = data.train_batches(
-        source, pair, options.data, options.model.crop_size, options.run.seed, 0
+        source, kind, options.data, options.model.crop_size, options.run.seed, 0
     )
+    batches = batches.take(math.ceil(MAX_ROWS / options.data.batch_size))
     rows = []
-    for _, inputs, targets in batches.take(
-        math.ceil(MAX_ROWS / options.data.batch_size)
-    ):
-        pictures = kinds.to_pictures(inputs, targets, targets, pair, aspect_ratio=1)
-        rows += list(tf.concat([pictures["inputs"], pictures["targets"]], axis=2))
+    for _, inputs, targets in data.iterate(batches, source):
+        images = kinds.to_images(kind, inputs, targets, targets)
+        rows += list(tf.concat([images["inputs"], images["targets"]], axis=2))
     output_dir = Path(options.run.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / PICTURE_NAME
     grid = tf.concat(rows[:MAX_ROWS], axis=0)
-    path.write_bytes(pixels.encode(grid, "png").numpy())
+    files.write_whole(path, pixels.encode(grid, "png").numpy())
     return path
 
 
@@ -104,3 +105,9 @@ def _print_memory(state, options):
         f"expected memory: about {total / 1e9:.1f} GB ({', '.join(parts)}, "
         f"{PROGRAM_BYTES / 1e9:.1f} TensorFlow)"
     )
+    machine = psutil.virtual_memory().total
+    if total > machine and not tf.config.list_logical_devices("GPU"):
+        print(
+            f"warning: this machine has {machine / 1e9:.1f} GB, so training will end "
+            f"for lack of memory: lower {faults.memory_flags(options)}"
+        )

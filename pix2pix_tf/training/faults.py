@@ -71,7 +71,7 @@ class FiniteWatch:
 
 @contextlib.contextmanager
 def explain_memory(options):
-    """Turns TensorFlow's error of too little memory, or disk, into one line.
+    """Turns an error of too little memory, or of a full disk, into one line.
 
     Raises:
         RunError: it names the flags to lower.
@@ -79,14 +79,19 @@ def explain_memory(options):
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        if "No space left" in error.message:
-            raise OSError(error.message.splitlines()[0]) from None
-        values = to_dict(options)
-        flags = ", ".join(
-            f"--{name} ({value_text(values[name])})"
-            for name in values
-            if FLAGS[name].needs_memory
-        )
-        reason = error.message.splitlines()[0]
-        raise RunError(f"out of memory: lower {flags}: {reason}") from None
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        reason = getattr(error, "message", str(error)).partition("\n")[0]
+        if "No space left" in reason:
+            raise OSError(reason) from None
+        raise RunError(
+            f"out of memory: lower {memory_flags(options)}: {reason}"
+        ) from None
+
+
+def memory_flags(options):
+    """Returns the flags that decide how much memory a run needs, as text."""
+    return ", ".join(
+        f"--{name} ({value_text(value)})"
+        for name, value in to_dict(options).items()
+        if FLAGS[name].needs_memory
+    )

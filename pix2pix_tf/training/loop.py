@@ -65,7 +65,7 @@ def train(options, source, callbacks=()):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
         callbacks: as in `run`.
 
     Returns, Raises: as `run`.
@@ -78,9 +78,11 @@ def train(options, source, callbacks=()):
         options.execution.precision,
     )
 
+    kind = kinds.kind_of(options.pair)
+
     def to_pictures(result, inputs, targets):
-        return kinds.to_pictures(
-            inputs, result.outputs, targets, options.pair, options.output.aspect_ratio
+        return kinds.to_images(
+            kind, inputs, result.outputs, targets, options.output.aspect_ratio
         )
 
     validator = None
@@ -132,7 +134,10 @@ def run(options, task, callbacks=()):
     if not is_resumed(options.run):
         validation.forget(options.run.output_dir)
     write_options(options)
-    files.remove_partials(options.run.output_dir)
+    output_dir = Path(options.run.output_dir)
+    for folder in (output_dir, output_dir / validation.BEST_DIR):
+        files.remove_partials(folder)
+    files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
     print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
@@ -359,10 +364,10 @@ def _is_due(freq, step, is_last):
 
 
 def _batches(options, source, position):
-    """Yields pix2pix's training batches; a damaged file is named."""
+    """Yields pix2pix's training batches; an unusable example is named."""
     batches = data.train_batches(
         source,
-        options.pair,
+        kinds.kind_of(options.pair),
         options.data,
         options.model.crop_size,
         options.run.seed,

@@ -10,10 +10,8 @@ import re
 import time
 from pathlib import Path
 
+import psutil
 import tensorflow as tf
-
-_STATM_PATH = Path("/proc/self/statm")  # Linux only
-_CPUINFO_PATH = Path("/proc/cpuinfo")
 
 
 class Meter:
@@ -52,9 +50,10 @@ class Meter:
 
 
 def memory():
-    """Returns {tag: float}, in GB: each GPU's, or else the process's where Linux tells.
+    """Returns {tag: float}, memory in GB: each GPU's, or without one the process's.
 
-    A GPU's figures are those of TensorFlow's tensors, now and at their most.
+    A GPU's are of TensorFlow's tensors, now and at their peak; the process's is
+    resident memory.
     """
     gpus = tf.config.list_logical_devices("GPU")
     scalars = {}
@@ -62,9 +61,8 @@ def memory():
         held = tf.config.experimental.get_memory_info(gpu.name.removeprefix("/device:"))
         for name in ("current", "peak"):
             scalars[f"memory/gpu_{number}_{name}_gb"] = held[name] / 1e9
-    if not gpus and _STATM_PATH.exists():
-        num_pages = int(_STATM_PATH.read_text().split()[1])  # resident
-        scalars["memory/process_gb"] = num_pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+    if not gpus:
+        scalars["memory/process_gb"] = psutil.Process().memory_info().rss / 1e9
     return scalars
 
 
@@ -78,7 +76,8 @@ def describe_device():
 
 
 def processor_name():
-    """Returns the processor's model where Linux tells, else its architecture."""
-    text = _CPUINFO_PATH.read_text() if _CPUINFO_PATH.exists() else ""
+    """Returns the processor's model on Linux, else its architecture."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
     model = re.search(r"model name\s*: (.*)", text)
     return model.group(1) if model else platform.machine()
