@@ -153,7 +153,7 @@ def _truncated(path):
     [
         ("cut.jpg", _truncated, "cannot be decoded"),
         ("cut.png", _truncated, "cannot be decoded"),
-        ("text.png", lambda path: path.write_text("hello"), "is no picture"),
+        ("text.png", lambda path: path.write_text("hello"), "is not an image"),
         ("empty.jpg", lambda path: path.touch(), "empty"),
         ("odd.png", lambda path: write_image(path, 8, 33), "33 pixels wide"),
         ("gone.png", lambda path: path.symlink_to("nowhere"), "No such file"),

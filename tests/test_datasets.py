@@ -295,7 +295,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     (pictures / "c.png").write_bytes(b"hello")
     assert _run(*arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "1 of 3 examples cannot be used" in line and "c.png is no picture" in line
+    assert "1 of 3 examples cannot be used" in line and "c.png is not an image" in line
     (pictures / "c.png").rename(pictures / "c.WEBP")
     assert _run(*arguments) == 2
     [line] = capsys.readouterr().err.splitlines()

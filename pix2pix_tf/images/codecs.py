@@ -207,7 +207,7 @@ def _open(file):
     except Image.UnidentifiedImageError:
         wanted = ", ".join(_PILLOW_FORMATS)
         raise ImageError(
-            f"is not an image: wanted {wanted}, TIFF, PPM or NPY"
+            f"is not an image, or is damaged: wanted {wanted}, TIFF, PPM or NPY"
         ) from None
 
 
