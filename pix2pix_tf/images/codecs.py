@@ -53,6 +53,8 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # Pillow's names. Its JPEG is MPO for a phone's, with a second image inside.
 _PILLOW_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "AVIF")
 _ORIENTATION = 0x0112  # EXIF's tag
+# Where a PNG may have it. Pillow decodes the whole image before it looks.
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _MODE_CHANNELS = {"1": 1, "L": 1, "I;16": 1, "I": 1, "F": 1, "LA": 2, "RGBA": 4}
 
 
@@ -194,6 +196,8 @@ def _decode(contents):
         decoded = pixels.decode_jpeg(contents).numpy()
     else:
         decoded = _decode_by_pillow(image)
+    if image.format == "PNG" and not any(name in contents for name in _PNG_EXIF):
+        return to_float(decoded), True
     return turn(to_float(decoded), _orientation(image)), True
 
 

@@ -1,8 +1,8 @@
 """Image bytes to numbers inside a graph: what an exported model does with a request.
 
-In: JPEG and PNG, with the numbers that `codecs` reads from the same bytes, but for the
-orientation of EXIF. Not in: other formats, which TensorFlow's graphs cannot decode, or
-decode to other numbers than `codecs`: they are refused.
+In: JPEG and PNG, decoded to the numbers that `codecs` reads from the same bytes. Not
+in: other formats, which TensorFlow's graphs cannot decode, or decode to other numbers
+than `codecs`: they are refused.
 """
 
 import tensorflow as tf
@@ -13,10 +13,12 @@ from pix2pix_tf.images.arrays import LUMA
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _REFUSAL = "image_bytes is not a JPEG or PNG file: these two formats are served"
+_EXIF_WITHIN = 1 << 18  # of so many first bytes; EXIF itself has up to 1 << 16
+_MAX_PARTS = 1000  # of a file, before its pixels
 
 
 def decode(contents, channels):
-    """Decodes a JPEG or PNG, and fits its channels as `arrays.fit_channels` does.
+    """Decodes a JPEG or PNG, turns it upright, and fits its channels, as `codecs` does.
 
     Args:
         contents: scalar string tensor, the file's bytes.
@@ -36,6 +38,7 @@ def decode(contents, channels):
             lambda: pixels.to_float(pixels.decode_jpeg(contents)),
             lambda: _decode_png(contents),
         )
+    image = _turn(image, _orientation(contents, is_jpeg))
     return tf.ensure_shape(_fit_channels(image, channels), [None, None, channels])
 
 
@@ -44,19 +47,82 @@ def _starts_with(contents, magic):
 
 
 def _decode_png(contents):
-    bits = tf.strings.substr(contents, pixels.PNG_BITS_AT, 1)
+    # The byte wanted is the last of these. In a file that is cut before it, another one
+    # is last: no harm, as such a file cannot be decoded.
+    start = tf.strings.substr(contents, 0, pixels.PNG_BITS_AT + 1)
     return tf.cond(
-        bits == b"\x10",
+        tf.strings.substr(start, -1, 1) == b"\x10",
         lambda: pixels.to_float(pixels.decode_png(contents, is_deep=True)),
         lambda: pixels.to_float(pixels.decode_png(contents, is_deep=False)),
     )
 
 
-def _fit_channels(image, channels):
-    """As `arrays.fit_channels`, of float32 [height, width, 1 to 4], known at run time.
+def _orientation(contents, is_jpeg):
+    """Returns EXIF's number, 1 to 8, of how the camera was held; 1 where there is none.
 
-    Both have the same rules; a test compares them.
+    Source: JPEG (ITU-T T.81, annex B), PNG (third edition, 11.3.4.5), EXIF 2.3 (4.5).
     """
+    start = tf.strings.substr(contents, 0, _EXIF_WITHIN)
+    data = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int32)
+    data = tf.pad(data, [[0, 8]])  # what lies beyond the end is 0
+
+    def number(place, size, is_little=False):
+        """The number of so many bytes at a place, or at each of several places."""
+        order = tf.range(size)
+        powers = 256 ** tf.where(is_little, order, order[::-1])
+        places = tf.clip_by_value(tf.expand_dims(place, -1), 0, tf.size(data) - 8)
+        return tf.reduce_sum(tf.gather(data, places + order) * powers, axis=-1)
+
+    def is_before_exif(place):
+        marker, kind = number(place, 2), number(place + 4, 4)
+        jpeg = (marker // 256 == 0xFF) & (marker != 0xFFDA)  # not yet the pixels
+        png = (kind != 0) & (kind != _word(b"IDAT"))
+        return tf.where(is_jpeg, jpeg, png) & ~is_exif(place)
+
+    def is_exif(place):
+        jpeg = (number(place, 2) == 0xFFE1) & (number(place + 4, 4) == _word(b"Exif"))
+        return tf.where(is_jpeg, jpeg, number(place + 4, 4) == _word(b"eXIf"))
+
+    def next_part(place):
+        jpeg, png = place + 2 + number(place + 2, 2), place + 12 + number(place, 4)
+        return tf.where(is_jpeg, jpeg, png)
+
+    [place] = tf.while_loop(
+        is_before_exif,
+        lambda place: [next_part(place)],
+        [tf.where(is_jpeg, 2, 8)],
+        maximum_iterations=_MAX_PARTS,
+    )
+    tiff = place + tf.where(is_jpeg, 10, 8)
+    is_little = number(tiff, 2) == _word(b"II")
+    table = tiff + number(tiff + 4, 4, is_little)
+    entries = table + 2 + 12 * tf.range(number(table, 2, is_little))
+    values = number(entries + 8, 2, is_little)
+    is_orientation = number(entries, 2, is_little) == 0x0112
+    value = tf.reduce_max(tf.where(is_orientation, values, 1))
+    return tf.where(is_exif(place) & (value >= 1) & (value <= 8), value, 1)
+
+
+def _word(characters):
+    return int.from_bytes(characters, "big")
+
+
+def _turn(image, orientation):
+    """As `arrays.turn`, of an orientation that is known at run time."""
+
+    def when(orientations, change):
+        nonlocal image
+        is_due = tf.reduce_any(orientation == orientations)
+        image = tf.cond(is_due, lambda: change(image), lambda: image)
+
+    when([5, 6, 7, 8], lambda image: tf.transpose(image, [1, 0, 2]))
+    when([3, 4, 7, 8], lambda image: tf.reverse(image, [0]))
+    when([2, 3, 6, 7], lambda image: tf.reverse(image, [1]))
+    return image
+
+
+def _fit_channels(image, channels):
+    """As `arrays.fit_channels`, of an image whose channels are known at run time."""
     has = tf.shape(image)[2]
     is_gray = has < 3
     if channels == 1:
