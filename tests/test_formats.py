@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -326,6 +327,12 @@ def test_frames_are_counted(kind, tmp_path):
     assert codecs.count_pages(write(tmp_path, buffer.getvalue())) == 2
     assert codecs.count_pages(write(tmp_path, encode(TALL, "JPEG"))) == 1
     assert codecs.count_pages(write(tmp_path, b"P1 1 1\n0")) == 1
+
+
+def test_the_document_lists_every_suffix():
+    document = Path(__file__).parents[1] / "docs/formats.md"
+    text = document.read_text(encoding="utf-8")
+    assert all(f"`{suffix}`" in text for suffix in codecs.SUFFIXES)
 
 
 def test_what_is_read_and_what_is_not_have_different_suffixes():
