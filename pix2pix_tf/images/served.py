@@ -63,44 +63,49 @@ def _orientation(contents, is_jpeg):
     Source: JPEG (ITU-T T.81, annex B), PNG (third edition, 11.3.4.5), EXIF 2.3 (4.5).
     """
     start = tf.strings.substr(contents, 0, _EXIF_WITHIN)
-    data = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int32)
-    data = tf.pad(data, [[0, 8]])  # what lies beyond the end is 0
+    data = tf.io.decode_raw(start + bytes(8), tf.uint8)  # beyond the end all is 0
 
     def number(place, size, is_little=False):
         """The number of so many bytes at a place, or at each of several places."""
         order = tf.range(size)
-        powers = 256 ** tf.where(is_little, order, order[::-1])
+        powers = tf.bitwise.left_shift(1, 8 * tf.where(is_little, order, order[::-1]))
         places = tf.clip_by_value(tf.expand_dims(place, -1), 0, tf.size(data) - 8)
-        return tf.reduce_sum(tf.gather(data, places + order) * powers, axis=-1)
+        digits = tf.cast(tf.gather(data, places + order), tf.int32)
+        return tf.reduce_sum(digits * powers, axis=-1)
 
-    def is_before_exif(place):
-        marker, kind = number(place, 2), number(place + 4, 4)
-        jpeg = (marker // 256 == 0xFF) & (marker != 0xFFDA)  # not yet the pixels
-        png = (kind != 0) & (kind != _word(b"IDAT"))
-        return tf.where(is_jpeg, jpeg, png) & ~is_exif(place)
+    def is_other_segment(place):  # of a JPEG: an APPn or comment, which stand first
+        is_exif = number(place + 4, 4) == _word(b"Exif")
+        return (number(place, 2) >= 0xFFE0) & ~is_exif
 
-    def is_exif(place):
-        jpeg = (number(place, 2) == 0xFFE1) & (number(place + 4, 4) == _word(b"Exif"))
-        return tf.where(is_jpeg, jpeg, number(place + 4, 4) == _word(b"eXIf"))
+    def is_other_chunk(place):  # of a PNG
+        kind = number(place + 4, 4)
+        return (kind != 0) & (kind != _word(b"IDAT")) & (kind != _word(b"eXIf"))
 
-    def next_part(place):
-        jpeg, png = place + 2 + number(place + 2, 2), place + 12 + number(place, 4)
-        return tf.where(is_jpeg, jpeg, png)
+    def walk(place, is_other, step):
+        return tf.while_loop(
+            is_other,
+            lambda place: [step(place)],
+            [place],
+            maximum_iterations=_MAX_PARTS,
+        )[0]
 
-    [place] = tf.while_loop(
-        is_before_exif,
-        lambda place: [next_part(place)],
-        [tf.where(is_jpeg, 2, 8)],
-        maximum_iterations=_MAX_PARTS,
+    place = tf.cond(
+        is_jpeg,
+        lambda: walk(2, is_other_segment, lambda at: at + 2 + number(at + 2, 2)) + 10,
+        lambda: walk(8, is_other_chunk, lambda at: at + 12 + number(at, 4)) + 8,
     )
-    tiff = place + tf.where(is_jpeg, 10, 8)
-    is_little = number(tiff, 2) == _word(b"II")
-    table = tiff + number(tiff + 4, 4, is_little)
+    has_exif = tf.where(
+        is_jpeg,
+        number(place - 6, 4) == _word(b"Exif"),
+        number(place - 4, 4) == _word(b"eXIf"),
+    )
+    is_little = number(place, 2) == _word(b"II")
+    table = place + number(place + 4, 4, is_little)
     entries = table + 2 + 12 * tf.range(number(table, 2, is_little))
     values = number(entries + 8, 2, is_little)
     is_orientation = number(entries, 2, is_little) == 0x0112
     value = tf.reduce_max(tf.where(is_orientation, values, 1))
-    return tf.where(is_exif(place) & (value >= 1) & (value <= 8), value, 1)
+    return tf.where(has_exif & (value >= 1) & (value <= 8), value, 1)
 
 
 def _word(characters):

@@ -16,13 +16,8 @@ import tifffile
 from PIL import Image
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PREDICTOR, SAMPLEFORMAT
 
-from pix2pix_tf.images.arrays import (
-    ImageError,
-    check_size,
-    to_float,
-    turn,
-    upright_size,
-)
+from pix2pix_tf.images import arrays
+from pix2pix_tf.images.arrays import ImageError, to_float
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What makes a file unusable is raised; the log would only add lines to stderr.
@@ -79,7 +74,7 @@ def probe(file):
     page = _first_page(file)
     tags = _tags(page)
     _check(tags)
-    size = upright_size(page.imagelength, page.imagewidth, _orientation(page))
+    size = arrays.upright_size(page.imagelength, page.imagewidth, _orientation(page))
     is_gray = tags["PhotometricInterpretation"] in _GRAY
     return *size, (1 if is_gray else 3) + len(tags["ExtraSamples"])
 
@@ -138,14 +133,14 @@ def decode(contents):
     page = _first_page(io.BytesIO(contents))
     tags = _tags(page)
     _check(tags)
-    check_size(page.imagelength, page.imagewidth, tags["SamplesPerPixel"])
+    arrays.check_size(page.imagelength, page.imagewidth, tags["SamplesPerPixel"])
     _check_segments(page, contents)
     samples = page.asarray(maxworkers=1)  # training decodes in threads of its own
     if samples.ndim == 2:
         samples = samples[..., np.newaxis]
     elif tags["PlanarConfiguration"] == 2:
         samples = np.moveaxis(samples, 0, -1)
-    return turn(_to_pixels(samples, tags), _orientation(page)), _is_plain(tags)
+    return arrays.turn(_to_pixels(samples, tags), _orientation(page)), _is_plain(tags)
 
 
 def _first_page(file):
