@@ -104,7 +104,8 @@ def _orientation(contents, is_jpeg):
     entries = table + 2 + 12 * tf.range(number(table, 2, is_little))
     values = number(entries + 8, 2, is_little)
     is_orientation = number(entries, 2, is_little) == 0x0112
-    value = tf.reduce_max(tf.where(is_orientation, values, 1))
+    is_short = number(entries + 2, 2, is_little) == 3  # 16 bits, as it must be
+    value = tf.reduce_max(tf.where(is_orientation & is_short, values, 1))
     return tf.where(has_exif & (value >= 1) & (value <= 8), value, 1)
 
 
