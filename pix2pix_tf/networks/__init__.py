@@ -18,19 +18,6 @@ from pix2pix_tf.networks.discriminators import (
 from pix2pix_tf.networks.generators import build_generator
 from pix2pix_tf.options import MIN_SIDE
 
-__all__ = [
-    "build_discriminator",
-    "build_generator",
-    "count_parameters",
-    "describe_discriminator",
-    "freeze",
-    "generate_at_own_size",
-    "key_dropout",
-    "trainable_by_name",
-    "variables_by_name",
-    "with_features",
-]
-
 
 def key_dropout(generator, seed, position):
     """Makes the generator's next dropout masks depend on `seed` and `position` only.
