@@ -22,8 +22,8 @@ MAX_REASONS = 10  # in a message
 class Example(NamedTuple):
     """One example: what it is called, and the files that it is read from."""
 
-    name: str  # of its pictures; with the sub-folder where there is one: cats/7
-    paths: tuple  # of Path: one file; or of pictures A and B, two
+    name: str  # of its images; with the sub-folder where there is one: cats/7
+    paths: tuple  # of Path: one file; or of images A and B, two
 
 
 def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
@@ -34,7 +34,7 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
 
     Args:
         input_dir: folder path.
-        target_dir: folder path of pictures B; `input_dir` then has pictures A.
+        target_dir: folder path of images B; `input_dir` then has images A.
         is_one_enough: bool, `input_dir` may be a file too, or a pattern of such.
         flags: (str, str), what the folders are called where they cannot be used.
 
