@@ -83,6 +83,6 @@ def test_missing_and_double_partners_are_all_named_at_once(tmp_path):
     with pytest.raises(UsageError) as error:
         data.find_examples(tmp_path / "A", tmp_path / "B")
     message = str(error.value)
-    for words in ("B/2.* is missing (likewise", "A/sub/4.*)", "3.jpg and", "two for"):
+    for words in ("B/2.* (likewise ", "A/sub/4.*) is missing", "3.jpg and", "two for"):
         assert words in message
     assert "1.png" not in message and "5.png" not in message
