@@ -1,8 +1,8 @@
-"""The same step and generator in PyTorch, as one would write it there to be fast.
+"""The same step and generator in PyTorch, written to be fast there.
 
-In: channels_last, Adam's fused kernel, torch.compile where it works, and autocast for
-mixed_bfloat16. Networks, losses, numbers and order of updates are plain.py's. PyTorch
-is an optional extra: `pip install '.[torch]'`.
+It uses channels_last, Adam's fused kernel, torch.compile where that works, and autocast
+for mixed_bfloat16. Networks, losses, constants and the order of updates are those of
+plain.py. PyTorch is an optional extra: `pip install '.[torch]'`.
 """
 
 import sys
@@ -17,9 +17,10 @@ L1_WEIGHT = 100.0
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm by the batch's own statistics, of a single number too.
+    """Batch norm by the batch's own statistics, also if the batch is a single number.
 
-    PyTorch's module refuses the innermost layer, 1x1 at batch 1; its kernel does not.
+    PyTorch's module refuses such a batch, as the innermost layer has (1x1 at batch size
+    1); its kernel does not.
     """
 
     def __init__(self, width):
@@ -40,7 +41,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def _start(module):
-    """Gives a layer its first weights: N(0, 0.02), gamma N(1, 0.02)."""
+    """Initializes a layer: weights from N(0, 0.02), gamma from N(1, 0.02)."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         nn.init.zeros_(module.bias)
@@ -119,7 +120,7 @@ def make_step(ngf, precision, networks=None, is_compiled=True):
     """Returns a function that updates both networks once.
 
     It maps inputs and targets, float32 [batch, 3, 256, 256] in [-1, 1], to the outputs
-    and the three losses, from before the update.
+    and the three losses, all from before the update.
 
     Args:
         ngf: int, the first filters of both networks.
@@ -178,9 +179,13 @@ def make_step(ngf, precision, networks=None, is_compiled=True):
 
 
 def make_forward(ngf, precision):
-    """Returns the generator with dropout and batch statistics, as test mode has it.
+    """Returns the generator in test mode, with dropout and batch statistics.
 
-    Args: as for `make_step`. The function maps inputs to outputs, as there.
+    The function maps inputs to outputs, float32 [batch, 3, 256, 256] in [-1, 1].
+
+    Args:
+        ngf: int, the first filters of the generator.
+        precision: "float32" or "mixed_bfloat16".
     """
     generator = Generator(ngf).to(_device(), memory_format=torch.channels_last).train()
     run = _try_compiled(generator, lambda function, inputs: function(inputs))
@@ -199,13 +204,13 @@ def make_forward(ngf, precision):
 
 
 def _try_compiled(function, use):
-    """Returns `use` of the function compiled, or as it is where that does not work."""
+    """Returns `use` with the compiled function, or uncompiled if compiling fails."""
     functions = [function, torch.compile(function)]
 
     def run(*arguments):
         try:
             return use(functions[-1], *arguments)
-        except RuntimeError as error:  # torch.compile's are of this kind
+        except RuntimeError as error:  # torch.compile raises these
             if functions.pop() is function:
                 raise
             line = str(error).strip().partition("\n")[0]

@@ -1,8 +1,8 @@
-"""The yardstick: pix2pix as one would write it with Keras's own layers and optimizer.
+"""The reference: pix2pix as one would write it with Keras's own layers and optimizer.
 
-The same networks, losses and numbers as the project's defaults (Isola et al. 2017 and
-the TensorFlow 1 original), in the plainest form that is correct. Nothing of the package
-is used, and nothing is slow on purpose.
+It has the networks, losses and constants of the project's defaults (Isola et al. 2017
+and the TensorFlow 1 original), in the simplest correct form. It uses nothing of the
+package, and nothing in it is slow on purpose.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ LOSS_NAMES = ("discriminator_loss", "generator_loss_GAN", "generator_loss_L1")
 
 @contextlib.contextmanager
 def using_precision(precision):
-    """Has Keras build layers for "float32" or "mixed_bfloat16" inside."""
+    """Sets Keras' global dtype policy, "float32" or "mixed_bfloat16", inside."""
     previous = keras.config.dtype_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:
@@ -59,8 +59,8 @@ def _batch_norm():
 def make_plain_generator(ngf, precision):
     """Returns the U-Net: float32 [batch, 256, 256, 3] in [-1, 1] to the same.
 
-    Call it with `training=True`, also to test: the original uses the batch's
-    statistics and dropout there too.
+    Call it with `training=True` in test mode, too: the original also uses the batch's
+    statistics and dropout there.
     """
     with using_precision(precision):
         x = inputs = keras.Input((256, 256, 3))
@@ -107,8 +107,8 @@ def make_plain_step(ngf, precision, networks=None):
     """Returns a compiled function that updates both networks once.
 
     It maps inputs and targets, float32 [batch, 256, 256, 3] in [-1, 1], to the outputs
-    and {name: loss}, from before the update. Both gradients come from one forward pass;
-    the discriminator's is applied first.
+    and {name: loss}, both from before the update. Both gradients come from one forward
+    pass; the discriminator's is applied first.
 
     Args:
         ngf: int, the first filters of both networks.

@@ -1,28 +1,25 @@
-"""How the cost of a training step grows: with batch, width, size, and fewer threads.
+"""Times a training step as batch, width, image size and threads change.
 
     python benchmarks/scaling.py --json scaling.json --plot docs/performance.png
 
-The project's step at its defaults but for one thing at a time, each in a process of its
-own, in float32 (or as `--precision` says): median seconds of some calls after one that
-compiles, images a second, the convolutions' GFLOP/s, and the process's peak memory. It
-takes about eight minutes on two quiet cores, and up to 12 GB. On a busy machine no
-figure counts.
+Each case is the project's step at its defaults but for one setting, in a process of its
+own, in float32 (or --precision). The tables have the median seconds of some calls after
+a first one that compiles, images a second, the GFLOP/s of the convolutions, and the
+peak memory of the process. It takes about eight minutes on two idle cores and up to
+12 GB. Do not trust results from a busy machine.
 """
 
-import argparse
 import statistics
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # without an installation too
-
+import printing
+import shared_flags
+import timing
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 
-start_tensorflow()
-from benchmarks import timing
-
 DEFAULTS = {"batch_size": 1, "ngf": 64, "crop_size": 256, "threads": 0}
-# {what grows: its values}; all else is as in DEFAULTS.
+# {the setting that changes: its values}; the others are as in DEFAULTS.
 SERIES = {
     "batch_size": [1, 2, 4, 8, 16],
     "ngf": [16, 32, 64, 128],
@@ -41,81 +38,86 @@ COLUMNS = {
 }
 
 
-def main(argv=None):
-    """Runs all series, prints the tables, and writes what is asked for."""
-    given = parse(argv)
-    machine = timing.describe_machine([given.precision])
-    timing.print_machine(machine)
-    found = {}
-    for name, values in SERIES.items():
-        print(f"\n{name}")
-        found[name] = [measure(given, DEFAULTS | {name: value}) for value in values]
-        timing.print_table(found[name], COLUMNS)
-    if given.json:
-        timing.write_json(given.json, {"machine": machine, "series": found})
-    if given.plot:
-        plot(found, given.plot)
+def main(argv=None) -> int:
+    """Runs one command line; returns the exit status."""
+    return command.run("scaling", lambda: _run(_parse(argv)))
 
 
-def parse(argv):
-    """Returns the flags."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def _parse(argv):
+    parser = command.Parser("scaling", __doc__)
+    add = parser.add_argument
+    add(
+        "--precision",
+        choices=timing.PRECISIONS,
+        default="float32",
+        help="the number format (default: float32)",
     )
-    parser.add_argument(
-        "--precision", choices=timing.PRECISIONS, default=timing.PRECISIONS[0]
-    )
-    parser.add_argument("--calls", type=int, default=3, help="of each (3)")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--plot", metavar="FILE", help="a PNG of two curves a series")
+    add("--calls", type=shared_flags.positive, default=3, help="timed (default: 3)")
+    add("--plot", metavar="FILE", help="draw time and memory to this PNG file")
+    shared_flags.add_json(parser)
     return parser.parse_args(argv)
 
 
+def _run(given):
+    start_tensorflow()
+    import machine
+
+    description = machine.describe([given.precision])
+    printing.print_values(description)
+    series = {}
+    for name, values in SERIES.items():
+        print(f"\n{name}")
+        series[name] = [measure(given, DEFAULTS | {name: value}) for value in values]
+        printing.print_table(series[name], COLUMNS)
+    printing.write_json(given.json, {"machine": description, "series": series})
+    if given.plot:
+        plot(series, given.plot)
+
+
 def measure(given, case):
-    """Returns the figures of one case, like DEFAULTS, with the case itself."""
-    batch_size = case["batch_size"]
+    """Returns a case, a dict like DEFAULTS, with its results."""
+    import workload
+
+    batch_size, ngf, crop_size = case["batch_size"], case["ngf"], case["crop_size"]
     with timing.Worker(
         "step",
         "project",
         given.precision,
-        case["ngf"],
-        crop_size=case["crop_size"],
+        ngf,
+        crop_size=crop_size,
         threads=case["threads"],
     ) as worker:
         worker.run(batch_size, 1)  # compiles
         median_s = statistics.median(worker.run(batch_size, given.calls))
-    work = timing.count_work(case["ngf"])["step_gflop"] * batch_size
-    work *= (case["crop_size"] / 256) ** 2  # 1 % more: the discriminator's edges
+    gflop = workload.count_work(ngf)["step_gflop"] * batch_size
+    gflop *= (crop_size / 256) ** 2  # 1 % too little: the edges in the discriminator
     return case | {
         "median_s": median_s,
         "images_per_s": batch_size / median_s,
-        "gflops": work / median_s,
+        "gflops": gflop / median_s,
         "peak_mb": worker.peak_mb,
     }
 
 
-def plot(found, path):
-    """Draws each series: seconds a step and peak memory."""
-    import matplotlib
+def plot(series, path):
+    """Draws seconds a step and peak memory of each series."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, len(found), figsize=(12, 3.2))
-    for panel, (name, rows) in zip(panels, found.items(), strict=True):
+    figure = Figure((12, 3.2), dpi=100, layout="tight")
+    for axes, (name, rows) in zip(
+        figure.subplots(1, len(series)), series.items(), strict=True
+    ):
         places = [str(row[name]) for row in rows]
-        panel.plot(places, [row["median_s"] for row in rows], "o-")
-        panel.set(xlabel=name, ylabel="seconds a step", ylim=(0, None))
-        memory = panel.twinx()
-        gigabytes = [row["peak_mb"] / 1000 for row in rows]
+        axes.plot(places, [row["median_s"] for row in rows], "o-")
+        axes.set(xlabel=name, ylabel="seconds a step", ylim=(0, None))
+        axes.yaxis.label.set_color("tab:blue")
+        memory = axes.twinx()
+        gigabytes = [(row["peak_mb"] or 0) / 1000 for row in rows]
         memory.plot(places, gigabytes, "s--", color="tab:orange")
         memory.set(ylabel="peak memory, GB", ylim=(0, None))
-        panel.yaxis.label.set_color("tab:blue")
         memory.yaxis.label.set_color("tab:orange")
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    figure.savefig(path, format="png")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

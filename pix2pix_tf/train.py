@@ -83,26 +83,28 @@ def _do_mode(options, callbacks):
         stopped_by = loop.train(options, source, callbacks)
         return 128 + stopped_by if stopped_by else 0
     finally:
-        if source.problems:
-            print(f"skipped {source.count_problems()}", flush=True)
+        if skipped := source.skipped():
+            print(f"skipped {skipped}", flush=True)
 
 
 def _open_source(options):
     """Returns the source of the run's examples, all checked."""
     from pix2pix_tf import data, datasets
     from pix2pix_tf.data import samples
+    from pix2pix_tf.images import kinds
 
-    if options.data.dataset is not None:
-        return datasets.open_source(options.data, options.pair, options.run.mode)
+    config = options.data
+    kind = kinds.kind_of(options.pair, config.inputs_only)
+    if config.dataset is not None:
+        return datasets.open_source(config, kind.image_channels, options.run.mode)
     is_test = options.run.mode == "test"
-    input_dir = options.data.input_dir
+    input_dir = config.input_dir
     if input_dir is None:
         print("no --input_dir: using the embedded sample data", flush=True)
         split = "test" if is_test else "train"
-        input_dir = samples.sample_dir(options.pair.lab_colorization, split)
-    target_dir = options.data.target_dir
-    examples = data.find_examples(input_dir, target_dir, is_one_enough=is_test)
-    source = data.FileSource(examples, options.data, options.pair)
+        input_dir = samples.sample_dir(kind.is_photograph, split)
+    examples = data.find_examples(input_dir, config.target_dir, is_one_enough=is_test)
+    source = data.Source(data.Files(examples), kind.image_channels, config.on_bad_image)
     source.check()
     return source
 

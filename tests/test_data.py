@@ -1,6 +1,5 @@
 """Which files make which example, what reading them refuses, and the batches."""
 
-import re
 import shutil
 
 import numpy as np
@@ -14,18 +13,19 @@ from pix2pix_tf.options import DataConfig, PairConfig
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import write_image
 
-PAIR = PairConfig()
+PAIRS, LAB = kinds.kind_of(PairConfig()), kinds.kind_of(PairConfig(True))
 
 
-def _source(folder, pair=PAIR, config=None):
-    source = data.FileSource(data.find_examples(folder), config or DataConfig(), pair)
+def _source(folder, kind=PAIRS, on_bad_image="error"):
+    files = data.Files(data.find_examples(folder))
+    source = data.Source(files, kind.image_channels, on_bad_image)
     source.check()
     return source
 
 
-def _train_batches(source, config, seed, position):
-    pair = source._pair
-    return data.train_batches(source, pair, config, 256, seed, position)
+def _train_batches(source, seed, position, kind=PAIRS, **flags):
+    config = DataConfig(scale_size=36, **flags)
+    return data.train_batches(source, kind, config, 32, seed, position)
 
 
 def _indices(dataset, count):
@@ -38,23 +38,24 @@ def _touch(folder, *names):
         (folder / name).touch()
 
 
-def _names(examples):
-    return [example.paths[0].name for example in examples]
+def _names(source):
+    return [source.name(index) for index in range(len(source))]
+
+
+def _stems(folder):
+    return [example.paths[0].stem for example in data.find_examples(folder)]
 
 
 def test_all_formats_in_any_case_are_found_and_sorted_by_number(tmp_path):
     _touch(tmp_path, "10.png", "9.JPG", "2.jpeg", "1.Png", "notes.txt", "._1.png")
     _touch(tmp_path, "3.webp", "4.TIFF", "5.bmp", "6.gif", "7.tif", "8.npy")
     (tmp_path / "11.png").mkdir()
-    assert [
-        int(name.split(".")[0]) for name in _names(data.find_examples(tmp_path))
-    ] == [*range(1, 11)]
+    assert _stems(tmp_path) == [str(number) for number in range(1, 11)]
 
 
 def test_names_that_are_not_all_numbers_are_sorted_as_text(tmp_path):
     _touch(tmp_path, "b.png", "10.png", "9.png", "a.jpg")
-    names = _names(data.find_examples(tmp_path))
-    assert names == ["10.png", "9.png", "a.jpg", "b.png"]
+    assert _stems(tmp_path) == ["10", "9", "a", "b"]
 
 
 def test_a_missing_or_empty_folder_is_refused_by_name(tmp_path):
@@ -112,7 +113,7 @@ def test_missing_and_double_partners_are_all_named_at_once(tmp_path):
     with pytest.raises(UsageError) as error:
         data.find_examples(tmp_path / "A", tmp_path / "B")
     message = str(error.value)
-    for words in ("B/2.* is missing", "A/sub/4.* is missing", "3.jpg and", "two for"):
+    for words in ("B/2.* is missing (likewise", "A/sub/4.*)", "3.jpg and", "two for"):
         assert words in message
     assert "1.png" not in message and "5.png" not in message
 
@@ -123,11 +124,23 @@ def test_partners_of_differing_sizes_are_all_named_at_once(tmp_path):
         for number in (1, 2, 3):
             width = 8 + 2 * number * (folder == "B") * (number > 1)
             write_image(tmp_path / folder / f"{number}.png", 8, width)
-    examples = data.find_examples(tmp_path / "A", tmp_path / "B")
+    files = data.Files(data.find_examples(tmp_path / "A", tmp_path / "B"))
     with pytest.raises(UsageError, match="2 of 3") as error:
-        data.FileSource(examples, DataConfig(), PAIR).check()
-    assert "2.png is 8x8 and" in str(error.value)
-    assert re.search(r"3.png is 8x8 and \S*3.png 14x8", str(error.value))
+        data.Source(files, (3, 3)).check()
+    assert "B/2.png are 8x8 and 12x8" in str(error.value)
+    assert "B/3.png)" in str(error.value)
+
+
+def test_many_files_with_one_problem_are_told_in_one_short_line(tmp_path):
+    photo = write_image(tmp_path / "0.png", 8, 33)
+    for number in range(1, 200):
+        shutil.copy(photo, tmp_path / f"{number}.png")
+    with pytest.raises(UsageError) as error:
+        _source(tmp_path)
+    message = str(error.value).replace(str(tmp_path), "")
+    assert message.startswith("200 of 200 examples cannot be used: /0.png is 33 pixels")
+    assert "/1.png, /10.png, /100.png and 196 more" in message
+    assert "--lab_colorization" in message and message.count(".png") == 4
 
 
 def _truncated(path):
@@ -155,25 +168,26 @@ def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words, 
     message = str(error.value)
     assert name in message and words in message and "good.png" not in message
     assert "1 of 2" in message and "\n" not in message
-    skipping = _source(tmp_path, config=DataConfig(on_bad_image="skip"))
-    assert _names(skipping.examples) == ["good.png"]
+    assert message.endswith("; --on_bad_image skip goes on without them")
+    skipping = _source(tmp_path, on_bad_image="skip")
+    assert _names(skipping) == ["good"]
+    assert skipping.skipped() == "1 of 2 examples"
     assert name in capsys.readouterr().out
 
 
 def test_skipping_everything_is_refused(tmp_path):
     _touch(tmp_path, "1.png", "2.png")
     with pytest.raises(UsageError, match="2 of 2 examples cannot be used: .*1.png"):
-        _source(tmp_path, config=DataConfig(on_bad_image="skip"))
+        _source(tmp_path, on_bad_image="skip")
 
 
-def test_an_odd_width_is_no_problem_for_colorization(tmp_path):
+def test_an_odd_width_is_no_problem_for_one_image_a_file(tmp_path):
     write_image(tmp_path / "odd.png", 8, 33)
-    assert _source(tmp_path, PairConfig(lab_colorization=True)).problems == {}
+    assert _source(tmp_path, LAB).problems == {}
 
 
 def test_an_epoch_has_each_example_once_in_a_new_order(pair_dir):
-    source = _source(pair_dir)
-    indices = _indices(_train_batches(source, DataConfig(), 1, 0), 20)
+    indices = _indices(_train_batches(_source(pair_dir), 1, 0), 20)
     epochs = [tuple(indices[start : start + 5]) for start in range(0, 20, 5)]
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len(set(epochs)) > 1
@@ -182,26 +196,23 @@ def test_an_epoch_has_each_example_once_in_a_new_order(pair_dir):
 def test_draws_depend_on_the_seed(pair_dir):
     source = _source(pair_dir)
     first, second = (
-        next(iter(_train_batches(source, DataConfig(batch_size=5), seed, 0)))
-        for seed in (1, 2)
+        next(iter(_train_batches(source, seed, 0, batch_size=5))) for seed in (1, 2)
     )
     assert not np.array_equal(first[1], second[1])
 
 
-@pytest.mark.parametrize("lab", [False, True])
-def test_starting_at_a_position_repeats_the_unbroken_run(pair_dir, lab):
-    source = _source(pair_dir, PairConfig(lab))
-    two = DataConfig(batch_size=2)
-    unbroken = list(_train_batches(source, two, 7, 0).take(4))
-    resumed = list(_train_batches(source, two, 7, 6).take(1))
-    for expected, got in zip(unbroken[3], resumed[0], strict=True):
+@pytest.mark.parametrize("kind", [PAIRS, LAB])
+def test_starting_at_a_position_repeats_the_unbroken_run(pair_dir, kind):
+    source = _source(pair_dir, kind)
+    unbroken = list(_train_batches(source, 7, 0, kind, batch_size=2).take(4))
+    [resumed] = _train_batches(source, 7, 6, kind, batch_size=2).take(1)
+    for expected, got in zip(unbroken[3], resumed, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
 def test_train_batches_are_whole_and_run_over_the_epochs_border(pair_dir):
-    source = _source(pair_dir)
-    batches = _train_batches(source, DataConfig(batch_size=3), 1, 0)
-    assert batches.element_spec[1].shape == (3, 256, 256, 3)
+    batches = _train_batches(_source(pair_dir), 1, 0, batch_size=3)
+    assert batches.element_spec[1].shape == (3, 32, 32, 3)
     assert sorted(_indices(batches, 5)) == sorted([0, 1, 2, 3, 4] * 3)
 
 
@@ -213,13 +224,15 @@ def test_both_sides_get_the_same_flip_and_crop():
 
 
 def test_flip_and_crop_take_all_their_values_and_no_others():
-    ramp = tf.broadcast_to(tf.range(286, dtype=tf.float32)[:, tf.newaxis], [286, 286])
+    """40 pixels leave a crop of 10 the 31 places that 286 leave one of 256."""
+    ramp = tf.broadcast_to(tf.range(40.0)[:, tf.newaxis], [40, 40])
     image = tf.stack([ramp, tf.transpose(ramp)], axis=-1)
+    config = DataConfig(scale_size=40)
     rows, columns, flips = set(), set(), set()
 
     @tf.function
     def corner(seed):
-        both = batches.augment(image[..., :1], image[..., 1:], DataConfig(), 256, seed)
+        both = batches.augment(image[..., :1], image[..., 1:], config, 10, seed)
         return both[0][0, 0, 0], both[1][0, 0, 0], both[1][0, -1, 0]
 
     for seed in range(400):
@@ -248,35 +261,29 @@ def test_sides_are_scaled_and_cropped_each_by_its_own_size():
 
 
 def test_test_batches_have_each_example_once_in_order(pair_dir):
-    dataset = data.ordered_batches(
-        _source(pair_dir), PAIR, DataConfig(batch_size=2), 256
-    )
+    config = DataConfig(batch_size=2)
+    dataset = data.ordered_batches(_source(pair_dir), PAIRS, config, 32)
     assert _indices(dataset, 100) == [0, 1, 2, 3, 4]
     assert [len(batch[0]) for batch in dataset] == [2, 2, 1]
 
 
 def test_lab_is_split_before_resizing(photo_dir):
-    pair = PairConfig(lab_colorization=True)
-    source = _source(photo_dir, pair)
-    _, inputs, targets = next(
-        iter(data.ordered_batches(source, pair, DataConfig(), 256))
-    )
-    assert inputs.shape == (1, 256, 256, 1) and targets.shape == (1, 256, 256, 2)
-    (image,) = source.read(0)
-    lightness, _ = kinds.from_photograph(image, pair)
-    resized = pixels.resize_area(lightness, (256, 256))
+    source = _source(photo_dir, LAB)
+    _, inputs, targets = next(iter(data.ordered_batches(source, LAB, DataConfig(), 32)))
+    assert inputs.shape == (1, 32, 32, 1) and targets.shape == (1, 32, 32, 2)
+    lightness, _ = LAB.to_tensors(*source.read(0))
+    resized = pixels.resize_area(lightness, (32, 32))
     np.testing.assert_allclose(inputs[0], resized, atol=1e-6)
 
 
 def test_without_a_size_examples_keep_their_own(photo_dir):
-    pair = PairConfig(lab_colorization=True)
-    dataset = data.ordered_batches(_source(photo_dir, pair), pair, DataConfig(), None)
+    dataset = data.ordered_batches(_source(photo_dir, LAB), LAB, DataConfig(), None)
     assert [batch[1].shape[1:3] for batch in dataset] == [(60, 90), (91, 61)]
 
 
 def test_the_source_gives_what_tensorflow_reads_as_in_the_original(pair_dir):
     source = _source(pair_dir)
-    for index, example in enumerate(source.examples):
+    for index, example in enumerate(data.find_examples(pair_dir)):
         whole = tf.image.convert_image_dtype(
             tf.io.decode_image(example.paths[0].read_bytes()), tf.float32
         )
@@ -285,45 +292,69 @@ def test_the_source_gives_what_tensorflow_reads_as_in_the_original(pair_dir):
         np.testing.assert_array_equal(b, whole[:, 64:])
 
 
-def _damage_after_checking(folder, config):
-    source = _source(folder, config=config)
-    path = source.examples[3].paths[0]
-    path.write_bytes(path.read_bytes()[:100])
-    return source, path
-
-
-def test_a_file_damaged_later_is_named_when_it_is_reached(pair_dir, tmp_path):
-    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
-    source, path = _damage_after_checking(folder, DataConfig())
-    with pytest.raises(tf.errors.OpError):
-        list(data.ordered_batches(source, PAIR, DataConfig(), 256))
-    assert path.name in str(source.error())
-
-
-def test_a_file_damaged_later_is_skipped_and_named_where_that_is_asked(
-    pair_dir, tmp_path, capsys
-):
-    folder = shutil.copytree(pair_dir, tmp_path / "pairs")
-    config = DataConfig(on_bad_image="skip", batch_size=5)
-    source, path = _damage_after_checking(folder, config)
-
-    tested = list(data.ordered_batches(source, PAIR, config, 256))
-    assert tested[0][0].numpy().tolist() == [0, 1, 2, 4]
-    trained = _train_batches(source, config, 1, 0).take(3)
-    assert [len(batch[0]) for batch in trained] == [5, 5, 5]  # another took its place
-    assert source.count_problems() == "1 of 5 examples"
-    printed = capsys.readouterr().out
-    assert printed.count("skipped: ") == 1 and path.name in printed
-
-
 def test_several_channels_come_from_arrays(tmp_path):
     for folder, channels in [("a", 5), ("b", 1)]:
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "1.npy", np.full((8, 8, channels), 51, np.uint8))
-    pair = PairConfig(input_channels=5, target_channels=1)
-    config = DataConfig(input_dir="a", target_dir="b")
-    examples = data.find_examples(tmp_path / "a", tmp_path / "b")
-    source = data.FileSource(examples, config, pair)
-    _, inputs, targets = next(iter(data.ordered_batches(source, pair, config, 8)))
+    kind = kinds.kind_of(PairConfig(input_channels=5, target_channels=1))
+    files = data.Files(data.find_examples(tmp_path / "a", tmp_path / "b"))
+    source = data.Source(files, kind.image_channels)
+    _, inputs, targets = next(iter(data.ordered_batches(source, kind, DataConfig(), 8)))
     assert inputs.shape == (1, 8, 8, 5) and targets.shape == (1, 8, 8, 1)
     np.testing.assert_allclose(inputs, 0.2 * 2 - 1, atol=1e-6)
+    assert source.count_sizes() == {"8x8, 5 channels": 1, "8x8, 1 channel": 1}
+
+
+class _Store(data.Files):
+    """Five examples of gray images, each as light as its index; some raise errors."""
+
+    def __init__(self, errors):
+        super().__init__([data.Example(f"image_{index}", ()) for index in range(5)])
+        self._errors = errors
+
+    def read(self, channels, index):
+        if index in self._errors:
+            raise self._errors[index]
+        return [np.full((8, 8, count), index / 10, np.float32) for count in channels]
+
+
+def _damaged(index):
+    return kinds.ExampleError(f"{index}.png", "is empty")
+
+
+def _read(source, batches):
+    return list(data.iterate(batches, source))
+
+
+def test_a_file_damaged_later_is_named_when_it_is_reached():
+    source = data.Source(_Store({3: _damaged(3)}), (3, 3), "error")
+    found = data.iterate(data.ordered_batches(source, PAIRS, DataConfig(), 8), source)
+    assert [int(next(found)[0][0]) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(UsageError, match="1 of 5 examples cannot be used: 3.png is"):
+        next(found)
+    assert source.skipped() is None
+
+
+def test_a_file_damaged_later_is_skipped_and_named_once_where_that_is_asked(capsys):
+    source = data.Source(_Store({3: _damaged(3)}), (3, 3), "skip")
+    config = DataConfig(batch_size=5)
+    tested = _read(source, data.ordered_batches(source, PAIRS, config, 8))
+    assert [batch[0].numpy().tolist() for batch in tested] == [[0, 1, 2, 4]]
+    trained = _read(source, _train_batches(source, 1, 0, batch_size=5).take(3))
+    for indices, inputs, _ in trained:
+        assert len(indices) == 5  # another took its place, under its own name
+        lightness = (inputs[:, 0, 0, 0] + 1) / 2
+        np.testing.assert_allclose(lightness, indices.numpy() / 10, atol=1e-6)
+        assert 3 not in indices
+    assert source.skipped() == "1 of 5 examples"
+    assert capsys.readouterr().out == "skipped: 3.png is empty\n"
+
+
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_other_errors_than_damaged_files_are_never_skipped_or_renamed(on_bad_image):
+    store = _Store({3: MemoryError(), 4: _damaged(4)})
+    source = data.Source(store, (3,), on_bad_image)
+    with pytest.raises(kinds.ExampleError):
+        source.read(4)  # as reading ahead does
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="MemoryError"):
+        _read(source, source.ordered())

@@ -20,13 +20,14 @@ import tensorflow_datasets as tfds
 from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
 from pix2pix_tf.datasets import addresses, folder, paper, records
-from pix2pix_tf.datasets.source import RecordSource
-from pix2pix_tf.images import pixels
+from pix2pix_tf.datasets.source import Records
+from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import DataConfig, PairConfig
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import TINY, write_image
 
 SPLITS = ("train", "val", "test")
+PAIRS = kinds.kind_of(PairConfig())
 
 
 def _write_archive_folder(parent, name, splits):
@@ -338,10 +339,11 @@ def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
     code = (
         "import os, sys\n"
         "from pix2pix_tf.datasets import __main__, folder\n"
-        "def die(self, examples):\n"
-        "    yield 0, folder.to_record(examples[0])\n"
-        "    os.kill(os.getpid(), 9)\n"
-        "folder.Pix2pixFolder._generate_examples = die\n"
+        "to_record = folder.to_record\n"
+        "def die_at_two(example):\n"
+        "    if example.name == '2': os.kill(os.getpid(), 9)\n"
+        "    return to_record(example)\n"
+        "folder.to_record = die_at_two\n"
         "__main__.main(sys.argv[1:])\n"
     )
     arguments = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
@@ -355,11 +357,14 @@ def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
 
 
 def test_a_run_that_is_told_to_stop_leaves_nothing(tmp_path, pair_dir, monkeypatch):
-    def stop(self, examples):
-        yield 0, folder.to_record(examples[0])
-        signal.raise_signal(signal.SIGTERM)
+    to_record = folder.to_record
 
-    monkeypatch.setattr(folder.Pix2pixFolder, "_generate_examples", stop)
+    def stop_at_two(example):
+        if example.name == "2":
+            signal.raise_signal(signal.SIGTERM)
+        return to_record(example)
+
+    monkeypatch.setattr(folder, "to_record", stop_at_two)
     arguments = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
     before = signal.getsignal(signal.SIGTERM)
     assert _run(*arguments) == 128 + signal.SIGTERM
@@ -419,16 +424,22 @@ def test_help_and_the_table_answer_without_tensorflow():
     assert "--paper" in shown.stdout and "--no_flip" not in shown.stdout
 
 
-def _source(folder, name, split="train", pair=None, **flags):
-    flags = DataConfig(dataset=name, **flags)
-    builder = datasets.load(name, folder)
-    pair = pair or PairConfig()
-    return RecordSource(builder, split, flags, pair), flags, pair
+def _source(builder, split="train", kind=PAIRS, **flags):
+    channels = kind.image_channels
+    config = DataConfig(dataset=builder.name, **flags)
+    return data.Source(Records(builder, split, config, len(channels)), channels)
 
 
-def _batches(source, flags, pair, position, count):
-    batches = data.train_batches(source, pair, flags, 32, 7, position)
+def _batches(source, position, count):
+    config = DataConfig(scale_size=40)
+    batches = data.train_batches(source, PAIRS, config, 32, 7, position)
     return [[part.numpy() for part in batch] for batch in batches.take(count)]
+
+
+def _assert_same(batches, others):
+    for batch, other in zip(batches, others, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(part, other_part)
 
 
 @pytest.fixture(scope="module")
@@ -445,95 +456,107 @@ def prepared_dir(tmp_path_factory, pair_dir):
 def test_training_from_array_records_equals_training_from_the_files(
     prepared_dir, pair_dir
 ):
-    source, flags, pair = _source(prepared_dir, "array_record", scale_size=40)
-    files = data.FileSource(data.find_examples(pair_dir), flags, pair)
-    for mine, theirs in zip(
-        _batches(source, flags, pair, 3, 9), _batches(files, flags, pair, 3, 9),
-        strict=True,
-    ):  # fmt: skip
-        for part, other in zip(mine, theirs, strict=True):
-            np.testing.assert_array_equal(part, other)
+    source = _source(datasets.load("array_record", prepared_dir))
+    files = data.Source(data.Files(data.find_examples(pair_dir)), PAIRS.image_channels)
+    _assert_same(_batches(source, 3, 9), _batches(files, 3, 9))
+    assert source.count_sizes() == files.count_sizes() == {"128x64, 3 channels": 5}
 
 
 def test_training_from_tfrecords_goes_on_at_any_position(prepared_dir):
-    source, flags, pair = _source(prepared_dir, "tfrecord", scale_size=40)
-    unbroken = _batches(source, flags, pair, 0, 15)
+    source = _source(datasets.load("tfrecord", prepared_dir))
+    unbroken = _batches(source, 0, 15)
     epochs = [[int(batch[0][0]) for batch in unbroken[n : n + 5]] for n in (0, 5, 10)]
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len(set(map(tuple, epochs))) > 1
     for position in (3, 5, 12):
-        resumed = _batches(source, flags, pair, position, 3)
-        for mine, theirs in zip(resumed, unbroken[position:], strict=False):
-            for part, other in zip(mine, theirs, strict=True):
-                np.testing.assert_array_equal(part, other)
+        resumed = _batches(source, position, 3)
+        _assert_same(resumed, unbroken[position : position + 3])
 
 
-def test_testing_reads_each_record_once_in_order(prepared_dir):
-    for name in datasets.FILE_FORMATS:
-        source, flags, pair = _source(prepared_dir, name, split="train[1:4]")
-        batches = list(data.ordered_batches(source, pair, flags, None))
-        assert [int(batch[0][0]) for batch in batches] == [0, 1, 2]
-        assert len(source) == 3 and source.name(np.int64(2)) == "000002"
-        assert batches[0][1].shape == (1, 64, 64, 3)
-        assert source.count_sizes() == {"64x64, 3 channels": 6}
+@pytest.mark.parametrize("file_format", datasets.FILE_FORMATS)
+def test_testing_reads_each_record_once_in_order(prepared_dir, file_format):
+    source = _source(datasets.load(file_format, prepared_dir), "train[1:4]")
+    batches = list(data.ordered_batches(source, PAIRS, DataConfig(), None))
+    assert [int(batch[0][0]) for batch in batches] == [0, 1, 2]
+    assert len(source) == 3 and source.name(np.int64(2)) == "000002"
+    assert batches[0][1].shape == (1, 64, 64, 3)
 
 
-def test_features_are_chosen_by_name_and_labels_are_spread_over_all_grays(tmp_path):
-    class Masked(tfds.core.GeneratorBasedBuilder):
-        name = "masked"
+def _build(data_dir, features, *examples):
+    """Prepares a data set of others' making, and returns its builder."""
+
+    class Given(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
-            features = {
-                "photo": tfds.features.Image(shape=(None, None, 3)),
-                "mask": tfds.features.LabeledImage(labels=5, shape=(None, None, 1)),
-                "depth": tfds.features.Tensor(shape=(4, 6, 1), dtype=np.float32),
-                "count": tfds.features.Scalar(np.int64),
-            }
             return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features)
+                builder=self,
+                features=tfds.features.FeaturesDict(features),
+                disable_shuffling=True,
             )
 
         def _split_generators(self, dl_manager):
             return {"train": self._generate_examples()}
 
         def _generate_examples(self):
-            yield (
-                0,
-                {
-                    "photo": np.full((4, 6, 3), 51, np.uint8),
-                    "mask": np.full((4, 6, 1), 3, np.uint8),
-                    "depth": np.full((4, 6, 1), 0.25, np.float32),
-                    "count": 1,
-                },
-            )
+            yield from enumerate(examples)
 
-    builder = Masked(data_dir=tmp_path)
+    builder = Given(data_dir=data_dir)
     builder.download_and_prepare()
+    return builder
 
-    def pictures(pair=None, **flags):
-        source = RecordSource(
-            builder,
-            "train",
-            DataConfig(dataset="masked", **flags),
-            pair or PairConfig(),
-        )
-        return [
-            float(picture.numpy().mean())
-            for picture in next(iter(source.ordered()))[1:]
-        ]
+
+def test_features_are_chosen_by_name_and_labels_are_spread_over_all_grays(tmp_path):
+    features = {
+        "photo": tfds.features.Image(shape=(None, None, 3)),
+        "mask": tfds.features.LabeledImage(labels=5, shape=(None, None, 1)),
+        "depth": tfds.features.Tensor(shape=(4, 6, 1), dtype=np.float32),
+        "count": tfds.features.Scalar(np.int64),
+    }
+    example = {
+        "photo": np.full((4, 6, 3), 51, np.uint8),
+        "mask": np.full((4, 6, 1), 3, np.uint8),
+        "depth": np.full((4, 6, 1), 0.25, np.float32),
+        "count": 1,
+    }
+    builder = _build(tmp_path, features, example)
+
+    def means(pair=None, **names):
+        kind = kinds.kind_of(pair or PairConfig())
+        _, *images = next(iter(_source(builder, kind=kind, **names).ordered()))
+        return [float(image.numpy().mean()) for image in images]
 
     two = {"input_feature": "photo", "target_feature": "mask"}
-    np.testing.assert_allclose(pictures(**two), [0.2, 0.75], atol=1e-6)
+    np.testing.assert_allclose(means(**two), [0.2, 0.75], atol=1e-6)
     depth = PairConfig(target_channels=1)
     two["target_feature"] = "depth"
-    np.testing.assert_allclose(pictures(depth, **two), [0.2, 0.25], atol=1e-6)
+    np.testing.assert_allclose(means(depth, **two), [0.2, 0.25], atol=1e-6)
     lab = PairConfig(lab_colorization=True)
-    np.testing.assert_allclose(pictures(lab, input_feature="photo"), [0.2], atol=1e-6)
-    with pytest.raises(UsageError, match="--input_feature image is no image of"):
-        pictures()
+    np.testing.assert_allclose(means(lab, input_feature="photo"), [0.2], atol=1e-6)
+    with pytest.raises(UsageError, match="--input_feature image is not an image of"):
+        means()
     with pytest.raises(UsageError, match="--target_feature count.*photo"):
-        pictures(input_feature="photo", target_feature="count")
+        means(input_feature="photo", target_feature="count")
+
+
+def test_a_record_that_cannot_be_used_is_named_with_its_data_set(tmp_path):
+    image = tfds.features.Image(shape=(None, None, 3))
+    small, wide = np.zeros([4, 6, 3], np.uint8), np.zeros([4, 8, 3], np.uint8)
+    builder = _build(
+        tmp_path,
+        {"input": image, "target": image},
+        {"input": small, "target": small},
+        {"input": small, "target": wide},
+    )
+    source = _source(builder)
+    source.check()  # of the first only
+    batches = data.ordered_batches(source, PAIRS, DataConfig(), 8)
+    with pytest.raises(UsageError) as error:
+        list(data.iterate(batches, source))
+    assert str(error.value) == (
+        "given/1.0.0: 1 of 2 examples cannot be used: input of record 1 and target of "
+        "record 1 are 6x4 and 8x4: wanted one size"
+    )
 
 
 def test_the_train_and_test_commands_take_a_data_set(

@@ -5,10 +5,10 @@ import re
 import shlex
 from pathlib import Path
 
-import draw_networks
 import numpy as np
 import pytest
 
+import draw_networks
 import pix2pix_tf
 from pix2pix_tf.options import parse
 from tests.conftest import read_image

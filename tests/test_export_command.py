@@ -73,15 +73,15 @@ def test_any_size_kind_and_number_of_images_is_served(exported_dir, tmp_path):
     assert all(output.startswith(b"\x89PNG") for output in together)
     for one, output in zip(contents, together, strict=True):
         assert _serve(exported_dir, one)[0] == output  # no mixing within a batch
-        assert tf.io.decode_png(output).shape == (256, 256, 3)
+        assert tf.io.decode_png(output).shape == (32, 32, 3)
 
 
 def test_the_float_signature_takes_batches(exported_dir):
     model = tf.saved_model.load(str(exported_dir))
-    inputs = tf.random.stateless_uniform([2, 256, 256, 3], [0, 1], -1, 1)
+    inputs = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1], -1, 1)
     outputs = model.signatures["generate"](inputs=inputs)["outputs"]
     alone = model.signatures["generate"](inputs=inputs[1:])["outputs"]
-    assert outputs.shape == (2, 256, 256, 3)
+    assert outputs.shape == (2, 32, 32, 3)
     np.testing.assert_allclose(outputs[1:], alone, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_colorization_exports_too(lab_trained_dirs, tmp_path, direction):
         tmp_path / "model", write_image(tmp_path / "a.png", 40, 60).read_bytes()
     )
     assert output.startswith(b"\xff\xd8")
-    assert tf.io.decode_jpeg(output).shape == (256, 256, 3)
+    assert tf.io.decode_jpeg(output).shape == (32, 32, 3)
 
 
 def test_saved_model_cli_shows_and_runs_it(exported_dir, tmp_path):
@@ -111,7 +111,7 @@ def test_saved_model_cli_shows_and_runs_it(exported_dir, tmp_path):
     )
     assert shown.returncode == 0, shown.stderr
     assert "image_bytes" in shown.stdout and "output_bytes" in shown.stdout
-    np.save(tmp_path / "zeros.npy", np.zeros([1, 256, 256, 3], np.float32))
+    np.save(tmp_path / "zeros.npy", np.zeros([1, 32, 32, 3], np.float32))
     zeros = f"inputs={tmp_path / 'zeros.npy'}"
     ran = subprocess.run(
         [*command, "run", *place, "generate", "--inputs", zeros],

@@ -1,11 +1,11 @@
 """A few of the fuzzer's cases, and that it finds what is bad."""
 
-import fuzz
-import fuzz_cases
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+import fuzz
+import fuzz_cases
 from pix2pix_tf.inference import gallery
 
 MODES = {

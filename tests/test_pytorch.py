@@ -4,11 +4,11 @@ import os
 import sys
 from collections import OrderedDict
 
-import convert_checkpoint
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import convert_checkpoint
 from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.interop import pytorch
 from pix2pix_tf.options import ModelConfig, read_options

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
 )
 from tensorflow.python.framework import config as tf_config
 
-from benchmarks import soak
+import run_files
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.options import MonitorConfig, RunConfig, is_resumed, parse
 from pix2pix_tf.runtime.errors import UsageError
@@ -210,7 +210,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
         (["--mode", "train"], "--resume auto needs --output_dir"),
         (
             ["--mode", "test", "--checkpoint", "{}", "--output_dir", "new"],
-            "--resume auto is for training, not",
+            "--resume: this has no meaning in --mode test",
         ),
     ],
 )
@@ -250,9 +250,9 @@ def test_minutes_count_too(monkeypatch, cut):
     assert not saver.is_due(1, False) and saver.is_due(2, False)
 
 
-def test_the_soak_finds_what_differs(unbroken_dir, cut_dir, capsys):
-    assert soak.compare(unbroken_dir, unbroken_dir) == []
-    problems = soak.compare(unbroken_dir, cut_dir)
+def test_the_soak_finds_what_differs(unbroken_dir, cut_dir):
+    assert run_files.compare(unbroken_dir, unbroken_dir) == []
+    problems = run_files.compare(unbroken_dir, cut_dir)
     assert "generator/encoder_1/conv2d/kernel differs" in problems
     for tag in ("generator_loss_L1", "generator/encoder_1/conv2d/kernel/gradients"):
         assert any(problem.startswith(f"TensorBoard: {tag}") for problem in problems)
@@ -266,9 +266,9 @@ def test_the_soak_reads_all_pictures_but_the_last(cut, place, is_found):
         os.utime(path, (number, number))
     if is_found:
         with pytest.raises(ValueError, match=paths[place].name):
-            soak.check_pictures(cut)
+            run_files.check_images(cut)
     else:
-        soak.check_pictures(cut)
+        run_files.check_images(cut)
 
 
 def test_options_are_of_the_run_that_goes_on(command, cut, capsys):

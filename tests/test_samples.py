@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import paint_samples
 import pytest
 import setuptools
 from PIL import Image
 
+import paint_samples
 from pix2pix_tf.data.samples import sample_dir
 
 ROOT = Path(__file__).parents[1]

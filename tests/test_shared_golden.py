@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import check_parity
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import check_parity
 from pix2pix_tf import checkpoints, train
 from tests.conftest import read_image
 

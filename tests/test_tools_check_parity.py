@@ -4,13 +4,13 @@ import json
 import os
 import pickle
 
-import check_parity
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+import check_parity
 from pix2pix_tf import networks
 from pix2pix_tf.interop import parity
 from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig

@@ -7,11 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
-import convert_checkpoint
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import convert_checkpoint
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.interop import convert, pict
 from pix2pix_tf.options import from_dict

@@ -10,8 +10,9 @@ import tarfile
 import threading
 import zipfile
 
-import download_dataset
 import pytest
+
+import download_dataset
 
 CONTENTS = {
     "facades/train/1.jpg": b"1" * 3000,

@@ -1,12 +1,12 @@
 """Preparing a folder of images: each operation's pixels, and what is done again."""
 
-import edges
 import h5py
 import numpy as np
-import process
 import pytest
 import tensorflow as tf
 
+import edges
+import process
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image, write_image

@@ -45,7 +45,7 @@ def test_training_leaves_options_checkpoint_and_pictures(trained_dir):
     assert len(pictures) == 6  # at step 2, and at step 3, the last
     assert pictures[0].startswith("00000002-") and pictures[3].startswith("00000003-")
     for name in pictures:
-        assert read_image(trained_dir / "images" / name).shape == (256, 256, 3)
+        assert read_image(trained_dir / "images" / name).shape == (32, 32, 3)
         assert name in (trained_dir / "index.html").read_text()
 
 
@@ -57,7 +57,9 @@ def test_summaries_have_the_originals_tags(events):
     assert scalars <= tags
     variable = "generator/encoder_2/batch_normalization/gamma"
     assert {f"{variable}/values", f"{variable}/gradients"} <= tags
-    assert sum(tag.endswith("/gradients") for tag in tags) == 60 + 16
+    assert (
+        sum(tag.endswith("/gradients") for tag in tags) == 36 + 16
+    )  # of two networks, at five levels
     assert events.Tags()["graph"]
     steps = [event.step for event in events.Tensors("discriminator_loss")]
     assert steps == [2, 3]

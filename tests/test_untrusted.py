@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import edges
 import h5py
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from parity import recording
 from PIL import Image
 
+import edges
 from pix2pix_tf import checkpoints, datasets
 from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert

@@ -231,7 +231,7 @@ def test_validation_that_cannot_be_is_refused(arguments, words):
 def test_a_dry_run_counts_the_pictures_and_the_memory_of_validation(
     pair_dir, tmp_path, monkeypatch, capsys
 ):
-    machine = types.SimpleNamespace(total=4_000_000_000)
+    machine = types.SimpleNamespace(total=4_000_000_000, available=4_000_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
     val_dir = tmp_path / "val"
     val_dir.mkdir()

@@ -19,7 +19,6 @@ from collections import Counter
 from pathlib import Path
 
 import fuzz_cases
-
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 

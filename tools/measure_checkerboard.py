@@ -1,87 +1,77 @@
-"""Measures the checkerboards in pictures that test mode wrote, and shows them enlarged.
+"""Measures the checkerboards in images that test mode wrote, and shows them enlarged.
 
     python tools/measure_checkerboard.py runs/ablate/defaults/test \\
         runs/ablate/upsample=resize/test --picture checkerboards.png
 
 Transposed convolutions of stride 2 leave a pattern with a period of 2 pixels (Odena et
-al. 2016, "Deconvolution and checkerboard artifacts"). Its amplitude, in levels of 255,
-is how much the means of a picture's four kinds of pixels (even or odd row and column)
-differ from the mean of all. A photograph's own edges fall on each kind about alike, so
-that the targets beside it show what is no checkerboard.
+al. 2016, "Deconvolution and checkerboard artifacts"). The pixels of an image are of
+four kinds: of an even or odd row, and of an even or odd column. The amplitude of the
+pattern, in levels of 255, is how much the means of the four kinds differ from the mean
+of all pixels. The edges in a photograph fall on each kind about alike: the amplitude of
+the targets shows how much of it is no checkerboard.
 """
 
-import argparse
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.start import start_tensorflow
 
-ZOOM = 64  # pixels of a picture that are shown
+ZOOM = 64  # pixels of an image that are shown
 
 
 def main(argv=None):
     """Runs one command line; returns the exit status, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folders", nargs="+", help="that test mode wrote")
-    parser.add_argument(
-        "--picture", metavar="FILE.png", help="the first output of each"
-    )
-    given = parser.parse_args(argv)
+    return command.run("measure_checkerboard", lambda: run(parse(argv)))
+
+
+def parse(argv=None):
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
+    parser = command.Parser("measure_checkerboard", __doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="written by test mode")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the first outputs")
+    return parser.parse_args(argv)
+
+
+def run(given):
+    """Prints the amplitudes of each folder; raises UsageError if one has no images."""
     start_tensorflow()
     from pix2pix_tf.images import codecs
+    from run_report import grid
 
-    rows = {}
-    for folder in given.folders:
-        for kind in ("outputs", "targets"):
-            paths = sorted(Path(folder, "images").glob(f"*-{kind}.png"))
-            if not paths:
-                parser.exit(2, f"{folder} has no images/*-{kind}.png of test mode\n")
-            rows[folder, kind] = [codecs.read(path) for path in paths]
     print(f"{'folder':<50}{'outputs':>10}{'targets':>10}")
+    cells = []
     for folder in given.folders:
-        found = [measure_all(rows[folder, kind]) for kind in ("outputs", "targets")]
-        print(f"{folder:<50}{found[0]:>10.2f}{found[1]:>10.2f}")
+        line, middles = f"{folder!s:<50}", []
+        for kind in ("outputs", "targets"):
+            paths = sorted((folder / "images").glob(f"*-{kind}.png"))
+            if not paths:
+                raise UsageError(f"{folder} has no images/*-{kind}.png of test mode")
+            images = [codecs.read(path) for path in paths]
+            line += f"{np.mean([measure(image) for image in images]):>10.2f}"
+            top, left = ((side - ZOOM) // 2 for side in images[0].shape[:2])
+            middles.append(images[0][top : top + ZOOM, left : left + ZOOM])
+        print(line)
+        title = folder.parent.name if folder.name == "test" else str(folder)
+        cells.append((title, middles[0]))
     if given.picture:
-        pictures = {folder: rows[folder, "outputs"][0] for folder in given.folders}
-        pictures["target"] = rows[given.folders[-1], "targets"][0]
-        files.write_whole(given.picture, draw(pictures))
-    return 0
+        contents = grid.draw_grid([[*cells, ("target", middles[1])]], [""])
+        files.write_whole(given.picture, contents)
 
 
-def measure_all(pictures):
-    """Returns the mean amplitude of pictures, in levels of 255."""
-    return float(np.mean([measure(picture) for picture in pictures]))
+def measure(image):
+    """Returns the amplitude, in levels of 255.
 
-
-def measure(picture):
-    """Returns one picture's amplitude: float32 [height, width, 3] in [0, 1]."""
-    height, width = (side // 2 * 2 for side in picture.shape[:2])
-    blocks = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
+    Args:
+        image: float32 [height, width, 3], in [0, 1].
+    """
+    height, width = (side // 2 * 2 for side in image.shape[:2])
+    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
     kinds = blocks.mean(axis=(0, 2))  # [2, 2, channels]
     return 255 * np.abs(kinds - kinds.mean(axis=(0, 1))).mean()
-
-
-def draw(pictures):
-    """Returns a PNG's bytes: the middle of each picture, enlarged; {title: picture}."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((3 * len(pictures), 3.3), dpi=100, layout="constrained")
-    axes = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        top, left = ((side - ZOOM) // 2 for side in picture.shape[:2])
-        axis.imshow(picture[top : top + ZOOM, left : left + ZOOM])
-        axis.set_axis_off()
-        path = Path(title)
-        axis.set_title(path.parent.name if path.name == "test" else title, fontsize=9)
-    contents = io.BytesIO()
-    figure.savefig(contents, format="png")
-    return contents.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Draws what runs recorded: curves, pictures over steps, runs beside each other.
+"""Draws what runs recorded: curves, images over steps, runs beside each other.
 
     python tools/plot_run.py runs/facades
     python tools/plot_run.py runs/a runs/b runs/b-test --output_dir compared
 
-Each RUN is a folder that training wrote, which may still go on, or one that test mode
-wrote with a metrics.json; a test of another RUN's checkpoint counts as part of that. It
-writes PNG files, and report.html, which holds all of them. Losses are logged as moving
-averages that start from zero; they are shown so, and without that start.
+Each RUN is a folder that training wrote, also one that still trains, or one that test
+mode wrote with a metrics.json; a test of another RUN's checkpoint is shown as part of
+that. It writes PNG files, and report.html, which holds all of them. Losses are logged
+as moving averages that start from zero: they are shown so, and without that start.
 """
 
 import os
@@ -14,103 +14,80 @@ import sys
 from pathlib import Path
 
 from pix2pix_tf.runtime import command, files
-from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
-REPORT_NAME = "report.html"
+MAX_ROWS = 8  # of images of one run; of several runs half as many
 
 
 def main(argv=None):
-    """Runs one command line.
-
-    Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
-        stderr), 130 stopped by Ctrl-C.
-    """
-    return command.run("plot_run", lambda: run(parse(argv)))
+    """Runs one command line; returns the exit status, 2 for a folder without a run."""
+    return command.run("plot_run", lambda: report(parse(argv)))
 
 
 def parse(argv=None):
-    """Returns the flags of a command line, completed.
-
-    Raises:
-        UsageError: a flag is wrong.
-    """
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("plot_run", __doc__)
-    parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="a run's folder"
-    )
-    parser.add_argument(
-        "--output_dir",
-        type=Path,
-        metavar="FOLDER",
-        help="where to write (default: RUN/report; of several runs: report)",
-    )
-    options = parser.parse_args(argv)
-    if options.output_dir is None:
-        parent = options.runs[0] if len(options.runs) == 1 else Path()
-        options.output_dir = parent / "report"
-    return options
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    text = "where to write (default: RUN/report; for several runs: report)"
+    add("--output_dir", type=Path, metavar="FOLDER", help=text)
+    given = parser.parse_args(argv)
+    parent = given.runs[0] if len(given.runs) == 1 else Path()
+    given.output_dir = given.output_dir or parent / "report"
+    return given
 
 
-def run(options):
-    """Writes the report, and prints where it is.
-
-    Raises:
-        UsageError: a folder is no run, or is damaged; nothing was written.
-    """
+def report(given):
+    """Writes the report; raises UsageError, and writes nothing, if a RUN is damaged."""
     start_tensorflow()
-    from run_report import page, records
+    from run_report import page, runs
 
-    runs = records.read_runs(options.runs)
-    figures = draw(runs)
-    title = f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs compared"
-    text = page.render(title, runs, figures)
-    options.output_dir.mkdir(parents=True, exist_ok=True)
-    for name, _, contents in figures:
-        files.write_whole(options.output_dir / name, contents)
-    report = options.output_dir / REPORT_NAME
-    files.write_whole(report, text)
-    print(f"wrote {printable(report)}, with {len(figures)} figures beside it")
+    all_runs = runs.read_runs(given.runs)
+    plots = list(draw(all_runs))
+    is_one = len(all_runs) == 1
+    title = f"Run {all_runs[0].name}" if is_one else f"{len(all_runs)} runs compared"
+    text = page.render(title, all_runs, plots)
+    given.output_dir.mkdir(parents=True, exist_ok=True)
+    for name, _, contents in plots:
+        files.write_whole(given.output_dir / name, contents)
+    path = given.output_dir / "report.html"
+    files.write_whole(path, text)
+    print(f"wrote {files.printable(path)}, with {len(plots)} plots beside it")
 
 
-def draw(runs):
-    """Returns [(file name, heading, bytes of a PNG)] of all that there is to show."""
-    from run_report import figures, records
+def draw(all_runs):
+    """Yields (file name, heading, bytes of a PNG) for all that there is to show."""
+    from run_report import grid, plots, runs
 
-    drawn = []
-    for group, tags in figures.group_tags(runs).items():
-        title = f"{group} of {runs[0].name}" if len(runs) == 1 else group
+    is_one = len(all_runs) == 1
+    for group, tags in plots.group_tags(all_runs).items():
         name = group.lower().replace(" ", "_") + ".png"
-        drawn.append((name, group, figures.draw_curves(runs, tags, title)))
-    if len(runs) > 1:
-        title = "Last figures, side by side"
-        finals = records.final_figures(runs)
-        finals = {label: finals[label] for label in filter(records.is_judge, finals)}
-        if finals:
-            contents = figures.draw_finals(runs, finals, title)
-            drawn.append(("last_figures.png", title, contents))
-    comparable, rows = records.common_pictures(runs)
+        yield name, group, plots.draw_curves(all_runs, group, tags)
+    last = runs.last_metrics(all_runs)
+    last = {label: last[label] for label in last if label.startswith(runs.JUDGES)}
+    if last and not is_one:
+        title = "Last metrics, side by side"
+        yield "last_figures.png", title, plots.draw_last(all_runs, last, title)
+    chosen, rows = runs.common_images(all_runs)
     if rows:
-        contents = figures.draw_side_by_side(comparable, rows)
-        drawn.append(("side_by_side.png", "Pictures, side by side", contents))
-    max_rows = figures.MAX_ROWS // min(len(runs), 2)
-    for number, one in enumerate(runs, 1):
-        ending = ".png" if len(runs) == 1 else f"_{number}.png"
-        if one.strips:
-            heading = f"Validation pictures of {one.name}"
-            contents = figures.draw_validation(one)
-            drawn.append((f"validation_pictures{ending}", heading, contents))
-        if one.rows:
-            heading = f"Pictures of {one.name} over steps"
-            contents = figures.draw_pictures(one, max_rows)
-            drawn.append((f"pictures{ending}", heading, contents))
-    return drawn
+        title, rows = "The same examples at the same steps", rows[-(MAX_ROWS // 2) :]
+        folders = [(run.name, run.folder) for run in chosen]
+        contents = grid.draw_side_by_side(folders, rows, title)
+        yield "side_by_side.png", "Images, side by side", contents
+    for number, run in enumerate(all_runs, start=1):
+        ending = ".png" if is_one else f"_{number}.png"
+        if run.strips:
+            title = f"Validation images of {run.name}"
+            yield (
+                f"validation_pictures{ending}",
+                title,
+                plots.draw_validation(run, title),
+            )
+        if run.rows:
+            title, count = f"Images of {run.name} over steps", MAX_ROWS // (2 - is_one)
+            yield f"pictures{ending}", title, plots.draw_images(run, count, title)
 
 
 if __name__ == "__main__":
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a run that goes on keeps its GPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a run that still trains keeps its GPU
     sys.exit(main())

@@ -1,10 +1,13 @@
-"""Measures pictures against others of the same names, as test mode does.
+"""Measures images against others of the same names, as test mode does.
 
     python tools/score.py outputs targets
     python tools/score.py runs/facades-test --fid_weights imagenet
+    python tools/score.py runs/a-test runs/b-test
 
-The first compares two folders, file by file: names are equal but for their endings. The
-second measures what a test wrote once more. A table is printed; with --output_dir,
+The first compares two folders of images, whose names are equal except for the suffix.
+The second measures the outputs that a test wrote against the targets beside them. Given
+two folders, a folder that a test wrote stands for its outputs: the third measures how
+much the outputs of two tests differ. A table is printed; with --output_dir,
 `metrics.json` and `metrics.csv` are written there.
 """
 
@@ -13,47 +16,31 @@ import os
 import sys
 from pathlib import Path
 
-from pix2pix_tf.runtime import command, files
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 
 def main(argv=None):
-    """Runs one command line.
-
-    Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
-        stderr), 130 stopped by Ctrl-C.
-    """
+    """Runs one command line; returns the exit status, 2 if images cannot be used."""
     return command.run("score", lambda: run(parse(argv)))
 
 
 def parse(argv=None):
-    """Returns the flags of a command line.
-
-    Raises:
-        UsageError: a flag is wrong.
-    """
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("score", __doc__)
     add = parser.add_argument
-    add("outputs", type=Path, help="a folder of pictures, or what a test wrote")
-    add("targets", type=Path, nargs="?", help="a folder; not for what a test wrote")
-    add("--output_dir", type=Path, help="where to write; nowhere")
-    add("--fid_weights", help="FID and KID too: imagenet, or a file")
-    add("--palette", help="label scores too: targets, or a file of NAME,R,G,B")
+    add("outputs", type=Path, help="a folder of images, or one that a test wrote")
+    add("targets", type=Path, nargs="?", help="the same (default: the test's targets)")
+    add("--output_dir", type=Path, help="where to write (default: nowhere)")
+    add("--fid_weights", help="measure FID and KID too: imagenet, or a file of weights")
+    add("--palette", help="score label maps too: targets, or a file of NAME,R,G,B")
     return parser.parse_args(argv)
 
 
 def run(given):
-    """Does what the flags say.
-
-    Raises:
-        UsageError: pictures or flags cannot be used.
-    """
+    """Does what the flags say; raises UsageError for images that cannot be used."""
     start_tensorflow()
     from pix2pix_tf import metrics
 
@@ -62,7 +49,7 @@ def run(given):
     scores = metrics.Scores()
 
     def add(name):
-        output, target = (read(path) for path in pairs[name])
+        output, target = map(read, pairs[name])
         if output.shape != target.shape:
             sizes = (f"{p.shape[1]}x{p.shape[0]}" for p in (output, target))
             raise UsageError(f"{printable(name)} has two sizes: {' and '.join(sizes)}")
@@ -84,62 +71,51 @@ def run(given):
 
 
 def find_pairs(outputs_dir, targets_dir):
-    """Returns {name: (path of the output, path of its target)}, sorted by name.
+    """Returns {name: (path of the output, path of the target)}.
 
     Args:
         outputs_dir: Path.
-        targets_dir: Path, or None where the first is the folder of a test.
+        targets_dir: Path, or None for the targets beside the outputs of a test.
 
     Raises:
-        UsageError: there is nothing, or something has no partner.
+        UsageError: there is nothing, or an image has no partner.
     """
+    outputs = find_images(outputs_dir)
     if targets_dir is None:
-        ending = "-outputs.png"
-        folder = outputs_dir / "images"
-        paths = sorted(folder.rglob(f"*{ending}"))
-        outputs = {_name(path, folder).removesuffix("-outputs"): path for path in paths}
-        targets = {
-            name: path.with_name(path.name.removesuffix(ending) + "-targets.png")
-            for name, path in outputs.items()
-        }
-        targets = {name: path for name, path in targets.items() if path.is_file()}
+        targets = written_images(outputs_dir, "targets")
     else:
-        outputs, targets = _by_name(outputs_dir), _by_name(targets_dir)
-    alone = sorted(set(outputs) ^ set(targets))
-    if alone or not outputs:
-        where = printable(outputs_dir)
+        targets = find_images(targets_dir)
+    alone = sorted(outputs.keys() ^ targets.keys())
+    if alone:
+        count, listed = len(outputs | targets), ", ".join(map(printable, alone[:5]))
         raise UsageError(
-            f"{where} has no pictures: wanted a folder of them, or what a test wrote"
-            if not outputs
-            else f"{len(alone)} of {len(set(outputs) | set(targets))} names lack an "
-            f"output or a target: {', '.join(map(printable, alone[:5]))}"
+            f"{len(alone)} of {count} names lack an output or a target: {listed}; give "
+            "two folders with equal names, or one that test mode wrote"
         )
-    return {name: (outputs[name], targets[name]) for name in sorted(outputs)}
+    return {name: (outputs[name], targets[name]) for name in outputs}
 
 
-def _by_name(folder):
-    from pix2pix_tf.images.codecs import SUFFIXES
+def find_images(folder):
+    """Returns {name: path} of a folder's images, or of the outputs of a test."""
+    from pix2pix_tf import data
 
-    if not folder.is_dir():
-        raise UsageError(f"{printable(folder)} is not a folder")
-    found = {}
-    for path in files.find(folder, SUFFIXES):
-        other = found.setdefault(_name(path, folder), path)
-        if other != path:
-            raise UsageError(f"{printable(path)} and {printable(other)} are one name")
-    return found
+    written = written_images(folder, "outputs")
+    if written:
+        return written
+    examples = data.find_examples(folder, flags=("the folder", ""))
+    return {example.name: example.paths[0] for example in examples}
 
 
-def _name(path, folder):
-    return path.relative_to(folder).with_suffix("").as_posix()
+def written_images(folder, kind):
+    """Returns {name: path} of the images of one kind that test mode wrote, sorted."""
+    root, ending = folder / "images", f"-{kind}.png"
+    paths = sorted(root.rglob(f"*{ending}"))
+    names = (path.relative_to(root).as_posix().removesuffix(ending) for path in paths)
+    return dict(zip(names, paths, strict=True))
 
 
 def read(path):
-    """Returns uint8 [height, width, 3] of a picture file.
-
-    Raises:
-        UsageError: it is none; it is named.
-    """
+    """Returns uint8 [height, width, 3]; raises UsageError for what is not an image."""
     from pix2pix_tf.images import codecs, pixels
 
     try:

@@ -5,18 +5,17 @@ flips, scales, crops and batches them.
 """
 
 from pix2pix_tf.data.batches import iterate, ordered_batches, train_batches
-from pix2pix_tf.data.examples import Example, find_examples, join_problems
-from pix2pix_tf.data.source import FileSource, shuffled, size_text, split_halves
+from pix2pix_tf.data.examples import Example, find_examples, list_names
+from pix2pix_tf.data.source import Files, Source, shuffled
 
 __all__ = [
     "Example",
-    "FileSource",
+    "Files",
+    "Source",
     "find_examples",
     "iterate",
-    "join_problems",
+    "list_names",
     "ordered_batches",
     "shuffled",
-    "size_text",
-    "split_halves",
     "train_batches",
 ]

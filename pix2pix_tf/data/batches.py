@@ -2,16 +2,17 @@
 
 import tensorflow as tf
 
-from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.images import pixels
+from pix2pix_tf.images.kinds import ExampleError
 from pix2pix_tf.options.flag import sides
 
 
-def train_batches(source, pair, data, crop_size, seed, position):
+def train_batches(source, kind, data, crop_size, seed, position):
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
-        source: data.FileSource, or another with its methods.
-        pair: PairConfig.
+        source: data.Source, with the channels of `kind`'s images.
+        kind: kinds.Pairs or kinds.Colorization, with targets.
         data: DataConfig.
         crop_size: Size.
         seed: int, in [0, 2**31).
@@ -23,8 +24,8 @@ def train_batches(source, pair, data, crop_size, seed, position):
         they run on over the border of an epoch, as the original's do.
     """
 
-    def load(index, example_seed, *pictures):
-        inputs, targets = _to_tensors(pictures, pair)
+    def load(index, example_seed, *images):
+        inputs, targets = kind.to_tensors(*images)
         inputs, targets = augment(inputs, targets, data, crop_size, example_seed)
         return index, *_set_shapes((inputs, targets), crop_size)
 
@@ -35,24 +36,23 @@ def train_batches(source, pair, data, crop_size, seed, position):
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def ordered_batches(source, pair, data, size):
+def ordered_batches(source, kind, data, size):
     """Returns a tf.data.Dataset of every example once, in order.
 
     Args:
-        source: as `train_batches`.
-        pair: PairConfig.
+        source: data.Source, with the channels of `kind`'s images.
+        kind: kinds.Pairs or kinds.Colorization.
         data: DataConfig.
         size: Size to scale to, or None to leave each example's own.
 
     Returns:
-        Dataset of (indices, inputs, targets) as `train_batches`, or of (indices,
-        inputs) for inputs alone; the last batch may be short.
+        Dataset of (indices, inputs, targets), or of (indices, inputs) where the kind
+        has no targets: int64 [batch] of the examples, and float32 [batch, height,
+        width, channels] in [-1, 1]. The last batch may be short.
     """
 
-    def load(index, *pictures):
-        tensors = _to_tensors(pictures, pair)
-        if data.inputs_only:
-            tensors = tensors[:1]
+    def load(index, *images):
+        tensors = kind.to_tensors(*images)
         if size is not None:
             tensors = [pixels.resize_area(image, sides(size)) for image in tensors]
             tensors = _set_shapes(tensors, size)
@@ -63,21 +63,27 @@ def ordered_batches(source, pair, data, size):
 
 
 def iterate(batches, source):
-    """Yields the batches of a Dataset made above; a damaged file is named.
+    """Yields the batches of a Dataset made above; an unusable example is named.
+
+    Args:
+        batches: tf.data.Dataset.
+        source: data.Source that it reads.
 
     Raises:
-        UsageError: a file of the source cannot be used.
+        UsageError: an example cannot be used.
+        tf.errors.OpError: anything else went wrong, such as too little memory.
     """
     try:
         yield from batches
-    except tf.errors.OpError:
-        if source.problems:
+    except tf.errors.OpError as error:
+        # All that TensorFlow keeps of a Python exception is its type's name and text.
+        if f"{ExampleError.__name__}: " in error.message.partition("\n")[0]:
             raise source.error() from None
         raise
 
 
 def augment(inputs, targets, data, crop_size, seed):
-    """Flips, scales and crops both pictures by the same draws, in the original's order.
+    """Flips, scales and crops both images by the same draws, in the original's order.
 
     Args:
         inputs, targets: float32 [height, width, channels].
@@ -101,15 +107,6 @@ def augment(inputs, targets, data, crop_size, seed):
     y, x = tf.unstack(tf.cast(draws * ends, tf.int32))
     both = both[y : y + crop[0], x : x + crop[1]]
     return both[..., :num_inputs], both[..., num_inputs:]
-
-
-def _to_tensors(pictures, pair):
-    """Returns inputs and, where there are any, targets of an example's pictures."""
-    if pair.lab_colorization:
-        return kinds.from_photograph(pictures[0], pair)
-    if len(pictures) == 1:
-        return [kinds.from_input(pictures[0], pair)]
-    return kinds.from_sides(*pictures, pair)
 
 
 def _set_shapes(tensors, size):

@@ -5,6 +5,7 @@ In: names and paths. Not in: what the files hold.
 
 import glob
 import os
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
 FLAGS = ("--input_dir", "--target_dir")
-MAX_LISTED = 100  # files, in a message
+MAX_NAMES = 3  # of files with the same problem, in a message
+MAX_REASONS = 10  # in a message
 
 
 class Example(NamedTuple):
@@ -117,10 +119,10 @@ def _pair(folders, flags):
         for folder, side in zip(folders, sides, strict=True):
             paths = side.get(stem, [])
             if not paths:
-                problems.append(f"{printable(folder / stem)}.* is missing")
+                problems.append((f"{printable(folder / stem)}.*", "is missing"))
             elif len(paths) > 1:
                 names = " and ".join(printable(path) for path in sorted(paths))
-                problems.append(f"{names} are two for one")
+                problems.append((names, "are two for one"))
     if problems:
         raise UsageError(
             f"{flags[0]} and {flags[1]} do not pair: {join_problems(problems)}"
@@ -142,7 +144,30 @@ def _by_stem(flag, folder):
     return found
 
 
+def list_names(names):
+    """Returns the first names and how many more there are, as text."""
+    shown, num_more = ", ".join(names[:MAX_NAMES]), len(names) - MAX_NAMES
+    return f"{shown} and {num_more} more" if num_more > 0 else shown
+
+
 def join_problems(problems):
-    """Returns all problems as one line of text; of very many the first."""
-    more = len(problems) - MAX_LISTED
-    return "; ".join(problems[:MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
+    """Returns problems as one line of text, each reason once.
+
+    Reasons that differ only in their numbers, such as sizes, are the same reason.
+
+    Args:
+        problems: list of (str, str): a name, and a reason such as "is empty".
+    """
+    names_of = defaultdict(list)
+    first_of = {}
+    for name, reason in problems:
+        kind = re.sub(r"\d+", "", reason)
+        first_of.setdefault(kind, f"{name} {reason}")
+        names_of[kind].append(name)
+    texts = []
+    for kind, names in names_of.items():
+        others = f" (likewise {list_names(names[1:])})" if names[1:] else ""
+        texts.append(first_of[kind] + others)
+    num_more = len(texts) - MAX_REASONS
+    more = f"; and {num_more} more" if num_more > 0 else ""
+    return "; ".join(texts[:MAX_REASONS]) + more

@@ -1,236 +1,260 @@
-"""Where examples come from: files, read in any order, and named where they fail.
+"""One source of examples: read in any order, named where they fail, left out or not.
 
-In: what an example's files must be, and what is done about those that are not. Not in:
-scaling, crops, batches.
+In: reading, and what is done about an example that cannot be read. Where examples are
+stored is a store's own: `Files` here, `datasets.source.Records` for prepared data sets.
+Not in: scaling, crops, batches.
 """
 
-import concurrent.futures
+import contextlib
+import functools
 import itertools
-import os
 from collections import Counter
 
+import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf.data.examples import join_problems
-from pix2pix_tf.images import codecs
+from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
 MAX_CHECKED = 5000  # examples; above, a damaged file is found when it is reached
 
 
-class FileSource:
-    """Reads examples from files, and remembers those that it could not read.
+class Source:
+    """Reads the examples of a store, and remembers those that it could not read.
 
     Attributes:
-        examples: list of Example.
-        num_pictures: int, how many pictures `read` gives: one for colorization, or for
-            inputs alone; otherwise two.
-        problems: {example's name: why it cannot be used}, of all met so far.
+        channels: tuple of int, of each image of an example.
+        problems: {example's name: ExampleError}, of all met so far.
     """
 
-    def __init__(self, examples, data, pair):
-        """Takes a list of Example, DataConfig and PairConfig."""
-        self.examples = examples
-        self.num_pictures = 1 if data.inputs_only or pair.lab_colorization else 2
+    def __init__(self, store, channels, on_bad_image=None):
+        """Takes a store, the channels, and the flag's value where there is the flag.
+
+        Args:
+            store: Files, or another with its methods.
+            channels: tuple of int, of each image of an example.
+            on_bad_image: "skip" leaves out examples that cannot be read, or in training
+                reads the next one in their place. "error", and None, raise.
+        """
+        self.channels = channels
         self.problems = {}
-        self._num_found = len(examples)
-        self._pair = pair
-        self._inputs_only = data.inputs_only
-        self._is_skipping = data.on_bad_image == "skip"
+        self._store = store
+        self._num_found = len(store)
+        self._on_bad_image = on_bad_image
+        self._is_skipping = on_bad_image == "skip"
 
     def __len__(self):
-        return len(self.examples)
+        return len(self._store)
 
     def name(self, index):
-        """Returns what the pictures of an example are called."""
-        return self.examples[index].name
+        """Returns what the images of an example are called."""
+        return self._store.name(index)
 
     def shuffled(self, seed, position):
         """Returns an endless Dataset of examples, each epoch in its own order.
 
         Args:
-            seed, position: as `shuffled` takes them.
+            seed: int, in [0, 2**31).
+            position: int, how many examples training has already seen.
 
         Returns:
-            Dataset of (index, seed of the example in this epoch, *pictures): int64
-            scalar, int [2], and float32 [height, width, channels] in [0, 1].
+            Dataset of (index, seed of the example in this epoch, *images): int64
+            scalar, the example that was read; int [2]; and float32 [height, width,
+            channels] in [0, 1].
         """
+        read = self._read_or_next if self._is_skipping else self._read_one
 
-        def load(index, example_seed):
-            return index, example_seed, *self._pictures(self.read_or_next, index)
+        def load(index, example_seed, *values):
+            index, *images = self._call(read, index, values)
+            return index, example_seed, *images
 
-        places = shuffled(len(self), seed, position)
-        return places.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        examples = self._store.shuffled(seed, position)
+        return examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def ordered(self):
-        """Returns a Dataset of (index, *pictures), as `shuffled`, each once in order.
+        """Returns a Dataset of (index, *images) as in `shuffled`, each once, in order.
 
-        With `--on_bad_image skip` those that cannot be used are left out.
+        With `--on_bad_image skip` examples that cannot be read are left out.
         """
-        indices = tf.data.Dataset.range(len(self))
-        examples = indices.map(
-            lambda index: (index, *self._pictures(self.read, index)),
+        read = self._read_or_none if self._is_skipping else self._read_one
+        examples = self._store.ordered().map(
+            lambda index, *values: self._call(read, index, values),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return examples.ignore_errors() if self._is_skipping else examples
+        if self._is_skipping:
+            examples = examples.filter(lambda index, *_: index >= 0)
+        return examples
 
-    def count_sizes(self):
-        """Returns Counter of `WIDTHxHEIGHT, N channels` of the first files."""
-        paths = itertools.chain.from_iterable(
-            example.paths for example in self.examples
+    def _call(self, read, index, values):
+        """Calls a function that reads an example, inside a graph."""
+        types = [tf.int64] + [tf.float32] * len(self.channels)
+        index, *images = tf.numpy_function(
+            read, [index, *values], types, stateful=False
         )
-        sizes = (codecs.probe(path) for path in itertools.islice(paths, MAX_CHECKED))
-        return Counter(size_text(*size) for size in sizes)
+        return tf.ensure_shape(index, []), *(
+            tf.ensure_shape(image, [None, None, channels])
+            for image, channels in zip(images, self.channels, strict=True)
+        )
 
-    def _pictures(self, read, index):
-        """Reads one example inside a graph, by a function of an index."""
-        types = [tf.float32] * self.num_pictures
-        pictures = tf.numpy_function(read, [index], types, stateful=False)
-        return [
-            tf.ensure_shape(picture, [None, None, channels])
-            for picture, channels in zip(pictures, self.channels, strict=True)
-        ]
+    def _read_one(self, index, *values):
+        return index, *self.read(index, *values)
 
-    @property
-    def channels(self):
-        """The channels of each picture that `read` gives."""
-        if self._pair.lab_colorization:
-            return (3,)
-        if self._inputs_only:
-            return (self._pair.input_channels,)
-        return self._pair.file_channels
+    def _read_or_next(self, index):
+        """Reads an example, or the next that can be read; returns that one's index."""
+        for step in range(len(self)):
+            with contextlib.suppress(kinds.ExampleError):
+                return self._read_one((index + step) % len(self))
+        return self._read_one(index)  # raises
 
-    def read(self, index):
-        """Reads one example.
+    def _read_or_none(self, index):
+        """Reads an example; the index is -1 where it cannot be read."""
+        try:
+            return self._read_one(index)
+        except kinds.ExampleError:
+            images = [np.empty([0, 0, count], np.float32) for count in self.channels]
+            return np.int64(-1), *images
+
+    def read(self, index, *values):
+        """Reads one example, outside of graphs.
 
         Args:
-            index: int, into `examples`.
+            index: int, below the source's length.
+            values: what the store's datasets have beside the index.
 
         Returns:
-            [numpy float32 [height, width, channels] in [0, 1], ...], `num_pictures`.
+            list of numpy float32 [height, width, channels] in [0, 1].
 
         Raises:
-            UsageError: a file cannot be used; it is named.
+            ExampleError: it cannot be used; the file or record is named.
         """
-        example = self.examples[index]
         try:
-            if self.num_pictures == 1:
-                return [self._read_file(example.paths[0], *self.channels)]
-            if len(example.paths) == 1:
-                return self._read_halves(example.paths[0])
-            return self._read_two(example.paths)
-        except UsageError as error:
-            if example.name not in self.problems:
-                self.problems[example.name] = str(error)
+            return self._store.read(self.channels, index, *values)
+        except kinds.ExampleError as error:
+            if self.name(index) not in self.problems:
+                self.problems[self.name(index)] = error
                 if self._is_skipping:
                     print(f"skipped: {error}", flush=True)
             raise
 
-    def read_or_next(self, index):
-        """Reads an example; of those that cannot be used, the next that can be.
-
-        With `--on_bad_image error` there is no next one.
-
-        Args, Returns, Raises: as `read`.
-        """
-        for step in range(len(self.examples)):
-            try:
-                return self.read((index + step) % len(self.examples))
-            except UsageError:
-                if not self._is_skipping:
-                    raise
-        raise self.error()
-
     def check(self):
-        """Reads up to MAX_CHECKED examples before any work is done.
+        """Reads the store's first examples before any work is done.
 
         With `--on_bad_image skip` those that cannot be used are left out.
 
         Raises:
-            UsageError: one cannot be used, or with skip none can. All are named.
+            UsageError: one cannot be used, or with skip none can. It counts them.
         """
-        if len(self.examples) > MAX_CHECKED:
-            return
 
-        def is_usable(index):
+        def is_usable(index, *values):
             try:
-                self.read(index)
-            except UsageError:
+                self.read(index, *values)
+            except kinds.ExampleError:
                 return False
             return True
 
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            usable = list(pool.map(is_usable, range(len(self.examples))))
-        if not all(usable) and not (self._is_skipping and any(usable)):
+        usable = (
+            self._store.ordered()
+            .take(self._store.num_checked)
+            .map(
+                lambda *example: tf.numpy_function(
+                    is_usable, [*example], tf.bool, stateful=False
+                ),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+        )
+        usable = list(usable.as_numpy_iterator())
+        if all(usable):
+            return
+        if not (self._is_skipping and any(usable)):
             raise self.error()
-        self.examples = list(itertools.compress(self.examples, usable))
+        self._store.keep(usable)
+
+    def count_sizes(self):
+        """Returns Counter of `WIDTHxHEIGHT, N channels` of the first stored images."""
+        return Counter(
+            f"{width}x{height}, {channels} channel" + "s" * (channels > 1)
+            for height, width, channels in self._store.sizes()
+        )
 
     def error(self):
-        """Returns the UsageError that names all problems."""
-        listed = join_problems(list(self.problems.values()))
-        return UsageError(f"{self.count_problems()} cannot be used: {listed}")
+        """Returns the UsageError that counts and names all problems so far."""
+        problems = sorted(
+            (error.place, error.reason) for error in self.problems.values()
+        )
+        text = (
+            f"{self._store.title}{self._count_problems()} cannot be used: "
+            f"{join_problems(problems)}"
+        )
+        if self._on_bad_image == "error" and len(problems) < self._num_found:
+            text += "; --on_bad_image skip goes on without them"
+        return UsageError(text)
 
-    def count_problems(self):
-        """Returns how many examples could not be used so far, as text."""
+    def skipped(self):
+        """Returns how many examples were skipped so far, as text, or None for none."""
+        is_any = self._is_skipping and self.problems
+        return self._count_problems() if is_any else None
+
+    def _count_problems(self):
         return f"{len(self.problems)} of {self._num_found} examples"
 
-    def _read_file(self, path, channels):
-        try:
-            return codecs.read(path, channels)
-        except (codecs.ImageError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{printable(path)} {reason}") from None
 
-    def _read_halves(self, path):
-        """Reads pictures A and B side by side."""
-        channels = self.channels
-        try:
-            return split_halves(self._read_file(path, max(channels)), channels)
-        except codecs.ImageError as error:
-            raise UsageError(f"{printable(path)} {error}") from None
+class Files:
+    """The store of examples that are files.
 
-    def _read_two(self, paths):
-        """Reads pictures A and B from two files."""
-        a, b = (
-            self._read_file(path, count)
-            for path, count in zip(paths, self.channels, strict=True)
-        )
-        if a.shape[:2] != b.shape[:2]:
-            sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (a, b)]
-            raise UsageError(
-                f"{printable(paths[0])} is {sizes[0]} and {printable(paths[1])} "
-                f"{sizes[1]}: wanted one size"
-            )
-        return [a, b]
-
-
-def size_text(height, width, channels):
-    """Returns a picture's size as text: `WIDTHxHEIGHT, N channels`."""
-    return f"{width}x{height}, {channels} channel" + "s" * (channels > 1)
-
-
-def split_halves(image, channels):
-    """Returns pictures A and B of one with both side by side.
-
-    Args:
-        image: numpy float32 [height, width, channels], in [0, 1].
-        channels: (of A, of B).
-
-    Raises:
-        codecs.ImageError: the width is odd, or the channels cannot be fitted.
+    Attributes:
+        examples: list of Example.
+        title: str, what errors begin with.
     """
-    height, width, _ = image.shape
-    if width < 2 or width % 2:
-        raise codecs.ImageError(
-            f"is {width} pixels wide and {height} high: two pictures side by side need "
-            "an even width"
-        )
-    halves = image[:, : width // 2], image[:, width // 2 :]
-    return [
-        codecs.fit_channels(half, count)
-        for half, count in zip(halves, channels, strict=True)
-    ]
+
+    title = ""
+
+    def __init__(self, examples):
+        self.examples = examples
+
+    def __len__(self):
+        return len(self.examples)
+
+    def name(self, index):
+        """Returns what the images of an example are called."""
+        return self.examples[index].name
+
+    @property
+    def num_checked(self):
+        """How many examples are read before any work is done: all, or none of many."""
+        return len(self) if len(self) <= MAX_CHECKED else 0
+
+    def keep(self, is_kept):
+        """Leaves out examples.
+
+        Args:
+            is_kept: list of bool, for each example.
+        """
+        self.examples = list(itertools.compress(self.examples, is_kept))
+
+    def shuffled(self, seed, position):
+        """Returns an endless Dataset; see the function `shuffled`."""
+        return shuffled(len(self), seed, position)
+
+    def ordered(self):
+        """Returns a Dataset of the indices, int64, in order."""
+        return tf.data.Dataset.range(len(self))
+
+    def read(self, channels, index):
+        """Returns the images of an example; see `kinds.read_images`."""
+        parts = [
+            (printable(path), functools.partial(codecs.read, path))
+            for path in self.examples[index].paths
+        ]
+        return kinds.read_images(parts, channels)
+
+    def sizes(self):
+        """Yields (height, width, channels) of the first files that can be read."""
+        paths = (path for example in self.examples for path in example.paths)
+        for path in itertools.islice(paths, MAX_CHECKED):
+            with contextlib.suppress(codecs.ImageError, OSError):
+                yield codecs.probe(path)
 
 
 def shuffled(num_examples, seed, position):

@@ -64,21 +64,23 @@ def load(name, data_dir=None):
     return builder
 
 
-def open_source(data, pair, mode):
-    """Returns the source of a data set's examples, its first one checked.
+def open_source(config, channels, mode):
+    """Returns the data.Source of a data set's examples, its first one checked.
 
     Args:
-        data: DataConfig, with a dataset.
-        pair: PairConfig.
-        mode: str, train or test: the split, where `data` names none.
+        config: DataConfig, with a dataset.
+        channels: tuple of int, of each image of an example.
+        mode: str, train or test: the split, where `config` names none.
 
     Raises:
         UsageError: the data set, the split or a feature is not there, or of no use.
     """
-    builder = load(data.dataset)
-    from pix2pix_tf.datasets.source import RecordSource
+    builder = load(config.dataset)
+    from pix2pix_tf import data
+    from pix2pix_tf.datasets.source import Records
 
-    source = RecordSource(builder, data.split or mode, data, pair)
+    store = Records(builder, config.split or mode, config, len(channels))
+    source = data.Source(store, channels)
     source.check()
     return source
 

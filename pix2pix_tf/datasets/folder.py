@@ -11,7 +11,6 @@ import tensorflow_datasets as tfds
 
 from pix2pix_tf import data
 from pix2pix_tf.datasets import FOLDER_BUILDER
-from pix2pix_tf.options import DataConfig, PairConfig
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -101,7 +100,7 @@ def find_splits(input_dir, target_dir=None):
     if refused:
         raise UsageError(
             f"only {', '.join(SUFFIXES)} files can be stored, convert these by "
-            "tools/process.py: " + data.join_problems(refused)
+            "tools/process.py: " + data.list_names(refused)
         )
     return splits
 
@@ -117,8 +116,7 @@ def check_examples(examples):
     """Decodes all files before any of them is written.
 
     Raises:
-        UsageError: it names those that cannot be decoded, and pairs of two sizes.
+        UsageError: files cannot be decoded, or those of a pair differ in size.
     """
-    # One picture a file, or two of one size.
-    pair = PairConfig(lab_colorization=len(examples[0].paths) == 1)
-    data.FileSource(examples, DataConfig(), pair).check()
+    channels = (3,) * len(examples[0].paths)  # a file is stored as it is, not split
+    data.Source(data.Files(examples), channels).check()

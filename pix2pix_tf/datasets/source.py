@@ -1,48 +1,49 @@
-"""Where examples come from: the records of a prepared data set.
+"""The store of examples that are records of a prepared data set.
 
-The same methods as `data.FileSource`. Records in array_record files are read in any
-order, as files are; those in tfrecord files one after the other, mixed in memory.
+Records in array_record files are read in any order, as files are; those in tfrecord
+files one after the other, shuffled in memory.
 """
 
-from collections import Counter
+import functools
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf.data import shuffled, size_text, split_halves
+from pix2pix_tf import data
 from pix2pix_tf.datasets import records
-from pix2pix_tf.images import codecs
+from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.runtime.errors import UsageError
 
-BUFFER_SIZE = 10_000  # records that are mixed in memory, still encoded
+BUFFER_SIZE = 10_000  # records that are shuffled in memory, still encoded
 NUM_SHOWN = 100  # records, whose sizes are looked at
 
 
-class RecordSource:
-    """Reads examples from a data set.
+class Records:
+    """The store of a data set's examples, for `data.Source`.
 
     Attributes:
-        num_pictures: int, how many pictures an example has.
-        problems: {example's name: why it cannot be used}, of all met so far.
+        title: str, what errors begin with.
+        num_checked: int, how many examples are read before any work is done.
     """
 
-    def __init__(self, builder, split, data, pair):
-        """Takes a prepared tfds builder, a split, DataConfig and PairConfig.
+    num_checked = 1  # to see that the features are right; the files were checked once
+
+    def __init__(self, builder, split, config, num_images):
+        """Takes a data set.
+
+        Args:
+            builder: tfds.core.DatasetBuilder, prepared.
+            split: str, as TFDS reads it.
+            config: DataConfig, which may name the features.
+            num_images: int, of an example: 1 or 2.
 
         Raises:
             UsageError: there is no such split or feature.
         """
-        self.problems = {}
+        self.title = f"{builder.info.full_name}: "
         self._builder, self._split = builder, split
-        self._features = _feature_names(builder, data, pair)
-        self._is_lab = pair.lab_colorization
-        self.num_pictures = 1 if data.inputs_only or self._is_lab else 2
-        self.channels = (3,)
-        if not self._is_lab:
-            self.channels = pair.file_channels
-            if data.inputs_only:
-                self.channels = (pair.input_channels,)
+        self._features = _feature_names(builder, config, num_images)
         self._read = None
         if records.has_random_access(builder):
             self._count, self._read = records.reader(builder, split)
@@ -54,22 +55,33 @@ class RecordSource:
         return self._count
 
     def name(self, index):
-        """Returns what the pictures of an example are called: its number."""
+        """Returns what the images of an example are called: its number."""
         return f"{index:06d}"
 
     def shuffled(self, seed, position):
-        """Returns an endless Dataset; Args, Returns: as `FileSource.shuffled`."""
+        """Returns an endless Dataset of records, each epoch in its own order.
+
+        Args:
+            seed: int, in [0, 2**31).
+            position: int, how many examples training has already seen.
+
+        Returns:
+            Dataset of (index, seed of the example in this epoch, *values): int64
+            scalar, int [2], and the features that hold images.
+        """
         if self._read is None:
             return self._mixed(seed, position)
-
-        def load(index, example_seed):
-            return index, example_seed, *self._pictures(index, self._read(index))
-
-        places = shuffled(len(self), seed, position)
-        return places.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return data.shuffled(len(self), seed, position).map(
+            lambda index, example_seed: (
+                index,
+                example_seed,
+                *self._values(self._read(index)),
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
 
     def _mixed(self, seed, position):
-        """As `shuffled`, of records that can only be read one after the other."""
+        """Returns such a Dataset of records that are read one after the other."""
         first_epoch, first_place = divmod(position, len(self))
 
         def epoch_examples(epoch):
@@ -77,107 +89,61 @@ class RecordSource:
             shuffle_seed = tf.random.stateless_uniform(
                 [], epoch_seed, maxval=tf.int64.max, dtype=tf.int64
             )
-            mixed = (
-                records.records(self._builder, self._split)
-                .enumerate()
-                .shuffle(
-                    min(len(self), BUFFER_SIZE),
-                    seed=shuffle_seed,
-                    reshuffle_each_iteration=False,
-                )
+            mixed = self.ordered().shuffle(
+                min(len(self), BUFFER_SIZE),
+                seed=shuffle_seed,
+                reshuffle_each_iteration=False,
             )
             done = tf.where(epoch == first_epoch, tf.constant(first_place, tf.int64), 0)
             return mixed.skip(done).map(
-                lambda index, record: (
+                lambda index, *values: (
                     index,
                     tf.random.fold_in(epoch_seed, index),
-                    record,
+                    *values,
                 )
             )
 
-        def load(index, example_seed, record):
-            return index, example_seed, *self._pictures(index, record)
-
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-        examples = epochs.flat_map(epoch_examples)
-        return examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return epochs.flat_map(epoch_examples)
 
     def ordered(self):
-        """Returns a Dataset of (index, *pictures), each example once, in order."""
+        """Returns a Dataset of (index, *values), each record once, in order."""
         found = records.records(self._builder, self._split).enumerate()
-        return found.map(
-            lambda index, record: (index, *self._pictures(index, record)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        return found.map(lambda index, record: (index, *self._values(record)))
 
-    def check(self):
-        """Reads the first example.
-
-        Raises:
-            UsageError: it cannot be used.
-        """
-        try:
-            next(iter(self.ordered()), None)
-        except tf.errors.OpError:
-            if self.problems:
-                raise self.error() from None
-            raise
-
-    def count_sizes(self):
-        """Returns Counter of `WIDTHxHEIGHT, N channels` of the first pictures."""
-        found = self.ordered().take(NUM_SHOWN)
-        return Counter(
-            size_text(*picture.shape) for _, *pictures in found for picture in pictures
-        )
-
-    def error(self):
-        """Returns the UsageError that names all problems."""
-        listed = "; ".join(self.problems.values())
-        return UsageError(f"{self._builder.info.full_name}: {listed}")
-
-    def count_problems(self):
-        """Returns how many examples could not be used so far, as text."""
-        return f"{len(self.problems)} of {len(self)} examples"
-
-    def _pictures(self, index, record):
-        """Turns a record's features into pictures, inside a graph."""
-        values = [record[name] for name in self._features]
-        types = [tf.float32] * self.num_pictures
-        pictures = tf.numpy_function(self._decode, [index, *values], types)
-        return [
-            tf.ensure_shape(picture, [None, None, channels])
-            for picture, channels in zip(pictures, self.channels, strict=True)
+    def read(self, channels, index, *values):
+        """Returns the images of a record's values; see `kinds.read_images`."""
+        named = zip(self._features, values, strict=True)
+        parts = [
+            (f"{name} of record {index}", functools.partial(self._image, name, value))
+            for name, value in named
         ]
+        return kinds.read_images(parts, channels)
 
-    def _decode(self, index, *values):
-        """Decodes one record's features, bytes of files or arrays."""
-        try:
-            if self.num_pictures == 2 and len(values) == 1:
-                whole = self._to_picture(values[0], max(self.channels), 0)
-                return split_halves(whole, self.channels)
-            return [
-                self._to_picture(value, channels, number)
-                for number, (value, channels) in enumerate(
-                    zip(values, self.channels, strict=True)
-                )
-            ]
-        except codecs.ImageError as error:
-            self.problems[self.name(index)] = f"record {index} {error}"
-            raise
+    def sizes(self):
+        """Yields (height, width, channels) of the first stored images."""
+        for _, *values in self.ordered().take(NUM_SHOWN).as_numpy_iterator():
+            for value in values:
+                is_file = isinstance(value, bytes)
+                yield (codecs.decode(value) if is_file else value).shape
 
-    def _to_picture(self, value, channels, number):
+    def _values(self, record):
+        return [record[name] for name in self._features]
+
+    def _image(self, name, value, channels):
+        """Returns the image of a feature's value, the bytes of a file or an array."""
         if isinstance(value, bytes):
-            picture = codecs.from_bytes(value, channels)
+            image = codecs.from_bytes(value, channels)
         else:
-            picture = codecs.fit_channels(codecs.to_float(value), channels)
-        feature = self._builder.info.features[self._features[number]]
+            image = codecs.fit_channels(codecs.to_float(value), channels)
+        feature = self._builder.info.features[name]
         if isinstance(feature, tfds.features.LabeledImage) and feature.num_classes:
-            picture = np.minimum(picture * 255 / max(feature.num_classes - 1, 1), 1)
-        return np.asarray(picture, np.float32)
+            image = np.minimum(image * 255 / max(feature.num_classes - 1, 1), 1)
+        return np.asarray(image, np.float32)
 
 
-def _feature_names(builder, data, pair):
-    """Returns the features of an example's pictures: one, or those of A and B."""
+def _feature_names(builder, config, num_images):
+    """Returns the features of an example's images: one, or those of A and B."""
     features = builder.info.features
     has = [
         name
@@ -185,17 +151,15 @@ def _feature_names(builder, data, pair):
         if len(feature.shape or ()) == 3 or isinstance(feature, tfds.features.Image)
     ]
     has_two = "input" in has and "target" in has
-    first = data.input_feature or ("input" if has_two else "image")
-    wanted = [first]
-    is_pair = not pair.lab_colorization and not data.inputs_only
-    if is_pair and (data.target_feature or has_two):
-        wanted.append(data.target_feature or "target")
+    wanted = [config.input_feature or ("input" if has_two else "image")]
+    if num_images == 2 and (config.target_feature or has_two):
+        wanted.append(config.target_feature or "target")
     for name, flag in zip(
         wanted, ("--input_feature", "--target_feature"), strict=False
     ):
         if name not in has:
             raise UsageError(
-                f"{flag} {name} is no image of {builder.info.full_name}, which has "
+                f"{flag} {name} is not an image of {builder.info.full_name}, which has "
                 + (", ".join(has) or "none")
             )
     return wanted

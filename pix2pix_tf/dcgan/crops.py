@@ -14,12 +14,7 @@ from pix2pix_tf import data, datasets
 from pix2pix_tf.data import samples
 from pix2pix_tf.dcgan.options import SIZE
 from pix2pix_tf.images import codecs, pixels
-from pix2pix_tf.options import DataConfig, PairConfig
 from pix2pix_tf.runtime.errors import UsageError
-
-# As for colorization: one picture a file, of any width.
-ONE_PICTURE = PairConfig(lab_colorization=True)
-FILE_CONFIG = DataConfig()
 
 
 class Pictures(NamedTuple):
@@ -51,7 +46,7 @@ def read(config):
         return join(_dataset_pictures(config.dataset, config.scale_size))
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
-    source = data.FileSource(data.find_examples(folder), FILE_CONFIG, ONE_PICTURE)
+    source = data.Source(data.Files(data.find_examples(folder)), channels=(3,))
 
     def read_one(index):
         try:

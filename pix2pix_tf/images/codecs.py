@@ -61,6 +61,10 @@ class ImageError(ValueError):
     """A file is no whole picture of a kind that is read; str() says why."""
 
 
+class ChannelsError(ImageError):
+    """An image has other channels than are wanted, and cannot be given those."""
+
+
 def read(path, channels=3):
     """Reads one picture file.
 
@@ -89,7 +93,7 @@ def from_bytes(contents, channels=3):
     if contents.startswith(_NPY_MAGIC):
         pixels = _load_npy(contents)
         if pixels.shape[2] != channels:
-            raise ImageError(f"has {pixels.shape[2]} channels, wanted {channels}")
+            raise ChannelsError(f"has {pixels.shape[2]} channels, wanted {channels}")
         return to_float(pixels)
     return fit_channels(to_float(decode(contents)), channels)
 
@@ -173,7 +177,7 @@ def fit_channels(pixels, channels):
     if has == channels:
         return pixels
     if has > 4 or channels not in (1, 3, 4):
-        raise ImageError(f"has {has} channels, wanted {channels}")
+        raise ChannelsError(f"has {has} channels, wanted {channels}")
     color = pixels[..., : 1 if has < 3 else 3]
     if channels == 1:
         return color if has < 3 else (color @ _LUMA)[..., np.newaxis]

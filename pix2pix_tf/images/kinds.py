@@ -1,92 +1,186 @@
-"""Pictures become inputs and targets, and the networks' tensors become RGB.
+"""The kinds of example: images become inputs and targets, and tensors become RGB again.
 
-In: image pairs and Lab colorization, both directions. Not in: files, randomness,
-batching.
+In: images A and B side by side or in two files, a photograph for colorization, and the
+inputs of either alone. No other module asks whether a run is a colorization. Not in:
+which files there are, randomness, batching.
 """
+
+import dataclasses
+import functools
+from typing import ClassVar
 
 import tensorflow as tf
 
-from pix2pix_tf.images import color, pixels
+from pix2pix_tf.images import codecs, color, pixels
+from pix2pix_tf.options import PairConfig
+from pix2pix_tf.runtime.errors import UsageError
 
+CHANNELS_HINT = ": give --input_channels and --target_channels those of the files"
 MAX_AB = 110.0  # about the largest |a| or |b| of an sRGB colour
+# What RGB images can be made into, each with other channels or another direction.
+RGB_PAIRS = tuple(
+    PairConfig(lab_colorization, which_direction)
+    for lab_colorization in (False, True)
+    for which_direction in ("AtoB", "BtoA")
+)
 
 
-def from_sides(a, b, pair):
-    """Turns pictures A and B into inputs and targets.
-
-    Args:
-        a, b: float32 [height, width, channels], in [0, 1].
-        pair: PairConfig.
-
-    Returns:
-        (inputs, targets), the same in [-1, 1].
-    """
-    a, b = pixels.preprocess(a), pixels.preprocess(b)
-    return (a, b) if pair.which_direction == "AtoB" else (b, a)
-
-
-def from_photograph(image, pair):
-    """Splits a photograph into lightness and colour, for colorization.
+def kind_of(pair, inputs_only=False):
+    """Returns the kind of example that the flags ask for, Pairs or Colorization.
 
     Args:
-        image: float32 [height, width, 3], RGB in [0, 1].
         pair: PairConfig.
-
-    Returns:
-        (inputs, targets), float32 in [-1, 1], [height, width, 1] (lightness) and
-        [height, width, 2] (a, b); or the other way round for BtoA.
+        inputs_only: bool, the examples have no targets.
     """
-    a, b = preprocess_lab(color.rgb_to_lab(image))
-    return (a, b) if pair.which_direction == "AtoB" else (b, a)
+    kind = Colorization if pair.lab_colorization else Pairs
+    return kind(pair, has_targets=not inputs_only)
 
 
-def from_input(image, pair):
-    """Returns the inputs only, float32 in [-1, 1], of an image that has no target.
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Examples of two images A and B, one the input and one the target.
 
-    Args:
-        image: float32 [height, width, channels], in [0, 1]: the input itself, or for
-            colorization an RGB photograph.
-        pair: PairConfig.
+    Without targets an example is one image, the input.
     """
-    if pair.lab_colorization:
-        return from_photograph(image, pair)[0]
-    return pixels.preprocess(image)
 
+    pair: PairConfig
+    has_targets: bool
+    is_photograph: ClassVar[bool] = False
 
-def to_rgb(inputs, outputs, targets, pair):
-    """Turns what the networks take and give into pictures.
+    @property
+    def image_channels(self):
+        """The channels of each image of an example, a tuple of int."""
+        if not self.has_targets:
+            return (self.pair.input_channels,)
+        return _in_direction(self.pair.channels, self.pair)
 
-    For colorization the lightness and the colours of one example are joined: with AtoB
-    outputs get the inputs' lightness; with BtoA the inputs are shown with the
-    targets' lightness (of middle gray, where there are no targets), and lightness
-    itself is shown as the gray of that lightness. Other pictures are shown as
-    `show_channels` says.
+    def to_tensors(self, *images):
+        """Turns the images of an example into tensors for the networks.
 
-    Args:
-        inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1];
-            no targets is None.
-        pair: PairConfig.
+        Args:
+            images: float32 [height, width, channels] in [0, 1]: A and B, or the input.
 
-    Returns:
-        {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in [0, 1]},
-        without "targets" where there are none.
-    """
-    given = {"inputs": inputs, "outputs": outputs}
-    if targets is not None:
-        given["targets"] = targets
-    if not pair.lab_colorization:
+        Returns:
+            (inputs, targets) or (inputs,), the same in [-1, 1].
+        """
+        return _in_direction(tuple(map(pixels.preprocess, images)), self.pair)
+
+    def to_rgb(self, inputs, outputs, targets=None):
+        """Turns what the networks take and give into RGB images.
+
+        One channel is shown as gray, two as red and green, and of more than three the
+        first three.
+
+        Args:
+            inputs, outputs, targets: float32 [batch, height, width, channels] in
+                [-1, 1]; `targets` may be None.
+
+        Returns:
+            {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in
+            [0, 1]}, without "targets" where there are none.
+        """
+        tensors = _without_none(inputs=inputs, outputs=outputs, targets=targets)
         return {
-            kind: show_channels(pixels.deprocess(image))
-            for kind, image in given.items()
+            name: show_channels(pixels.deprocess(tensor))
+            for name, tensor in tensors.items()
         }
-    if pair.which_direction == "AtoB":
-        show, shown_inputs = lambda ab: lab_to_rgb(inputs, ab), gray_to_rgb(inputs)
-    else:
-        lightness = tf.zeros_like(inputs[..., :1]) if targets is None else targets
-        show, shown_inputs = gray_to_rgb, lab_to_rgb(lightness, inputs)
-    del given["inputs"]
-    shown = {kind: show(image) for kind, image in given.items()}
-    return {"inputs": shown_inputs} | shown
+
+    def to_output_images(self, inputs, outputs):
+        """Turns outputs into images with all their channels.
+
+        Args:
+            inputs, outputs: float32 [batch, height, width, channels] in [-1, 1].
+
+        Returns:
+            float32 [batch, height, width, target channels] in [0, 1].
+        """
+        return pixels.deprocess(outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Colorization:
+    """Examples of one RGB photograph: A is its lightness, B its colour (a and b).
+
+    Without targets it is a photograph too: the input is taken from it.
+    """
+
+    pair: PairConfig
+    has_targets: bool
+    is_photograph: ClassVar[bool] = True
+
+    @property
+    def image_channels(self):
+        """The channels of each image of an example, a tuple of int."""
+        return (3,)
+
+    def to_tensors(self, photograph):
+        """Turns a photograph into tensors for the networks.
+
+        Args:
+            photograph: float32 [height, width, 3], RGB in [0, 1].
+
+        Returns:
+            (inputs, targets) or (inputs,), float32 in [-1, 1]: [height, width, 1] the
+            lightness, and [height, width, 2] the colour.
+        """
+        a_and_b = preprocess_lab(color.rgb_to_lab(photograph))
+        return _in_direction(a_and_b, self.pair)[: 1 + self.has_targets]
+
+    def to_rgb(self, inputs, outputs, targets=None):
+        """Joins the lightness and the colour of each example to RGB images.
+
+        With AtoB the inputs are shown as gray, and outputs and targets get the inputs'
+        lightness. With BtoA outputs and targets are shown as gray, and the inputs get
+        the targets' lightness (where there are none, that of middle gray).
+
+        Args:
+            inputs, outputs, targets: float32 [batch, height, width, channels] in
+                [-1, 1]; `targets` may be None.
+
+        Returns:
+            {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in
+            [0, 1]}, without "targets" where there are none.
+        """
+        if self.pair.which_direction == "AtoB":
+            rgb_inputs = gray_to_rgb(inputs)
+            show = functools.partial(lab_to_rgb, inputs)
+        else:
+            lightness = tf.zeros_like(inputs[..., :1]) if targets is None else targets
+            rgb_inputs = lab_to_rgb(lightness, inputs)
+            show = gray_to_rgb
+        tensors = _without_none(outputs=outputs, targets=targets)
+        shown = {name: show(tensor) for name, tensor in tensors.items()}
+        return {"inputs": rgb_inputs} | shown
+
+    def to_output_images(self, inputs, outputs):
+        """Turns outputs, joined with their inputs, into RGB images.
+
+        Args:
+            inputs, outputs: float32 [batch, height, width, channels] in [-1, 1].
+
+        Returns:
+            float32 [batch, height, width, 3] in [0, 1].
+        """
+        return self.to_rgb(inputs, outputs)["outputs"]
+
+
+def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0):
+    """Turns what the networks take and give into the images that a run writes.
+
+    Args:
+        kind: Pairs or Colorization.
+        inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1];
+            `targets` may be None.
+        aspect_ratio: float, width / height of the images.
+
+    Returns:
+        {"inputs", "outputs", "targets": uint8 [batch, height, new width, 3]}, without
+        "targets" where there are none.
+    """
+    return {
+        name: pixels.to_uint8(pixels.stretch(image, aspect_ratio))
+        for name, image in kind.to_rgb(inputs, outputs, targets).items()
+    }
 
 
 def show_channels(image):
@@ -101,22 +195,6 @@ def show_channels(image):
     if channels == 2:
         return tf.concat([image, tf.zeros_like(image[..., :1])], axis=-1)
     return image[..., :3]
-
-
-def to_pictures(inputs, outputs, targets, pair, aspect_ratio):
-    """Turns what the networks take and give into the pictures that a run writes.
-
-    Args:
-        inputs, outputs, targets, pair: as `to_rgb`.
-        aspect_ratio: float, width / height of the pictures.
-
-    Returns:
-        {kind, as `to_rgb`: uint8 [batch, height, new width, 3]}.
-    """
-    return {
-        kind: pixels.to_uint8(pixels.stretch(picture, aspect_ratio))
-        for kind, picture in to_rgb(inputs, outputs, targets, pair).items()
-    }
 
 
 def preprocess_lab(lab):
@@ -140,3 +218,95 @@ def lab_to_rgb(lightness, ab):
 def gray_to_rgb(lightness):
     """Shows lightness [..., 1] in [-1, 1] as the gray of that L*, RGB in [0, 1]."""
     return lab_to_rgb(lightness, tf.zeros_like(tf.repeat(lightness, 2, axis=-1)))
+
+
+class ExampleError(UsageError):
+    """The images of an example cannot be used.
+
+    Attributes:
+        place: str, the file or the record at fault.
+        reason: str, what is wrong with it, such as "is empty".
+    """
+
+    def __init__(self, place, reason):
+        super().__init__(f"{place} {reason}")
+        self.place, self.reason = place, reason
+
+
+def read_images(parts, channels):
+    """Reads the images of one example.
+
+    Args:
+        parts: list of (str, function): what a file or a record's feature is called in
+            errors, and what reads it, from a number of channels to numpy float32
+            [height, width, channels] in [0, 1]. One for each image, or one for two
+            images side by side.
+        channels: tuple of int, of each image.
+
+    Returns:
+        list of numpy float32 [height, width, channels] in [0, 1], all of one size.
+
+    Raises:
+        ExampleError: a part cannot be read, or they do not go together.
+    """
+    # Those of a single image are fixed, by the checkpoint or because it is RGB.
+    hint = CHANNELS_HINT if len(channels) == 2 else ""
+    if len(parts) < len(channels):
+        [(place, read)] = parts
+        whole = _read(place, read, max(channels), hint)
+        return _read(place, functools.partial(split_halves, whole), channels, hint)
+    images = [
+        _read(place, read, count, hint)
+        for (place, read), count in zip(parts, channels, strict=True)
+    ]
+    if len({image.shape[:2] for image in images}) > 1:
+        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
+        raise ExampleError(
+            " and ".join(place for place, _ in parts),
+            f"are {' and '.join(sizes)}: wanted one size",
+        )
+    return images
+
+
+def split_halves(image, channels):
+    """Returns images A and B of one with both side by side.
+
+    Args:
+        image: numpy float32 [height, width, channels], in [0, 1].
+        channels: (of A, of B).
+
+    Raises:
+        codecs.ImageError: the width is odd, or the channels cannot be fitted.
+    """
+    height, width, _ = image.shape
+    if width < 2 or width % 2:
+        raise codecs.ImageError(
+            f"is {width} pixels wide and {height} high: two images side by side need "
+            "an even width (images B in a folder of their own: --target_dir; "
+            "photographs: --lab_colorization; inputs alone: --inputs_only)"
+        )
+    halves = image[:, : width // 2], image[:, width // 2 :]
+    return [
+        codecs.fit_channels(half, count)
+        for half, count in zip(halves, channels, strict=True)
+    ]
+
+
+def _read(place, read, channels, channels_hint):
+    """Calls `read(channels)`; its errors name the place."""
+    try:
+        return read(channels)
+    except codecs.ChannelsError as error:
+        raise ExampleError(place, f"{error}{channels_hint}") from None
+    except (codecs.ImageError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ExampleError(place, str(reason)) from None
+
+
+def _in_direction(two, pair):
+    """Turns (A, B) into (input, target), or back: swapped for BtoA."""
+    return two if pair.which_direction == "AtoB" else two[::-1]
+
+
+def _without_none(**tensors):
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}

@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, metrics, networks
+from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
 from pix2pix_tf.options import write_options
@@ -27,7 +28,7 @@ def evaluate(options, source):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
 
     Raises:
         UsageError: the checkpoint does not fit, an image is damaged, or what measures
@@ -94,17 +95,17 @@ def _write_pictures(options, source, generator, done, scores):
     Encoding, writing and measuring go on in threads, beside the network's next batch.
     """
     run = options.run
-    size = None if options.output.full_size else options.model.crop_size
-    multiple = options.model.multiple if options.output.full_size else None
-    translate = make_translate(
-        generator, options.pair, run.seed, options.output.aspect_ratio, multiple
-    )
+    output = options.output
+    size = None if output.full_size else options.model.crop_size
+    multiple = options.model.multiple if output.full_size else None
+    kind = kind_of(options.pair, options.data.inputs_only)
+    translate = make_translate(generator, kind, run.seed, output.aspect_ratio, multiple)
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0
     writes = collections.deque()  # (Row, Future), the oldest first
     with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
         try:
-            batches = ordered_batches(source, options, size, run.max_steps)
+            batches = ordered_batches(source, kind, options.data, size, run.max_steps)
             for indices, *tensors in batches:
                 called = time.perf_counter()
                 outputs, pictures = translate(tf.constant(num_batches), *tensors)
@@ -112,7 +113,7 @@ def _write_pictures(options, source, generator, done, scores):
                 network_s += time.perf_counter() - called
                 for place, index in enumerate(indices.numpy()):
                     row = gallery.Row(source.name(index))
-                    one = {kind: batch[place] for kind, batch in pictures.items()}
+                    one = {name: batch[place] for name, batch in pictures.items()}
                     write = pool.submit(
                         _write_row, options, row, one, outputs[place], scores
                     )
@@ -129,8 +130,7 @@ def _write_pictures(options, source, generator, done, scores):
 def _write_row(options, row, pictures, output, scores):
     """Writes one example: its pictures, and its output where they do not show it."""
     gallery.write_pictures(options.run.output_dir, row, pictures)
-    pair = options.pair
-    if not (pair.lab_colorization or pair.channels[1] in (1, 3)):
+    if not options.pair.has_rgb_outputs:
         gallery.write_array(options.run.output_dir, row, output)
     elif not options.data.inputs_only:
         scores.add(row.name, pictures["outputs"].numpy(), pictures["targets"].numpy())

@@ -24,6 +24,7 @@ class ServingModel(tf.Module):
         # Not the model itself, or its kernels would be saved as they were, too.
         self._generator = lambda inputs: generator(inputs)
         self._pair = options.pair
+        self._kind = kinds.kind_of(options.pair, inputs_only=True)
         self._multiple = options.model.multiple if options.output.full_size else None
         self._size = sides(options.model.crop_size)
         self._output_filetype = options.output.output_filetype
@@ -35,10 +36,11 @@ class ServingModel(tf.Module):
         """
         strings = tf.TensorSpec([None], tf.string, name="image_bytes")
         size = (None, None) if self._multiple else self._size
-        channels = self._pair.channels
-        floats = tf.TensorSpec([None, *size, channels[0]], tf.float32, name="inputs")
+        pair = self._pair
+        shape = [None, *size, pair.channels[0]]
+        floats = tf.TensorSpec(shape, tf.float32, name="inputs")
         found = {"generate": self.generate.get_concrete_function(floats)}
-        if self._pair.lab_colorization or set(channels) <= set(IMAGE_CHANNELS):
+        if {pair.input_channels, pair.target_channels} <= set(IMAGE_CHANNELS):
             found["serving_default"] = self.translate.get_concrete_function(strings)
         return found
 
@@ -47,14 +49,14 @@ class ServingModel(tf.Module):
         """Maps encoded images of any size, string [batch], to encoded outputs."""
 
         def translate_one(contents):
-            channels = 3 if self._pair.lab_colorization else self._pair.channels[0]
-            image = pixels.to_float(pixels.decode(contents, channels))
-            inputs = kinds.from_input(image, self._pair)
+            image = pixels.decode(contents, self._pair.input_channels)
+            [inputs] = self._kind.to_tensors(pixels.to_float(image))
             if not self._multiple:
                 inputs = pixels.resize_area(inputs, self._size)
                 inputs = tf.ensure_shape(inputs, [*self._size, inputs.shape[-1]])
-            rgb = self._to_picture(inputs[tf.newaxis])[0]
-            return pixels.encode(pixels.to_uint8(rgb), self._output_filetype)
+            inputs = inputs[tf.newaxis]
+            outputs = self._kind.to_output_images(inputs, self._generate(inputs))
+            return pixels.encode(pixels.to_uint8(outputs[0]), self._output_filetype)
 
         outputs = tf.map_fn(translate_one, image_bytes, fn_output_signature=tf.string)
         return {"output_bytes": outputs}
@@ -71,13 +73,6 @@ class ServingModel(tf.Module):
                 self._generator, inputs, self._multiple
             )
         return self._generator(inputs)
-
-    def _to_picture(self, inputs):
-        """[1, height, width, channels] in [-1, 1] -> what is encoded, in [0, 1]."""
-        outputs = self._generate(inputs)
-        if not self._pair.lab_colorization:
-            return pixels.deprocess(outputs)
-        return kinds.to_rgb(inputs, outputs, None, self._pair)["outputs"]
 
 
 def export(options):

@@ -6,33 +6,35 @@ from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
 
 
-def ordered_batches(source, options, size, max_batches=None):
-    """Yields every example once, in order; a damaged file is named.
+def ordered_batches(source, kind, config, size, max_batches=None):
+    """Yields every example once, in order; an unusable one is named.
 
     Args:
-        source: data.FileSource.
-        options: what holds a PairConfig as `pair` and a DataConfig as `data`.
-        size: as `data.ordered_batches` takes it.
+        source: data.Source.
+        kind: kinds.Pairs or kinds.Colorization.
+        config: DataConfig.
+        size: Size to scale to, or None to leave each example's own.
         max_batches: int, or None for all.
 
     Raises:
-        UsageError: a file is damaged.
+        UsageError: an example cannot be used.
     """
-    batches = data.ordered_batches(source, options.pair, options.data, size)
+    batches = data.ordered_batches(source, kind, config, size)
     yield from data.iterate(batches.take(max_batches or -1), source)
 
 
-def make_translate(generator, pair, seed, aspect_ratio=1.0, multiple=None):
+def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
     """Returns a compiled function from a batch to what is written of it.
 
     It maps (the batch's number, inputs, targets where there are any) to (outputs,
-    float32 [batch, height, width, channels] in [0, 1], and {kind: uint8 pictures}).
+    float32 [batch, height, width, channels] in [0, 1], and what `kinds.to_images`
+    gives).
 
     Args:
         generator: keras.Model.
-        pair: PairConfig.
+        kind: kinds.Pairs or kinds.Colorization.
         seed: int, of dropout.
-        aspect_ratio: float, width / height of the pictures.
+        aspect_ratio: float, width / height of the images.
         multiple: int, of which any size is taken, or None for the generator's own size.
     """
 
@@ -43,7 +45,7 @@ def make_translate(generator, pair, seed, aspect_ratio=1.0, multiple=None):
             outputs = networks.generate_at_own_size(generator, inputs, multiple)
         else:
             outputs = generator(inputs)
-        pictures = kinds.to_pictures(inputs, outputs, targets, pair, aspect_ratio)
-        return pixels.deprocess(outputs), pictures
+        images = kinds.to_images(kind, inputs, outputs, targets, aspect_ratio)
+        return pixels.deprocess(outputs), images
 
     return translate

@@ -5,6 +5,7 @@ The kinds are "checkpoint" (a folder of ours), "tf1" (a folder of the original),
 `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix, which are only read).
 """
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
+from pix2pix_tf.images.kinds import RGB_PAIRS
 from pix2pix_tf.interop import pict, pytorch
 from pix2pix_tf.options import (
     OPTIONS_NAME,
@@ -19,7 +21,6 @@ from pix2pix_tf.options import (
     RESTORED_NAMES,
     ModelConfig,
     Options,
-    PairConfig,
     from_dict,
     read_options,
     to_dict,
@@ -29,11 +30,11 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
-# {(input channels, output channels): the options that give them}
-PAIRS = {
-    PairConfig(lab, direction).channels: (lab, direction)
-    for lab in (True, False)
-    for direction in ("BtoA", "AtoB")
+# The options that a file of each kind can hold, of those that a checkpoint decides.
+HELD_NAMES = {
+    "checkpoint": RESTORED_NAMES,
+    "tf1": ORIGINAL_NAMES,
+    "pict": ("ndf", "ngf", "which_direction"),
 }
 
 
@@ -195,17 +196,15 @@ def _read_pytorch(path, which_direction):
     """Reads a generator; and with its discriminator, all of training at step 0."""
     weights = pytorch.read_generator(path)
     channels = (weights.input_channels, weights.output_channels)
-    if channels not in PAIRS:
+    pairs = [pair for pair in RGB_PAIRS if pair.channels == channels]
+    if not pairs:
+        known = dict.fromkeys(pair.channels for pair in RGB_PAIRS)
         raise UsageError(
             f"{path}: got {channels[0]} input and {channels[1]} output channels, "
-            "wanted 3 and 3, or for colorization 1 and 2"
+            f"wanted {', or '.join(f'{a} and {b}' for a, b in known)}"
         )
-    lab, direction = PAIRS[channels]
-    if not lab and which_direction:
-        direction = which_direction
-    values = {
-        "lab_colorization": lab,
-        "which_direction": direction,
+    wanted = [pair for pair in pairs if pair.which_direction == which_direction]
+    values = dataclasses.asdict((wanted or pairs)[0]) | {
         "ngf": weights.ngf,
         "norm": weights.norm,
         "innermost_norm": weights.innermost_norm,
@@ -250,16 +249,10 @@ def _refuse_unfit(model, kind):
     options = model.options
     values, defaults = (to_dict(each) for each in (options, from_dict({})))
     foreign = [
-        f"--{name} {values[name]}"
+        f"--{name} {values[name]}".removesuffix(" True")
         for name in RESTORED_NAMES
-        if kind != "checkpoint"
-        and name not in ORIGINAL_NAMES
-        and values[name] != defaults[name]
+        if name not in HELD_NAMES[kind] and values[name] != defaults[name]
     ]
-    if kind == "pict" and options.model.separable_conv:
-        foreign.append("--separable_conv")
-    if kind == "pict" and options.pair.lab_colorization:
-        foreign.append("--lab_colorization")
     if foreign:
         readers = {"tf1": "the original", "pict": "the readers of .pict files"}[kind]
         raise UsageError(

@@ -6,7 +6,13 @@ Not in: what the networks are trained by (`training.losses`).
 """
 
 from pix2pix_tf.metrics.per_image import score
-from pix2pix_tf.metrics.report import JSON_NAME, Scores, remove_report, report
+from pix2pix_tf.metrics.report import (
+    JSON_NAME,
+    Scores,
+    read_report,
+    remove_report,
+    report,
+)
 from pix2pix_tf.metrics.sets import SetScorer
 from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
 
@@ -16,6 +22,7 @@ __all__ = [
     "METRICS",
     "Scores",
     "SetScorer",
+    "read_report",
     "remove_report",
     "report",
     "score",

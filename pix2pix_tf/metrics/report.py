@@ -17,6 +17,7 @@ import numpy as np
 from pix2pix_tf.metrics import features, histograms, per_image
 from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
 from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
 
 JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 
@@ -123,6 +124,27 @@ def remove_report(output_dir):
     """Removes the files of an earlier test in the same folder."""
     for name in (JSON_NAME, CSV_NAME):
         Path(output_dir, name).unlink(missing_ok=True)
+
+
+def read_report(output_dir):
+    """Returns the {metric: float or None} of a folder's `metrics.json`.
+
+    They are the means over the images, then the metrics of the whole set.
+
+    Raises:
+        UsageError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    path = Path(output_dir, JSON_NAME)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values = found["mean"] | found["set"]
+        return {name: value and float(value) for name, value in values.items()}
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        raise UsageError(
+            f'{files.printable(path)} is damaged: wanted JSON with {{"mean": {{name: '
+            'number, ...}, "set": {name: number, ...}}: test again'
+        ) from None
 
 
 def _table(found, scores):

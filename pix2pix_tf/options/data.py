@@ -60,11 +60,15 @@ class PairConfig(Config):
             return (1, 2) if self.which_direction == "AtoB" else (2, 1)
         return self.input_channels, self.target_channels
 
+    def refuse_targets(self, flag, folder):
+        """Refuses a flag's folder of targets where each file has its own target."""
+        is_used = self.lab_colorization and folder is not None
+        refuse(is_used, flag, "--lab_colorization")
+
     @property
-    def file_channels(self):
-        """(channels of A, channels of B), as files are read; Lab reads RGB."""
-        pair = self.input_channels, self.target_channels
-        return pair if self.which_direction == "AtoB" else pair[::-1]
+    def has_rgb_outputs(self):
+        """True if outputs can be shown as RGB or gray images without any loss."""
+        return self.target_channels in (1, 3)  # for Lab they are joined to RGB
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,11 +43,7 @@ class Options:
             self._check_validation()
 
     def _check_data(self):
-        refuse(
-            self.pair.lab_colorization and self.data.target_dir is not None,
-            "--target_dir",
-            "--lab_colorization",
-        )
+        self.pair.refuse_targets("--target_dir", self.data.target_dir)
         if self.data.inputs_only:
             for name in ("fid_weights", "palette"):
                 value = getattr(self.output, name)
@@ -88,22 +84,17 @@ class Options:
 
     def _check_validation(self):
         """Refuses images that the metrics are not made for."""
-        is_lab, crop = self.pair.lab_colorization, self.model.crop_size
-        refuse(
-            is_lab and self.validation.val_target_dir is not None,
-            "--val_target_dir",
-            "--lab_colorization",
-        )
-        if not is_lab and self.pair.channels[1] not in (1, 3):
+        self.pair.refuse_targets("--val_target_dir", self.validation.val_target_dir)
+        if not self.pair.has_rgb_outputs:
             raise UsageError(
-                f"--val_dir needs targets that are images, of 1 or 3 channels, got "
-                f"--target_channels {self.pair.channels[1]}"
+                "--val_dir needs targets that are images, of 1 or 3 channels, got "
+                f"--target_channels {self.pair.target_channels}"
             )
-        is_small = min(sides(crop)) < MS_SSIM_SIDE
+        is_small = min(sides(self.model.crop_size)) < MS_SSIM_SIDE
         if self.validation.best_metric == "ms_ssim" and is_small:
             raise UsageError(
                 f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
-                f"got --crop_size {value_text(crop)}"
+                f"got --crop_size {value_text(self.model.crop_size)}"
             )
 
 

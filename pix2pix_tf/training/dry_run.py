@@ -28,7 +28,7 @@ def dry_run(options, source):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
 
     Raises:
         UsageError: an example, or `--val_dir`, cannot be read.
@@ -56,16 +56,15 @@ def dry_run(options, source):
 
 def _write_grid(options, source):
     """Writes the first examples of training, flipped and cropped; returns the path."""
-    pair = options.pair
+    kind = kinds.kind_of(options.pair)
     batches = data.train_batches(
-        source, pair, options.data, options.model.crop_size, options.run.seed, 0
+        source, kind, options.data, options.model.crop_size, options.run.seed, 0
     )
+    batches = batches.take(math.ceil(MAX_ROWS / options.data.batch_size))
     rows = []
-    for _, inputs, targets in batches.take(
-        math.ceil(MAX_ROWS / options.data.batch_size)
-    ):
-        pictures = kinds.to_pictures(inputs, targets, targets, pair, aspect_ratio=1)
-        rows += list(tf.concat([pictures["inputs"], pictures["targets"]], axis=2))
+    for _, inputs, targets in data.iterate(batches, source):
+        images = kinds.to_images(kind, inputs, targets, targets)
+        rows += list(tf.concat([images["inputs"], images["targets"]], axis=2))
     output_dir = Path(options.run.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / PICTURE_NAME

@@ -60,7 +60,7 @@ def train(options, source, callbacks=()):
 
     Args:
         options: Options.
-        source: data.FileSource.
+        source: data.Source.
         callbacks: as in `run`.
 
     Returns, Raises: as `run`.
@@ -73,9 +73,11 @@ def train(options, source, callbacks=()):
         options.execution.precision,
     )
 
+    kind = kinds.kind_of(options.pair)
+
     def to_pictures(result, inputs, targets):
-        return kinds.to_pictures(
-            inputs, result.outputs, targets, options.pair, options.output.aspect_ratio
+        return kinds.to_images(
+            kind, inputs, result.outputs, targets, options.output.aspect_ratio
         )
 
     validator = None
@@ -284,10 +286,10 @@ def _num_steps(run, steps_per_epoch):
 
 
 def _batches(options, source, position):
-    """Yields pix2pix's training batches; a damaged file is named."""
+    """Yields pix2pix's training batches; an unusable example is named."""
     batches = data.train_batches(
         source,
-        options.pair,
+        kinds.kind_of(options.pair),
         options.data,
         options.model.crop_size,
         options.run.seed,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, data, metrics, networks
+from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
 from pix2pix_tf.options import write_options
 from pix2pix_tf.runtime import files
@@ -51,16 +52,14 @@ class Validator:
         self._validation = options.validation
         self.freq = options.validation.val_freq  # steps
         # Batch statistics make a picture's output depend on the rest of its batch.
-        one_by_one = dataclasses.replace(options.data, batch_size=1)
-        self._as_tested = dataclasses.replace(options, data=one_by_one)
+        self._one_by_one = dataclasses.replace(options.data, batch_size=1)
+        self._kind = kind_of(options.pair)
         self._source = open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
         # As test mode does: the figures are to be the same to the digit.
         networks.freeze(self._generator)
-        self._translate = make_translate(
-            self._generator, options.pair, options.run.seed
-        )
+        self._translate = make_translate(self._generator, self._kind, options.run.seed)
 
     def is_done(self):
         """Says whether the generator as it is was measured before."""
@@ -146,7 +145,7 @@ class Validator:
         networks.freeze(self._generator)
         scores, strips = metrics.Scores(), {}
         batches = ordered_batches(
-            self._source, self._as_tested, self._options.model.crop_size
+            self._source, self._kind, self._one_by_one, self._options.model.crop_size
         )
         for number, (indices, inputs, targets) in enumerate(batches):
             if caught:
@@ -189,7 +188,7 @@ def _write_json(path, found):
 
 
 def open_source(options):
-    """Returns the data.FileSource of the validation pictures, all checked.
+    """Returns the data.Source of the validation images, all checked.
 
     Raises:
         UsageError: they cannot be used.
@@ -197,7 +196,8 @@ def open_source(options):
     val_dir = options.validation.val_dir
     target_dir = options.validation.val_target_dir
     examples = data.find_examples(val_dir, target_dir, flags=FLAGS)
-    source = data.FileSource(examples, options.data, options.pair)
+    channels = kind_of(options.pair).image_channels
+    source = data.Source(data.Files(examples), channels, options.data.on_bad_image)
     try:
         source.check()
     except UsageError as error:

@@ -1,85 +1,84 @@
-"""The scalars of a run's event files, and what is made of them to be drawn."""
+"""What a run's event files hold: the curves of its scalars, and validation images."""
 
-import logging
 import math
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.backend.event_processing.plugin_event_accumulator import (
-    EventAccumulator,
-)
+from google.protobuf.message import DecodeError
 
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training.step import EMA_DECAY
+from pix2pix_tf.training.validation import STRIP_TAG
 
-# The tags that hold moving averages of losses begin so.
+# The tags of moving averages of losses begin with these.
 AVERAGE_PREFIXES = ("discriminator_loss", "generator_loss")
 
 
 class Curve(NamedTuple):
-    """The values of one scalar, by rising step."""
+    """The values of one scalar, by increasing step."""
 
     steps: np.ndarray  # int64 [count], updates done
     values: np.ndarray  # float64 [count]
 
 
 def read(folder):
-    """Returns {tag: Curve} of a folder's event files, which may still grow.
+    """Reads a folder's event files, which may still grow.
 
-    Of a step that was done again, after a resume, the later value counts.
+    Where a resumed run has logged a step again, the later value counts.
+
+    Returns:
+        ({tag: Curve} of the scalars, {image name: {step: bytes of a PNG}} of the
+        validation images: input, output and target side by side). Images that the last
+        validation did not have are left out.
 
     Raises:
         UsageError: an event file is damaged.
     """
+    scalars, strips, last = {}, {}, None  # {name: {step: value}}, by increasing step
     for path in sorted(folder.glob("*tfevents*")):
-        _check_events(path)
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # a second graph: no news
-    events = EventAccumulator(
-        str(folder),
-        size_guidance={"tensors": 1},  # pictures and histograms are not wanted
-        tensor_size_guidance={"scalars": 0},  # all of them
-    ).Reload()
-    curves = {}
-    for tag, metadata in sorted(events.AllSummaryMetadata().items()):
-        if metadata.plugin_data.plugin_name == "scalars":
-            curves[tag] = _curve(events.Tensors(tag))
-    return {tag: curve for tag, curve in curves.items() if curve.steps.size}
+        for event in _read_events(path):
+            if event.session_log.status == event.session_log.START:
+                for series in (*scalars.values(), *strips.values()):
+                    _drop_from(series, event.step)
+            for value in event.summary.value:
+                name, strip = value.tag.removeprefix(STRIP_TAG), value.tensor.string_val
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    series = scalars.setdefault(value.tag, {})
+                    _drop_from(series, event.step)
+                    series[event.step] = tf.make_ndarray(value.tensor).item()
+                elif name != value.tag and len(strip) == 3:  # width, height, PNG
+                    series = strips.setdefault(name, {})
+                    _drop_from(series, event.step)
+                    series[event.step], last = strip[2], event.step
+    curves = {
+        tag: Curve(np.array(list(series)), np.array(list(series.values())))
+        for tag, series in sorted(scalars.items())
+        if series
+    }
+    return curves, {name: series for name, series in strips.items() if last in series}
 
 
-def _check_events(path):
-    """Refuses a damaged file, at which TensorBoard would stop without a word.
-
-    Half a record at the end is none: the run goes on, or was killed.
-    """
+def _read_events(path):
+    """Yields the events of a file; half a record at its end is still being written."""
     try:
-        tf.data.TFRecordDataset(str(path)).reduce(0, lambda count, _: count + 1)
-    except tf.errors.DataLossError as error:
-        if "truncated record" not in error.message:
-            raise UsageError(
-                f"{printable(path)} is damaged: remove it, or restore it from a copy"
-            ) from None
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield tf.compat.v1.Event.FromString(record)
+    except (tf.errors.DataLossError, DecodeError) as error:
+        if "truncated record" not in str(error):
+            advice = "remove it, or restore it from a copy"
+            raise UsageError(f"{printable(path)} is damaged: {advice}") from None
 
 
-def _curve(events):
-    """Returns the Curve of one tag's events, without what a resume did again.
-
-    TensorBoard itself purges that only where a session's start was logged.
-    """
-    kept, first = [], math.inf
-    for event in reversed(events):
-        if event.step < first:
-            kept.append(event)
-            first = event.step
-    kept.reverse()
-    values = [tf.make_ndarray(event.tensor_proto).item() for event in kept]
-    steps = np.array([event.step for event in kept], np.int64)
-    return Curve(steps, np.array(values, np.float64))
+def _drop_from(series, step):
+    """Removes from {step: value}, by increasing step, a step and all later ones."""
+    while series and next(reversed(series)) >= step:
+        series.popitem()
 
 
 def is_average(tag):
-    """Says whether a tag holds a moving average that started from zero."""
+    """Returns True if a tag holds a moving average that started from zero."""
     return tag.startswith(AVERAGE_PREFIXES)
 
 
@@ -91,9 +90,3 @@ def debias(curve):
     """
     weight = -np.expm1(curve.steps * math.log(EMA_DECAY))
     return Curve(curve.steps, curve.values / np.where(weight > 0, weight, 1))
-
-
-def average_neighbours(curve, num_points):
-    """Returns the Curve of the means of so many groups of neighbours."""
-    groups = [np.array_split(array, num_points) for array in curve]
-    return Curve(*(np.array([part.mean() for part in parts]) for parts in groups))

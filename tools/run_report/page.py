@@ -1,114 +1,53 @@
-"""The report's page: one HTML file, with its figures in it."""
+"""The report's page: one HTML file, with its plots in it."""
 
 import base64
 from html import escape
-
-from run_report import records
+from pathlib import Path
+from string import Template
 
 from pix2pix_tf.runtime.files import printable
+from run_report import runs
+
+TEMPLATE_PATH = Path(__file__).with_name("page.html")
 
 
-def render(title, runs, figures):
-    """Returns the text of the page.
-
-    Args:
-        title: str.
-        runs: list of Run.
-        figures: list of (file name, heading, bytes of a PNG).
-    """
-    sections = [_section("Runs", _runs_table(runs)), _options_section(runs)]
-    sections.append(_section("Last figures", _finals_table(runs)))
-    for name, heading, contents in figures:
+def render(title, all_runs, plots):
+    """Returns the text of the page; `plots` are (file name, heading, PNG's bytes)."""
+    names = [run.name for run in all_runs]
+    summary = {}
+    for run in all_runs:
+        last = max((curve.steps[-1] for curve in run.curves.values()), default="-")
+        summary[run.name] = [run.folder, run.options.get("mode"), last]
+    sections = {"Runs": _table(["run", "folder", "mode", "last step"], summary)}
+    if len(all_runs) == 1:
+        used = {name: [value] for name, value in sorted(all_runs[0].options.items())}
+        table = _table(["option", "value"], used, runs.option_text)
+        sections["Options"] = f"<details><summary>all</summary>{table}</details>"
+    else:
+        differing = runs.differing_options(all_runs)
+        sections["Differing options"] = _table(["option", *names], differing)
+    last = runs.last_metrics(all_runs)
+    sections["Last metrics"] = _table(["metric", *names], last, _number_text)
+    for name, heading, contents in plots:
         source = "data:image/png;base64," + base64.b64encode(contents).decode()
-        sections.append(
-            _section(
-                heading,
-                f'<figure><img src="{source}" alt="{escape(heading)}" />'
-                f"<figcaption>{escape(name)}</figcaption></figure>",
-            )
-        )
-    return _PAGE.format(title=escape(title), body="\n".join(sections))
+        image = f'<img src="{source}" alt="{escape(heading)}" />'
+        caption = f"<figcaption>{escape(name)}</figcaption>"
+        sections[heading] = f"<figure>{image}{caption}</figure>"
+    texts = [f"<h2>{escape(head)}</h2>\n{text}\n" for head, text in sections.items()]
+    page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
+    return page.substitute(title=escape(title), body="".join(texts))
 
 
-def _section(heading, contents):
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{contents}\n</section>"
+def _table(head, rows, to_text=str):
+    """Returns a table of {first cell: [value of each other cell]}, escaped."""
+    lines = [("th", head)]
+    lines += [("td", [name, *map(to_text, rows[name])]) for name in rows]
+    text = '<div class="wide"><table>\n'
+    for tag, cells in lines:
+        cells = (f"<{tag}>{escape(printable(cell))}</{tag}>" for cell in cells)
+        text += f"<tr>{''.join(cells)}</tr>\n"
+    return f"{text}</table></div>"
 
 
-def _runs_table(runs):
-    rows = []
-    for run in runs:
-        step = records.last_step(run)
-        mode = records.option_text(run.options.get("mode"))
-        rows.append([run.name, printable(run.folder), mode, _number(step)])
-    return _table(["run", "folder", "mode", "last step"], rows)
-
-
-def _options_section(runs):
-    """Returns the options in which runs differ, or all those of a single run."""
-    if len(runs) == 1:
-        [run] = runs
-        rows = [
-            [name, records.option_text(value)]
-            for name, value in sorted(run.options.items())
-        ]
-        table = _table(["option", "value"], rows)
-        return f"<details>\n<summary>Options</summary>\n{table}\n</details>"
-    differing = records.differing_options(runs)
-    rows = [
-        [name, *map(records.option_text, values)] for name, values in differing.items()
-    ]
-    head = ["option", *(run.name for run in runs)]
-    contents = _table(head, rows) if rows else "<p>They do not differ.</p>"
-    return _section("Differing options", contents)
-
-
-def _finals_table(runs):
-    finals = records.final_figures(runs)
-    rows = [[label, *map(_number, values)] for label, values in finals.items()]
-    return _table(["figure", *(run.name for run in runs)], rows)
-
-
-def _number(value):
-    if value is None:
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.5g}"
-
-
-def _table(head, rows):
-    """Returns a table of texts, which are escaped here."""
-    lines = ["<tr>" + "".join(f"<th>{_cell(text)}</th>" for text in head) + "</tr>"]
-    for row in rows:
-        lines.append("<tr>" + "".join(f"<td>{_cell(text)}</td>" for text in row))
-        lines[-1] += "</tr>"
-    lines = "\n".join(lines)
-    return f'<div class="wide"><table>\n{lines}\n</table></div>'
-
-
-def _cell(text):
-    return escape(printable(text))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8" />
-<meta name="viewport" content="width=device-width" />
-<title>{title}</title>
-<style>
-body {{ font-family: sans-serif; margin: 1em auto; max-width: 1440px; padding: 0 1em; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 0.9em; }}
-th, td {{ border: 1px solid #ccc; padding: 0.3em 0.6em; text-align: left; }}
-th {{ background: #f2f2f2; }}
-figure {{ margin: 0; }}
-details {{ margin-top: 1em; }}
-figcaption {{ color: #666; font-size: 0.8em; }}
-img {{ max-width: 100%; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""
+def _number_text(value):
+    return "-" if value is None else f"{value:.5g}"

@@ -7,13 +7,13 @@ names their sources and licenses. Not in here: reading them.
 from pathlib import Path
 
 
-def sample_dir(is_photographs: bool, split: str) -> Path:
+def sample_dir(are_photographs: bool, split: str) -> Path:
     """Returns the folder of the sample images 1.webp, 2.webp, ... of a split.
 
     Args:
-        is_photographs: True for colour photographs, for colorization; False for pairs
+        are_photographs: True for colour photographs, for colorization; False for pairs
             of 512 x 256 pixels, a facade on the left and its labels on the right.
         split: "train" or "test".
     """
-    kind = "photographs" if is_photographs else "facades"
+    kind = "photographs" if are_photographs else "facades"
     return Path(__file__).parent / kind / split
