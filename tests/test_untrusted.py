@@ -12,10 +12,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from parity import recording
 from PIL import Image
 
 import edges
+from parity import recording
 from pix2pix_tf import checkpoints, datasets
 from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert

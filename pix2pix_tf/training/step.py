@@ -108,24 +108,24 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
         StepResult.
     """
     generator, discriminator = state.generator, state.discriminator
-    found, real, fake = {}, None, None
-    predict_real = predict_fake = scaled_d_loss = None
+    real = fake = predict_real = predict_fake = None
     with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
         outputs = generator(inputs)
         if discriminator is not None:
             judge = _make_judge(discriminator, inputs, loss)
             real, fake = judge(targets), judge(outputs)
             predict_real, predict_fake = real.predictions[0], fake.predictions[0]
+        seen = losses.ForwardPass(
+            inputs, targets, outputs, real, fake, loss.gan_mode, perceptual_loss
+        )
+        found = {term.name: term.compute(seen) for term in losses.used_terms(loss)}
+        scaled_g_loss = state.g_optimizer.scale_loss(losses.weighted_sum(found, loss))
+        if discriminator is not None:
             d_loss = _discriminator_loss(real, fake, loss)
             if loss.gan_mode == "wgangp":
                 d_loss += _penalty(judge, targets, outputs, key)
             scaled_d_loss = state.d_optimizer.scale_loss(d_loss)
-            found[DISCRIMINATOR_LOSS] = d_loss
-        seen = losses.ForwardPass(
-            inputs, targets, outputs, real, fake, loss.gan_mode, perceptual_loss
-        )
-        found |= {term.name: term.compute(seen) for term in losses.used_terms(loss)}
-        scaled_g_loss = state.g_optimizer.scale_loss(losses.weighted_sum(found, loss))
+            found = {DISCRIMINATOR_LOSS: d_loss} | found
     gradients = [g_tape.gradient(scaled_g_loss, generator.trainable_variables)]
     if discriminator is not None:
         d_variables = discriminator.trainable_variables

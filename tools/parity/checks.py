@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+
 from parity.recording import (
     FORWARD_KEYS,
     LOSSES,
@@ -15,7 +16,6 @@ from parity.recording import (
     check_arrays,
     recorded_numbers,
 )
-
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.training import losses, step
 
