@@ -1,6 +1,6 @@
 """`--dry_run`: what would be trained on what, without a step.
 
-In: counts, sizes, one grid of examples, the networks, and the memory they will take.
+It shows counts, sizes, one grid of examples, the networks, and the memory they need.
 """
 
 import math
