@@ -41,7 +41,7 @@ def train(options, images):
         batch_size=options.data.batch_size,
         batches=batches,
         train_step=step.make_train_step(state, options.loss, seed),
-        to_pictures=lambda *_: {"samples": tile(sample(grid_z()), GRID_SIDE)[None]},
+        to_images=lambda *_: {"samples": tile(sample(grid_z()), GRID_SIDE)[None]},
         to_names=lambda _: [""],  # one image a step
     )
     stopped_by = loop.run(options, task)
