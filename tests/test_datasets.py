@@ -297,7 +297,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     arguments = ["--input_dir", pictures, "--name", "x", "--data_dir", tmp_path / "out"]
     (pictures / "c.png").write_bytes(b"hello")
     line = _error(capsys, *arguments)
-    assert "1 of 3 examples cannot be used" in line and "c.png is no picture" in line
+    assert "1 of 3 examples cannot be used" in line and "c.png is not an image" in line
     (pictures / "c.png").rename(pictures / "c.WEBP")
     line = _error(capsys, *arguments)
     assert "c.WEBP" in line and "tools/process.py" in line
