@@ -150,7 +150,7 @@ def test_any_number_of_channels_comes_in_and_goes_out(tmp_path, capsys):
     np.testing.assert_allclose(shown[..., :2] / 255, outputs, atol=1 / 255)
     assert not shown[..., 2].any()
     assert not (tmp_path / "out/metrics.json").exists()
-    assert "no metrics: 2 channels are no picture" in capsys.readouterr().out
+    assert "no metrics: outputs of 2 channels are not RGB" in capsys.readouterr().out
     export_flags = ["--mode", "export", "--checkpoint", run, "--output_dir"]
     assert train.main([*export_flags, str(tmp_path / "model")]) == 0
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
@@ -168,8 +168,7 @@ def test_a_dry_run_shows_everything_and_trains_nothing(pair_dir, tmp_path, capsy
     assert read_image(folder / "dry_run.png").shape == (4 * 32, 2 * 32, 3)
     printed = capsys.readouterr().out
     assert (
-        "examples count = 5" in printed
-        and "5 pictures of 128x64, 3 channels" in printed
+        "examples count = 5" in printed and "5 images of 128x64, 3 channels" in printed
     )
     assert re.search(r"^encoder_5 +1x1x16 +4,112$", printed, re.M)
     assert "discriminator judges a 2x2 grid of 70x70 pixels" in printed

@@ -181,7 +181,7 @@ def test_a_full_disk_at_a_picture_saves_first(tmp_path, pair_dir, monkeypatch, c
     def refuse(*_):
         raise OSError(28, "No space left on device", "1-inputs.png")
 
-    monkeypatch.setattr(gallery, "write_pictures", refuse)
+    monkeypatch.setattr(gallery, "write_images", refuse)
     assert _train(tmp_path / "run", pair_dir, "--display_freq", 3) == 2
     assert "No space left on device: '1-inputs.png'" in _error(capsys)
     assert checkpoints.find_latest(tmp_path / "run").endswith("model-3")
@@ -196,7 +196,7 @@ def test_where_nothing_can_be_saved_the_first_fault_is_told(
     def refuse_too(*_):
         raise OSError("the checkpoint")
 
-    monkeypatch.setattr(gallery, "write_pictures", refuse)
+    monkeypatch.setattr(gallery, "write_images", refuse)
     monkeypatch.setattr(checkpoints, "save", refuse_too)
     assert _train(tmp_path / "run", pair_dir, "--display_freq", 3) == 2
     captured = capsys.readouterr()

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 import edges
+from parity import recording
 from pix2pix_tf import checkpoints, datasets
 from pix2pix_tf.images import codecs
-from pix2pix_tf.interop import convert, parity
+from pix2pix_tf.interop import convert
 from pix2pix_tf.metrics import features
 from pix2pix_tf.options import read_options
 from pix2pix_tf.runtime.errors import UsageError
@@ -65,8 +66,8 @@ def _write_torch(path, trace):
     "name, write, read",
     [
         ("a.npy", _write_pickle, codecs.read),
-        ("a.npz", _write_npz, parity.read_recording),
-        ("a.npz", _write_pickle, parity.read_recording),
+        ("a.npz", _write_npz, recording.read_recording),
+        ("a.npz", _write_pickle, recording.read_recording),
         ("a.npz", _write_npz, edges.load_hed),
         ("a.h5", _write_pickle, edges.load_hed),
         ("a.pth", _write_torch, convert.read),

@@ -1,8 +1,8 @@
 """Shows how close our numbers are to the original's: `check_parity.py FILE.npz ...`.
 
-For each file of recorded figures (pix2pix_tf/interop/parity.py says what is in one), it
-builds the networks that the file describes, loads its variables, does what the original
-did, and prints a table of the differences with their bounds.
+For each recording (parity/recording.py says what is in one), it builds the networks
+that the file describes, loads its variables, does what the original did, and prints a
+table of the differences with their bounds.
 """
 
 import sys
@@ -31,21 +31,21 @@ def _run(argv):
     parser.add_argument("files", nargs="+", metavar="FILE.npz")
     files = parser.parse_args(argv).files
     start_tensorflow()
-    from pix2pix_tf.interop import parity
+    from parity import checks, recording
 
     statuses = []
     for path in files:
         try:
-            recording = parity.read_recording(path)
-            checks = parity.compare(recording)
+            recorded = recording.read_recording(path)
+            found = checks.compare(recorded)
         except (UsageError, OSError) as error:
             line = printable(f"check_parity: error: {error}")
             print(line, file=sys.stderr, flush=True)
             statuses.append(2)
             continue
-        print(f"{path}: {parity.describe(recording)}")
-        print(parity.format_table(checks), end="\n\n", flush=True)
-        statuses.append(0 if all(check.passes for check in checks) else 1)
+        print(f"{path}: {recording.describe(recorded)}")
+        print(checks.format_table(found), end="\n\n", flush=True)
+        statuses.append(0 if all(check.passes for check in found) else 1)
     print(f"{statuses.count(0)} of {len(statuses)} files agree with the original")
     return 1 if 1 in statuses else max(statuses)
 

@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from pix2pix_tf.dcgan import networks as networks
+from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, GAN_LOSS, start_state
+from pix2pix_tf.dcgan import networks
 from pix2pix_tf.training import losses
-from pix2pix_tf.training.step import LOSS_NAMES, Forward, start_state, update
+from pix2pix_tf.training.step import StepResult, update
 
-NAMES = LOSS_NAMES[:2]  # the discriminator's loss, the generator's GAN loss
 Z_KEY = 2000  # apart from the keys of pix2pix's draws
 
 
@@ -14,7 +14,8 @@ def make_state(optimizer):
     """Builds the networks and optimizers of an OptimizerConfig, at step 0."""
     generator = networks.build_generator()
     discriminator = networks.build_discriminator()
-    return start_state(generator, discriminator, optimizer, NAMES)
+    names = [DISCRIMINATOR_LOSS, GAN_LOSS]
+    return start_state(generator, discriminator, optimizer, names)
 
 
 def draw_z(count, seed):
@@ -41,7 +42,7 @@ def forward(generator, discriminator, images, z, smoothing):
         smoothing: float, what real images' label of 1 is lowered by.
 
     Returns:
-        Forward; its predictions are None, as no patches are judged.
+        StepResult; its predictions are None, as no patches are judged.
     """
     with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
         outputs = generator(z, training=True)
@@ -49,21 +50,23 @@ def forward(generator, discriminator, images, z, smoothing):
         fake_logits = discriminator(outputs, training=True)
         d_loss = losses.logit_discriminator_loss(real_logits, fake_logits, smoothing)
         g_loss = losses.logit_gan_loss(fake_logits)
-    return Forward(
+    return StepResult(
         outputs,
-        None,
-        None,
-        dict(zip(NAMES, (d_loss, g_loss), strict=True)),
-        g_tape.gradient(g_loss, generator.trainable_variables),
-        d_tape.gradient(d_loss, discriminator.trainable_variables),
+        predict_real=None,
+        predict_fake=None,
+        losses={DISCRIMINATOR_LOSS: d_loss, GAN_LOSS: g_loss},
+        gradients=[
+            g_tape.gradient(g_loss, generator.trainable_variables),
+            d_tape.gradient(d_loss, discriminator.trainable_variables),
+        ],
     )
 
 
 def make_train_step(state, loss, seed):
     """Returns a compiled function that updates both networks once.
 
-    It maps images, float32 [batch, 32, 32, 3] in [-1, 1], to the step's Forward, from
-    before the update. z depends on `seed` and the step only.
+    It maps images, float32 [batch, 32, 32, 3] in [-1, 1], to a StepResult. z depends on
+    `seed` and the step only.
 
     Args:
         state: TrainState.

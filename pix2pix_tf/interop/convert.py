@@ -1,8 +1,8 @@
-"""From one kind of checkpoint to another: read any of them, write any of them.
+"""Converts checkpoints: reads a model of any kind, and writes it as another kind.
 
-Kinds: "checkpoint" (a folder of ours), "tf1" (a folder of the original), "pict" (the
-weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` and
-`latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; only read).
+The kinds are "checkpoint" (a folder of ours), "tf1" (a folder of the original), "pict"
+(the weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` and
+`latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix, which are only read).
 """
 
 import dataclasses
@@ -28,7 +28,6 @@ from pix2pix_tf.options import (
 )
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.training import step
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 # The options that a file of each kind can hold, of those that a checkpoint decides.
@@ -40,7 +39,7 @@ HELD_NAMES = {
 
 
 class Model(NamedTuple):
-    """What was read: a generator, or all that training goes on from."""
+    """What was read: a generator, or everything that training continues from."""
 
     kind: str
     options: Options
@@ -57,11 +56,11 @@ def read(source, which_direction=None):
     Args:
         source: path of a folder with a checkpoint or with `latest_net_G.pth`, or of a
             `.pict`, `.pth` or `.safetensors` file.
-        which_direction: "AtoB" or "BtoA", for the kinds that do not say it; None:
+        which_direction: "AtoB" or "BtoA", for the kinds that do not store it; None for
             "AtoB".
 
     Raises:
-        UsageError: it is none of these, damaged, has code in it, or does not fit.
+        UsageError: it is none of these, it is damaged, has code in it, or does not fit.
     """
     source = Path(source)
     kind, path = _recognise(source)
@@ -148,9 +147,9 @@ def _read_checkpoint(folder):
         checkpoints.restore_generator(generator, prefix)
         tensors = networks.variables_by_name(generator) | {"global_step": 0}
     else:
-        state = step.make_state(
-            options.pair.channels, options.model, options.loss, options.optimizer
-        )
+        has_discriminator = any(name.startswith("discriminator/") for name in shapes)
+        names = checkpoints.loss_names(shapes)
+        state = _start_state(options, names, has_discriminator)
         checkpoints.restore(state, prefix)
         tensors = checkpoints.tensors(state)
     stored = checkpoints.read(reader, set(tensors) & set(shapes), prefix)
@@ -160,8 +159,7 @@ def _read_checkpoint(folder):
 
 def _read_options(path):
     try:
-        options = from_dict(read_options(path))
-        return options
+        return from_dict(read_options(path))
     except UsageError as error:
         message = str(error).removeprefix("--")
         if not message.startswith(str(path)):
@@ -170,9 +168,9 @@ def _read_options(path):
 
 
 def _is_originals(names):
-    return checkpoints.POSITION_NAME not in names and not (
-        checkpoints.is_generator_only(names)
-    )
+    """Returns True if the original wrote a checkpoint with these names."""
+    is_generator_only = checkpoints.is_generator_only(names)
+    return checkpoints.POSITION_NAME not in names and not is_generator_only
 
 
 def _read_pict(path, which_direction):
@@ -227,10 +225,19 @@ def _read_pytorch(path, which_direction):
     options = from_dict(values)
     if not has_discriminator:
         return Model("pytorch", options, arrays | {"global_step": np.int64(0)})
-    state = step.make_state(
-        options.pair.channels, options.model, options.loss, options.optimizer
-    )
+    state = _start_state(options, list(checkpoints.EMA_NAMES), has_discriminator)
     return Model("pytorch", options, _as_arrays(checkpoints.tensors(state)) | arrays)
+
+
+def _start_state(options, loss_names, has_discriminator):
+    """Returns the TrainState of the options' networks, at step 0."""
+    channels, discriminator = options.pair.channels, None
+    generator = networks.build_generator(channels, options.model)
+    if has_discriminator:
+        discriminator = networks.build_discriminator(channels, options.model)
+    return checkpoints.start_state(
+        generator, discriminator, options.optimizer, loss_names
+    )
 
 
 def _as_arrays(tensors):

@@ -1,14 +1,14 @@
-"""Weights of pytorch-CycleGAN-and-pix2pix, in: `latest_net_G.pth`, `latest_net_D.pth`.
+"""Reads `latest_net_G.pth` and `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix.
 
-Reads the `unet_256` generator and the `basic` (three-layer PatchGAN) discriminator,
+It reads the `unet_256` generator and the `basic` (three-layer PatchGAN) discriminator,
 with batch or instance norm, into the original's variable names and layouts. As here,
 images there are RGB in [-1, 1]. What differs from the original's networks:
 
-- no norm after the innermost encoder, so encoder_8 has no gamma and beta;
-- no bias where a batch norm is used, but in the last layer and the discriminator's
-  first: zeros are given here;
-- a skip connection comes first in a decoder's input there, last in the original: the
-  halves of the kernels are swapped here.
+- There is no norm after the innermost encoder, so encoder_8 has no gamma and beta.
+- Where a batch norm is used there is no bias, except in the last layer and in the
+  discriminator's first. It is zero here.
+- A decoder's input has the skip connection first, and last in the original. The halves
+  of the kernels are swapped here.
 
 Source: models/networks.py of junyanz/pytorch-CycleGAN-and-pix2pix, for the key names.
 """
@@ -20,9 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-ENCODER_WIDTHS = (1, 2, 4, 8, 8, 8, 8, 8)  # times ngf; 256 px -> 1 px
-PATCH_WIDTHS = (1, 2, 4, 8)  # times ndf; layer_1..4
-NUM_LEVELS = len(ENCODER_WIDTHS)
+from pix2pix_tf.networks import KERNEL_SIZE, width_factor
+
+NUM_LEVELS = 8  # of unet_256; 256 px -> 1 px
+NUM_LAYERS = 5  # of the basic discriminator
 NORM_NAMES = {
     "weight": "gamma",
     "bias": "beta",
@@ -35,11 +36,11 @@ WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorWeights:
-    """A U-Net's variables by the original's names, and what they are built for."""
+    """A U-Net's variables by the original's names, and its sizes."""
 
     variables: dict[str, np.ndarray]
     norm: str  # "batch" or "instance"
-    innermost_norm: str  # after encoder_8: always "none" in that project
+    innermost_norm: str  # after encoder_8; that project has "none" always
     ngf: int
     input_channels: int
     output_channels: int
@@ -47,7 +48,7 @@ class GeneratorWeights:
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorWeights:
-    """A PatchGAN's variables by the original's names, and what they are built for."""
+    """A PatchGAN's variables by the original's names, and its sizes."""
 
     variables: dict[str, np.ndarray]
     norm: str  # "batch" or "instance"
@@ -76,12 +77,12 @@ class _Layer(NamedTuple):
 def read_generator(path):
     """Returns the `GeneratorWeights` of a `unet_256` file, `.pth` or `.safetensors`.
 
-    No code from the file is run. With batch norm the running statistics come along as
+    No code from the file is run. With batch norm the running statistics are returned as
     moving_mean and moving_variance; the original normalises by the batch instead.
 
     Raises:
-        ValueError: damaged, with code in it, or no unet_256; one line.
-        ImportError: PyTorch (or safetensors) is not installed; one line.
+        ValueError: the file is damaged, has code in it, or is not a unet_256.
+        ImportError: PyTorch (or safetensors) is not installed.
     """
     state = _load(path)
     depth = 0
@@ -107,14 +108,16 @@ def read_discriminator(path):
     the original has a sigmoid after the last layer. (Trained with `--gan_mode lsgan`
     it gives a score that wants no sigmoid.)
 
-    Raises: as `read_generator`.
+    Raises:
+        ValueError: the file is damaged, has code in it, or is not this discriminator.
+        ImportError: PyTorch (or safetensors) is not installed.
     """
     state = _load(path)
     num_convs = sum(array.ndim == 4 for array in state.values())
-    if num_convs != 5:
+    if num_convs != NUM_LAYERS:
         raise ValueError(
-            f"{path}: got {num_convs} convolutions, wanted the 5 of the basic "
-            "discriminator (n_layers 3)"
+            f"{path}: got {num_convs} convolutions, wanted the {NUM_LAYERS} of the "
+            "basic discriminator (n_layers 3)"
         )
     ndf, pair_channels = _sizes(path, state, "model.0.weight")
     variables, norm = _convert(path, state, _discriminator_layers(ndf, pair_channels))
@@ -168,37 +171,38 @@ def _block(level):
 def _generator_layers(ngf, input_channels, output_channels):
     layers = []
     from_channels, to_channels = input_channels, output_channels
-    for level, times in enumerate(ENCODER_WIDTHS, start=1):
-        width, block = ngf * times, _block(level)
+    for level in range(1, NUM_LEVELS + 1):
+        filters, block = ngf * width_factor(level), _block(level)
         first, last = level == 1, level == NUM_LEVELS
         encoder = _Layer(
             f"generator/encoder_{level}/conv2d",
             block + ("0" if first else "1"),
-            (width, from_channels, 4, 4),
+            (filters, from_channels, KERNEL_SIZE, KERNEL_SIZE),
             norm_key=None if first or last else block + "2",
         )
         decoder = _Layer(
             f"generator/decoder_{level}/conv2d_transpose",
             block + ("3" if first or last else "5"),
-            (width if last else 2 * width, to_channels, 4, 4),
+            (filters if last else 2 * filters, to_channels, KERNEL_SIZE, KERNEL_SIZE),
             norm_key=None if first else block + ("4" if last else "6"),
             keeps_bias=first,
             has_skip=not last,
         )
         layers += [encoder, decoder]
-        from_channels = to_channels = width
+        from_channels = to_channels = filters
     return layers
 
 
 def _discriminator_layers(ndf, pair_channels):
-    widths = (pair_channels, *(ndf * times for times in PATCH_WIDTHS), 1)
+    widths = [ndf * width_factor(level) for level in range(1, NUM_LAYERS)]
+    widths = [pair_channels, *widths, 1]
     return [
         _Layer(
             f"discriminator/layer_{number}/conv2d",
             f"model.{index}",
-            (widths[number], widths[number - 1], 4, 4),
-            norm_key=None if number in (1, 5) else f"model.{index + 1}",
-            keeps_bias=number in (1, 5),
+            (widths[number], widths[number - 1], KERNEL_SIZE, KERNEL_SIZE),
+            norm_key=None if number in (1, NUM_LAYERS) else f"model.{index + 1}",
+            keeps_bias=number in (1, NUM_LAYERS),
         )
         for number, index in enumerate((0, 2, 5, 8, 11), start=1)
     ]

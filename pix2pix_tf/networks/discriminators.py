@@ -7,9 +7,9 @@ import keras
 from keras import layers
 
 from pix2pix_tf.networks import parts
-from pix2pix_tf.options.flag import sides
+from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
+from pix2pix_tf.options import sides
 
-MAX_WIDTH = 8  # times ndf
 IMAGE_GRID = 4  # pixels a side, before the image discriminator's last layer
 
 
@@ -25,9 +25,10 @@ class Conv(NamedTuple):
 def conv_table(model):
     """Returns the convolutions `layer_1`, `layer_2` ... that `model` describes.
 
-    patch: Isola et al. 2017, section 6.1.2: `--n_layers` halvings, then two layers of
-    stride 1. pixel: the same paper's PixelGAN, 1x1. image: halvings down to 4x4, then
-    one score.
+    patch: `--n_layers` halvings, then two layers of stride 1 (Isola et al. 2017,
+        section 6.1.2)
+    pixel: three layers of 1x1 (PixelGAN, the same section)
+    image: halvings down to 4x4, then one score
 
     Args:
         model: ModelConfig.
@@ -39,14 +40,23 @@ def conv_table(model):
         return [Conv(width, 1, 1, 0) for width in (1, 2, 0)]
     if model.discriminator == "image":
         num_halvings = int(math.log2(sides(model.crop_size)[0] // IMAGE_GRID))
-        halvings = [Conv(_width(level), 4, 2, 1) for level in range(num_halvings)]
-        return [*halvings, Conv(0, IMAGE_GRID, 1, 0)]
-    halvings = [Conv(_width(level), 4, 2, 1) for level in range(model.n_layers)]
-    return [*halvings, Conv(_width(model.n_layers), 4, 1, 1), Conv(0, 4, 1, 1)]
+        return [*_halvings(num_halvings), Conv(0, IMAGE_GRID, 1, 0)]
+    return [
+        *_halvings(model.n_layers),
+        Conv(width_factor(model.n_layers + 1), KERNEL_SIZE, 1, 1),
+        Conv(0, KERNEL_SIZE, 1, 1),
+    ]
+
+
+def _halvings(count):
+    """Returns the convolutions of stride 2, at levels 1 to `count`."""
+    return [
+        Conv(width_factor(level), KERNEL_SIZE, 2, 1) for level in range(1, count + 1)
+    ]
 
 
 def receptive_field(convs):
-    """Returns how many pixels a side one output of these convolutions sees."""
+    """Returns the pixels a side that one output of these convolutions sees."""
     field = 1
     for conv in reversed(convs):
         field = field * conv.strides + conv.size - conv.strides
@@ -56,7 +66,8 @@ def receptive_field(convs):
 def field_start(convs, index):
     """Returns the first pixel, of a row or column, that the `index`-th output sees.
 
-    It may lie outside the image, where there are zeros; `receptive_field` is the width.
+    It may lie outside the image, where there are zeros. From there the output sees
+    `receptive_field` pixels.
     """
     for conv in reversed(convs):
         index = index * conv.strides - conv.padding
@@ -64,14 +75,14 @@ def field_start(convs, index):
 
 
 def output_grid(convs, size):
-    """Returns how many outputs a row or column of `size` pixels gets."""
+    """Returns the number of outputs for a row or column of `size` pixels."""
     for conv in convs:
         size = (size + 2 * conv.padding - conv.size) // conv.strides + 1
     return size
 
 
 def describe_discriminator(model):
-    """Returns what the discriminator sees, as one line of text; ModelConfig."""
+    """Returns what the discriminator of a ModelConfig sees, as one line of text."""
     convs, lines = conv_table(model), []
     field, size = receptive_field(convs), sides(model.crop_size)
     for scale in range(model.num_discriminators):
@@ -86,13 +97,13 @@ def build_discriminator(channels, model, gan_mode="vanilla"):
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
-        gan_mode: as `--gan_mode`; only vanilla ends in a sigmoid.
+        gan_mode: str, as `--gan_mode`; only vanilla ends in a sigmoid.
 
     Returns:
         keras.Model "discriminator" from [inputs, targets], float32
         [batch, height, width, channels] in [-1, 1], to how real each patch looks:
-        float32 [batch, grid, grid, 1], in [0, 1] for vanilla and unbounded otherwise;
-        with several scales a list of these, the finest first.
+        float32 [batch, grid, grid, 1], in [0, 1] for vanilla and unbounded otherwise.
+        With several scales it is a list of these, the finest first.
     """
     inputs, targets = (
         keras.Input((*sides(model.crop_size), count), name=name)
@@ -113,6 +124,9 @@ def build_discriminator(channels, model, gan_mode="vanilla"):
 
 def with_features(discriminator):
     """Returns a model of the same weights that also gives the layers' activations.
+
+    Args:
+        discriminator: keras.Model, as `build_discriminator` returns it.
 
     Returns:
         keras.Model from [inputs, targets] to (predictions, [activation, ...]).
@@ -141,8 +155,3 @@ def _judge(x, prefix, model, gan_mode):
             x = layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
     activation = "sigmoid" if gan_mode == "vanilla" else "linear"
     return layers.Activation(activation, dtype="float32", name=f"{prefix}outputs")(x)
-
-
-def _width(level):
-    """Filters of the level-th layer from 0, times ndf: 1, 2, 4, 8, 8 ..."""
-    return min(2**level, MAX_WIDTH)

@@ -1,12 +1,14 @@
 """The generators: U-Net, encoder-decoder, ResNet."""
 
 import keras
+import tensorflow as tf
 from keras import layers
 
+from pix2pix_tf.images import pixels
 from pix2pix_tf.networks import parts
-from pix2pix_tf.options.flag import sides
+from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
+from pix2pix_tf.options import MIN_SIDE, sides
 
-MAX_WIDTH = 8  # times ngf
 NUM_DROPOUTS = 3  # innermost levels of the decoder
 
 
@@ -16,13 +18,13 @@ def build_generator(channels, model, any_size=False):
     Args:
         channels: (input channels, output channels).
         model: ModelConfig.
-        any_size: bool, take images of any multiple of `model.multiple`, where the
-            graph of one size is the faster.
+        any_size: bool, take images whose sides are any multiples of `model.multiple`.
+            The graph of one size is faster.
 
     Returns:
         keras.Model "generator" from float32 [batch, height, width, input channels] to
         float32 [batch, height, width, output channels], both in [-1, 1]; height and
-        width are `model.crop_size`.
+        width are `model.crop_size`, unless it takes any size.
     """
     size = (None, None) if any_size else sides(model.crop_size)
     inputs = keras.Input((*size, channels[0]), name="inputs")
@@ -34,8 +36,28 @@ def build_generator(channels, model, any_size=False):
     return keras.Model(inputs, outputs, name="generator")
 
 
+def generate_at_own_size(generator, inputs, multiple):
+    """Generates an image of any size, padded by reflection and cropped again.
+
+    Args:
+        generator: keras.Model, built for any size.
+        inputs: float32 [1, height, width, channels], in [-1, 1].
+        multiple: int, as `ModelConfig.multiple`.
+
+    Returns:
+        float32 [1, height, width, output channels], in [-1, 1].
+    """
+    height, width = tf.unstack(tf.shape(inputs)[1:3])
+    padded = [
+        tf.maximum(-(-side // multiple) * multiple, MIN_SIDE)
+        for side in (height, width)
+    ]
+    image = pixels.pad_by_reflection(inputs[0], padded)
+    return generator(image[tf.newaxis])[:, :height, :width]
+
+
 def _unet(inputs, num_outputs, model):
-    """U-Net (Isola et al. 2017, section 6.1.1), or the same without skips.
+    """U-Net (Isola et al. 2017, section 6.1.1), or the same without skip connections.
 
     `encoder_1` to `encoder_n` halve the size, `decoder_n` to `decoder_1` double it.
     """
@@ -44,7 +66,7 @@ def _unet(inputs, num_outputs, model):
     for level in range(model.num_downs, 1, -1):
         name = f"decoder_{level}"
         x = layers.ReLU(name=f"{name}_relu")(x)
-        x = parts.upsample(x, model.ngf * _width(level - 1), name, model)
+        x = parts.upsample(x, model.ngf * width_factor(level - 1), name, model)
         x = parts.norm(x, name, model.norm)
         if level > model.num_downs - NUM_DROPOUTS:
             x = _dropout(x, name, model)
@@ -58,23 +80,18 @@ def _encode(x, model):
     """Returns each level's output, half the height and width, then a quarter ..."""
     skips = []
     for level in range(1, model.num_downs + 1):
-        name, filters = f"encoder_{level}", model.ngf * _width(level)
+        name, filters = f"encoder_{level}", model.ngf * width_factor(level)
         if level > 1:
             x = layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
         if model.separable_conv:
             x = parts.separable_conv(x, filters, 2, name, model.init)
         else:
-            x = parts.conv(x, filters, 4, 2, "same", name, model.init)
+            x = parts.conv(x, filters, KERNEL_SIZE, 2, "same", name, model.init)
         is_innermost = level == model.num_downs
         if level > 1 and not (is_innermost and model.innermost_norm == "none"):
             x = parts.norm(x, name, model.norm)
         skips.append(x)
     return skips
-
-
-def _width(level):
-    """Filters at a level, times ngf: 1, 2, 4, 8, 8 ..."""
-    return min(2 ** (level - 1), MAX_WIDTH)
 
 
 def _resnet(x, num_outputs, model):
@@ -85,13 +102,13 @@ def _resnet(x, num_outputs, model):
     x = parts.reflect_conv(x, model.ngf, 7, "encoder_1", model.init)
     x = _norm_relu(x, "encoder_1", model)
     for level in (2, 3):
-        name, filters = f"encoder_{level}", model.ngf * _width(level)
+        name, filters = f"encoder_{level}", model.ngf * width_factor(level)
         x = parts.conv(x, filters, 3, 2, "same", name, model.init)
         x = _norm_relu(x, name, model)
     for number in range(1, model.num_blocks + 1):
         x = _residual_block(x, f"block_{number}", model)
     for level in (3, 2):
-        name, filters = f"decoder_{level}", model.ngf * _width(level - 1)
+        name, filters = f"decoder_{level}", model.ngf * width_factor(level - 1)
         x = parts.upsample(x, filters, name, model, deconv_size=3)
         x = _norm_relu(x, name, model)
     return parts.reflect_conv(x, num_outputs, 7, "decoder_1", model.init)

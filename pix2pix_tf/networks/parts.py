@@ -1,4 +1,4 @@
-"""The parts that networks are made of: layers of our own, and small blocks."""
+"""The parts that networks are made of: sizes, layers of our own, and small blocks."""
 
 import math
 
@@ -9,13 +9,22 @@ from keras import layers
 
 from pix2pix_tf.networks import fast
 
+# Pixels a side of the kernels of U-Nets and of patch and image discriminators.
+KERNEL_SIZE = 4
+MAX_WIDTH = 8
+
+
+def width_factor(level):
+    """Returns the filters at a level from 1, in ngf or ndf: 1, 2, 4, 8, 8 ..."""
+    return min(2 ** (level - 1), MAX_WIDTH)
+
 
 class BatchNorm(layers.BatchNormalization):
     """Batch norm by the batch's own statistics in every mode, as in the original.
 
-    It has no `training` argument on purpose: a Keras model overrides one fixed at the
-    layer's call. The moving statistics are never read nor changed; they are here
-    because the original's checkpoints hold them.
+    It has no `training` argument on purpose: a Keras model overrides one that is fixed
+    at the layer's call. The moving statistics are neither read nor changed; they are
+    here because the original's checkpoints hold them.
     """
 
     def call(self, inputs):
@@ -60,7 +69,7 @@ class Dropout(layers.Dropout):
 
 
 class ReflectionPad(layers.Layer):
-    """[batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c], mirrored outside."""
+    """[batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c], by reflection."""
 
     def __init__(self, size, name):
         super().__init__(name=name)
@@ -78,8 +87,8 @@ class DepthToSpace(layers.Layer):
         return tf.nn.depth_to_space(inputs, 2)
 
 
-# Where the original keeps a layer's variables; it has no instance norm, and no networks
-# with the last two.
+# The scope in the names of a layer's variables. The original has no instance norm and
+# none of the last two, which are DCGAN's.
 SCOPES = {
     fast.Conv2D: "conv2d",
     fast.Conv2DTranspose: "conv2d_transpose",
@@ -93,15 +102,15 @@ NORMS = {"batch": BatchNorm, "instance": InstanceNorm}
 
 
 def kernel_initializer(init):
-    """Returns what a kernel starts from; `init` as in `--init`.
+    """Returns the initializer of one layer's kernel, as `--init` says.
 
-    A new one for each layer: one initializer gives the same numbers at every call.
+    Each layer gets its own, as an initializer gives the same numbers at every call.
     Sources: normal, Isola et al. 2017, section 6.2; xavier, Glorot and Bengio 2010;
     kaiming, He et al. 2015; orthogonal, Saxe et al. 2014.
 
     Raises:
-        MemoryError: by what is returned, if the machine has too little free memory for
-            a kernel. (Linux would grant it, and later kill the process.)
+        MemoryError: by the initializer, if the machine has too little free memory for
+            the kernel. (Linux would grant it, and later kill the process.)
     """
     if init == "xavier":
         initializer = keras.initializers.GlorotNormal()
@@ -150,10 +159,10 @@ def deconv(x, filters, size, name, init):
 
 
 def separable_conv(x, filters, strides, name, init):
-    """A 4x4 depthwise convolution, then a 1x1 one."""
+    """A depthwise convolution of KERNEL_SIZE, then a 1x1 convolution."""
     return layers.SeparableConv2D(
         filters,
-        4,
+        KERNEL_SIZE,
         strides=strides,
         padding="same",
         depthwise_initializer=kernel_initializer(init),
@@ -163,13 +172,13 @@ def separable_conv(x, filters, strides, name, init):
 
 
 def pad_conv(x, filters, strides, name, init):
-    """One pixel of zeros all round, then a 4x4 convolution without padding."""
+    """One pixel of zeros on each side, then a convolution that adds none."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    return conv(x, filters, 4, strides, "valid", name, init)
+    return conv(x, filters, KERNEL_SIZE, strides, "valid", name, init)
 
 
 def reflect_conv(x, filters, size, name, init):
-    """A convolution that keeps height and width, the outside mirrored."""
+    """A convolution that keeps height and width, padded by reflection."""
     x = ReflectionPad(size // 2, name=f"{name}_pad")(x)
     return conv(x, filters, size, 1, "valid", name, init)
 
@@ -184,7 +193,7 @@ def norm(x, name, kind):
     return layer(epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
 
 
-def upsample(x, filters, name, model, deconv_size=4):
+def upsample(x, filters, name, model, deconv_size=KERNEL_SIZE):
     """[batch, h, w, c] -> [batch, 2 * h, 2 * w, filters], as `--upsample` says.
 
     Sources: resize, Odena et al. 2016, "Deconvolution and checkerboard artifacts";

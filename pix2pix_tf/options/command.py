@@ -42,11 +42,14 @@ def parse(argv=None):
     values = {name: flag.default for name, flag in FLAGS.items()} | given
     stored = stored_run(values)
     if stored is not None:
-        return from_dict(resume(values, given, stored))
-    if values["checkpoint"] is not None:
-        values |= restored_values(Path(values["checkpoint"]), given)
-    values |= _following_crop(values, given)
-    return from_dict(complete(values))
+        options = from_dict(resume(values, given, stored))
+    else:
+        if values["checkpoint"] is not None:
+            values |= restored_values(Path(values["checkpoint"]), given)
+        values |= _following_crop(values, given)
+        options = from_dict(complete(values))
+    options.loss.check_files()
+    return options
 
 
 def _refuse_other_modes(given, mode):

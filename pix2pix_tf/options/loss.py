@@ -102,11 +102,27 @@ class LossConfig(Config):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        # Total variation alone knows no targets.
+        weights = {
+            f"--{name}": value
+            for name, value in vars(self).items()
+            if name.endswith("_weight") and name != "tv_weight"
+        }
+        if not any(weights.values()):
+            *names, last = weights
+            raise UsageError(
+                f"{', '.join(names)} and {last} are all 0: the generator has nothing "
+                "to learn from"
+            )
+
+    def check_files(self):
+        """Refuses a file that does not exist.
+
+        Making the options does not, as those of a checkpoint may name files of another
+        machine.
+
+        Raises:
+            UsageError: it names the flag.
+        """
         if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
-        weights = (self.gan_weight, self.l1_weight, self.l2_weight)
-        if not any((*weights, self.feature_weight, self.perceptual_weight)):
-            raise UsageError(
-                "--gan_weight, --l1_weight, --l2_weight, --feature_weight and "
-                "--perceptual_weight are all 0: the generator has nothing to learn from"
-            )

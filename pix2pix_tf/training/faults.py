@@ -13,7 +13,7 @@ MAX_LISTED = 3  # losses and gradients, in a message
 
 
 class FiniteWatch:
-    """Looks at whether each step's losses and gradients were finite, one step late.
+    """Checks that the losses and gradients of each step were finite, one step late.
 
     A step's answer is there by then: asking at once would make a GPU wait. No update
     that was not finite has been applied (see `step.update`).
@@ -22,26 +22,41 @@ class FiniteWatch:
         num_skipped: int, steps that were left out so far.
     """
 
-    def __init__(self, names, on_nan):
-        """Takes `step.checked_names`, and `--on_nan`."""
+    def __init__(self, names, on_nan, describe_last):
+        """Starts without a step.
+
+        Args:
+            names: list of str, as `step.checked_names` returns it.
+            on_nan: str, "stop" or "skip".
+            describe_last: function () that returns which checkpoint is the last, as
+                text.
+        """
         self.num_skipped = 0
         self._names = names
         self._on_nan = on_nan
+        self._describe_last = describe_last
         self._in_a_row = 0
-        self._waiting = None  # (global step, Forward.is_finite)
+        self._waiting = None  # (global step, StepResult.is_finite)
 
     def see(self, global_step, is_finite):
-        """Takes a step's answer, and looks at that of the step before.
+        """Takes a step's answer, and checks that of the step before.
+
+        Args:
+            global_step: int.
+            is_finite: StepResult.is_finite.
 
         Raises:
-            RunError: that step was not finite, and the run is not to go on.
+            RunError: the step before was not finite, and the run is to end.
         """
-        waiting, self._waiting = self._waiting, (global_step, is_finite)
-        if waiting:
-            self._look(*waiting)
+        self.look()
+        self._waiting = global_step, is_finite
 
     def look(self):
-        """Looks at the last step's answer; Raises: as `see`."""
+        """Checks the answer of the last step.
+
+        Raises:
+            RunError: it was not finite, and the run is to end.
+        """
         waiting, self._waiting = self._waiting, None
         if waiting:
             self._look(*waiting)
@@ -63,9 +78,12 @@ class FiniteWatch:
         self.num_skipped += 1
         self._in_a_row += 1
         if self._on_nan == "stop":
-            raise RunError(problem)
+            raise RunError(f"{problem}; {self._describe_last()}")
         if self._in_a_row == MAX_SKIPPED:
-            raise RunError(f"{problem}; so were {MAX_SKIPPED} steps in a row")
+            raise RunError(
+                f"{problem}; so were {MAX_SKIPPED} steps in a row; "
+                f"{self._describe_last()}"
+            )
         tqdm.tqdm.write(f"skipped {problem}")
 
 

@@ -1,12 +1,22 @@
-"""The loss terms, each a float32 scalar without its weight.
+"""The losses: their formulas, and the table of the generator's loss terms.
 
-Predictions are float32 [batch, height, width, 1]: in [0, 1] for vanilla, unbounded for
-the other modes. Images are float32 [batch, height, width, channels], in [-1, 1].
+Each formula gives a float32 scalar without its weight. Predictions are float32
+[batch, height, width, 1]: in [0, 1] for vanilla, unbounded for the other modes. Images
+are float32 [batch, height, width, channels], in [-1, 1].
+
+A new term of the generator's loss is a row of `TERMS` and the flag of its weight in
+`options.LossConfig`.
 """
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, GAN_LOSS, L1_LOSS
+from pix2pix_tf.options import LossConfig
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -20,6 +30,90 @@ VGG_LAYERS = {
     "block4_conv1": 1 / 4,
     "block5_conv1": 1.0,
 }
+
+
+class Judgement(NamedTuple):
+    """What the discriminator returns for one batch of images."""
+
+    predictions: list  # one tensor for each scale, the finest first
+    # float32 activations of all its layers, if `--feature_weight` is set
+    features: list
+
+
+@dataclasses.dataclass(frozen=True)
+class ForwardPass:
+    """What a term of the generator's loss may look at."""
+
+    inputs: tf.Tensor  # images
+    targets: tf.Tensor  # images
+    outputs: tf.Tensor  # images
+    real: Judgement | None  # of (inputs, targets); None without a discriminator
+    fake: Judgement | None  # of (inputs, outputs)
+    gan_mode: str
+    # (targets, outputs) to their VGG19 distance, if `--perceptual_weight` is set
+    perceptual_loss: Callable | None
+
+
+class Term(NamedTuple):
+    """One term of the generator's loss."""
+
+    name: str  # its tag in TensorBoard, and the name of its average in checkpoints
+    weight: str  # the flag of its weight
+    compute: Callable  # from a ForwardPass to a float32 scalar, without the weight
+
+    def weight_in(self, loss: LossConfig) -> float:
+        return getattr(loss, self.weight)
+
+
+# The order is that of the sum, of the printed lines and of the averages.
+TERMS = (
+    Term(
+        GAN_LOSS,
+        "gan_weight",
+        lambda p: mean(gan_loss(each, p.gan_mode) for each in p.fake.predictions),
+    ),
+    Term(L1_LOSS, "l1_weight", lambda p: l1_loss(p.targets, p.outputs)),
+    Term("generator_loss_L2", "l2_weight", lambda p: l2_loss(p.targets, p.outputs)),
+    Term("generator_loss_TV", "tv_weight", lambda p: total_variation_loss(p.outputs)),
+    Term(
+        "generator_loss_feature",
+        "feature_weight",
+        lambda p: feature_loss(p.real.features, p.fake.features),
+    ),
+    Term(
+        "generator_loss_perceptual",
+        "perceptual_weight",
+        lambda p: p.perceptual_loss(p.targets, p.outputs),
+    ),
+)
+
+
+def used_terms(loss: LossConfig) -> list[Term]:
+    """Returns the TERMS that have a weight, and L1, which is always measured."""
+    return [term for term in TERMS if term.weight_in(loss) or term.name == L1_LOSS]
+
+
+def loss_names(loss: LossConfig) -> list[str]:
+    """Returns the names of the losses that a run has, in order."""
+    names = [term.name for term in used_terms(loss)]
+    return [DISCRIMINATOR_LOSS, *names] if loss.gan_weight else names
+
+
+def weighted_sum(values, loss: LossConfig):
+    """Returns what the generator minimises.
+
+    Args:
+        values: {name: float32 scalar} of the `used_terms`.
+        loss: LossConfig.
+    """
+    weights = {term.name: term.weight_in(loss) for term in used_terms(loss)}
+    return sum(weight * values[name] for name, weight in weights.items() if weight)
+
+
+def mean(values):
+    """Returns the mean of some scalars; one is returned as it is."""
+    values = list(values)
+    return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
 
 
 def discriminator_loss(predict_real, predict_fake, gan_mode="vanilla", smoothing=0.0):

@@ -1,7 +1,6 @@
 """Learning rates over a run: constant, or down to zero along a line or a cosine.
 
-A rate depends on the number of steps done only, so a resumed run goes on exactly.
-Keeping the count, and the optimizers, is not here.
+A rate depends on the number of steps done only, so a resumed run continues exactly.
 """
 
 import keras
@@ -11,10 +10,10 @@ from pix2pix_tf.runtime.errors import UsageError
 
 
 def decay_span(optimizer, first_step, num_steps, steps_per_epoch):
-    """Returns between which counts of steps the rates of a run fall.
+    """Returns the numbers of steps between which the rates of a run fall.
 
-    A run's epochs count from its own first step, as `--max_epochs` does: what is
-    trained further from another folder's checkpoint has a whole schedule of its own.
+    A run's epochs count from its own first step, as `--max_epochs` does: a run that
+    starts from another folder's checkpoint has a whole schedule of its own.
 
     Args:
         optimizer: OptimizerConfig, whose policy is not constant.
@@ -23,7 +22,8 @@ def decay_span(optimizer, first_step, num_steps, steps_per_epoch):
         steps_per_epoch: int.
 
     Returns:
-        (int, the last count with the full rate; int, the run's end, with rate 0).
+        (int, the steps done up to which the rate is whole; int, those at the run's end,
+        where it is 0).
 
     Raises:
         UsageError: the run ends before its rates would fall.
@@ -44,9 +44,9 @@ def make_schedule(policy, rate, span):
     cosine: rate * (1 + cos(pi * share)) / 2 (Loshchilov and Hutter 2017, equation 5)
 
     Args:
-        policy: str, as above.
-        rate: float.
-        span: (first, last) counts of steps, between which it falls.
+        policy: str, "linear" or "cosine".
+        rate: float, the initial rate.
+        span: as `decay_span` returns it.
     """
     first, last = span
     if policy == "linear":
@@ -54,3 +54,20 @@ def make_schedule(policy, rate, span):
     else:
         decay = keras.optimizers.schedules.CosineDecay(rate, last - first)
     return lambda steps: decay(tf.maximum(steps - first, 0))
+
+
+def schedule_rates(state, optimizer, span):
+    """Makes both learning rates fall with `state.global_step`; before the first step.
+
+    They do not follow the optimizers' own counts, which lag where float16 leaves
+    updates out.
+
+    Args:
+        state: TrainState.
+        optimizer: OptimizerConfig, whose policy is not constant.
+        span: as `decay_span` returns it.
+    """
+    for (_, adam), rate in zip(state.trained, optimizer.rates, strict=False):
+        schedule = make_schedule(optimizer.lr_policy, rate, span)
+        # Keras calls it in the graph of each step.
+        adam.learning_rate = lambda schedule=schedule: schedule(state.global_step)

@@ -1,6 +1,6 @@
 """TensorBoard: what the original writes, under its tags, and more under other tags.
 
-Deciding when is not here.
+Not in: when to write.
 """
 
 import os
@@ -23,12 +23,69 @@ NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
 MAX_IMAGES = 3  # of a batch, as the original
 
 
+class Monitor:
+    """Sends the metrics of a run to TensorBoard and to callbacks.
+
+    Attributes:
+        meter: meters.Meter.
+    """
+
+    def __init__(self, options, global_step, callbacks, is_validated):
+        """Starts at a step.
+
+        Args:
+            options: as `loop.run` takes them.
+            global_step: int, steps done.
+            callbacks: iterable of functions (step, {tag: float}).
+            is_validated: bool; a run without validation and summaries writes no files.
+        """
+        self.meter = meters.Meter()
+        self._monitor = options.monitor
+        self._callbacks = callbacks
+        self._writer = None
+        if options.monitor.summary_freq or is_validated:
+            self._writer = open_writer(options.run.output_dir, global_step)
+            write_start(self._writer, options)
+
+    def show_graph(self, train_step, *tensors):
+        """Writes the graph of a step that was compiled for such tensors."""
+        if self._monitor.summary_freq:
+            with self._writer.as_default(0):
+                tf.summary.graph(train_step.get_concrete_function(*tensors).graph)
+            self._writer.flush()
+
+    def show_step(self, state, result, images, threshold):
+        """Writes one step's summaries.
+
+        Args:
+            state: TrainState, after the step.
+            result: StepResult.
+            images: {kind, such as "inputs": uint8 [batch, height, width, 3]}.
+            threshold: float, as `losses.decision_threshold` returns it, or None.
+        """
+        values = scalars(state, result, threshold)
+        values |= self.meter.read() | meters.memory()
+        has_histograms = self._monitor.summary_histograms == "all"
+        write_step(self._writer, state, result, images, values, has_histograms)
+        self._call(state, values)
+
+    def show_validation(self, state, found):
+        """Writes a validation.Validation."""
+        step = int(state.global_step)
+        write_values(self._writer, step, found.scalars, found.strips)
+        self._call(state, found.scalars)
+
+    def _call(self, state, values):
+        for callback in self._callbacks:
+            callback(int(state.global_step), values)
+
+
 def open_writer(output_dir, global_step):
     """Returns a SummaryWriter for the steps after `global_step`.
 
-    What an earlier process of the run, which was killed, wrote about those steps is
-    declared void: TensorBoard drops it where it meets a session's START, but for the
-    first, so every process writes one.
+    What a killed process of the run wrote about those steps is declared void:
+    TensorBoard drops it where it meets the START of a session. It ignores the first
+    START of a run, so every process writes one.
 
     Args:
         output_dir: folder path.
@@ -63,21 +120,20 @@ def write_start(writer, options):
 
 
 def scalars(state, result, threshold):
-    """Returns one step's {tag: float}: the losses' averages, under their names, first.
+    """Returns one step's {tag: float}, the moving averages of the losses first.
 
     Args:
         state: TrainState, after the step.
-        result: Forward, of the step.
-        threshold: float, as `losses.decision_threshold` gives it, or None.
+        result: StepResult.
+        threshold: float, as `losses.decision_threshold` returns it, or None.
     """
     values = {name: float(average) for name, average in state.ema.items()}
-    gradients = (result.g_gradients, result.d_gradients)
-    for (network, optimizer), own, scale in zip(
-        state.trained, gradients, result.loss_scales, strict=False
+    for (network, optimizer), gradients, scale in zip(
+        state.trained, result.gradients, result.loss_scales, strict=True
     ):
         # Of the next step, as the rate depends on the steps done.
         values[f"learning_rate/{network.name}"] = float(optimizer.learning_rate)
-        norm = float(tf.linalg.global_norm(own)) / float(scale)
+        norm = float(tf.linalg.global_norm(gradients)) / float(scale)
         values[f"gradient_norm/{network.name}"] = norm
     if threshold is not None and result.predict_real is not None:
         real = np.mean(result.predict_real.numpy() > threshold)
@@ -87,79 +143,57 @@ def scalars(state, result, threshold):
     return values
 
 
-def write(writer, state, result, pictures, values, has_histograms):
+def write_step(writer, state, result, images, values, has_histograms):
     """Writes one step's summaries at `state.global_step`.
 
     Args:
         writer: tf.summary.SummaryWriter.
         state: TrainState, after the step.
-        result: Forward, of the step.
-        pictures: {kind, such as "inputs": uint8 [batch, height, width, 3]}.
+        result: StepResult.
+        images: {kind, such as "inputs": uint8 [batch, height, width, 3]}.
         values: {tag: float}, the scalars.
         has_histograms: bool.
     """
+    if result.predict_real is not None:
+        predictions = {"real": result.predict_real, "fake": result.predict_fake}
+        images = images | {
+            f"predict_{name}": pixels.to_uint8(each)
+            for name, each in predictions.items()
+        }
     with writer.as_default(int(state.global_step)):
-        for name, picture in pictures.items():
-            _write_image(name, picture)
-        if result.predict_real is not None:
-            _write_image("predict_real", pixels.to_uint8(result.predict_real))
-            _write_image("predict_fake", pixels.to_uint8(result.predict_fake))
+        for name, image in images.items():
+            tf.summary.image(f"{name}_summary/{name}", image, max_outputs=MAX_IMAGES)
         for tag, value in values.items():
             tf.summary.scalar(tag, value)
         if has_histograms:
-            gradients = (result.g_gradients, result.d_gradients)
-            for (network, _), own in zip(state.trained, gradients, strict=False):
-                _write_histograms(network, own)
+            for (network, _), own in zip(state.trained, result.gradients, strict=True):
+                variables = networks.trainable_by_name(network).items()
+                for (name, variable), gradient in zip(variables, own, strict=True):
+                    write_histogram(f"{name}/values", variable.numpy())
+                    write_histogram(f"{name}/gradients", gradient.numpy())
     writer.flush()
 
 
-def write_values(writer, step, values, pictures):
-    """Writes {tag: float}, and pictures: {tag: uint8 [1, height, width, 3]}."""
+def write_values(writer, step, values, images):
+    """Writes {tag: float}, and images: {tag: uint8 [1, height, width, 3]}."""
     with writer.as_default(step):
         for tag, value in values.items():
             tf.summary.scalar(tag, value)
-        for tag, picture in pictures.items():
-            tf.summary.image(tag, picture)
+        for tag, image in images.items():
+            tf.summary.image(tag, image)
     writer.flush()
 
 
-def write_graph(writer, train_step, *tensors):
-    """Writes the graph of the step that was compiled for such tensors."""
-    with writer.as_default(0):
-        tf.summary.graph(train_step.get_concrete_function(*tensors).graph)
-    writer.flush()
+def write_histogram(tag, values):
+    """Writes what `tf.summary.histogram` would, to the default writer.
 
+    NumPy counts the values, as TensorBoard's own counting makes 30 float64 of each: for
+    8 million values it took 3.9 s, NumPy 0.1 s. Values that are not finite are left
+    out.
 
-def _hparams(options):
-    """Returns {flag name: value} of what shapes the networks and what they learn."""
-    values = {
-        name: value
-        for name, value in to_dict(options).items()
-        if STORED_FLAGS[name].is_hyperparameter
-    }
-    return {
-        name: value_text(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def _write_image(name, image):
-    tf.summary.image(f"{name}_summary/{name}", image, max_outputs=MAX_IMAGES)
-
-
-def _write_histograms(network, gradients):
-    trained = networks.trainable_by_name(network).items()
-    for (name, variable), gradient in zip(trained, gradients, strict=True):
-        _write_histogram(f"{name}/values", variable.numpy())
-        _write_histogram(f"{name}/gradients", gradient.numpy())
-
-
-def _write_histogram(tag, values):
-    """Writes what `tf.summary.histogram` would, counted by NumPy.
-
-    TensorBoard's own counting makes 30 float64 of every value: for 8 million values it
-    took 3.9 s, NumPy 0.1 s. Values that are not finite are left out.
+    Args:
+        tag: str.
+        values: float array of any shape.
     """
     values = values.astype(np.float64)  # so that no range is too narrow to divide
     if not np.isfinite(values.sum()):
@@ -170,3 +204,16 @@ def _write_histogram(tag, values):
         np.stack([edges[:-1], edges[1:], counts], axis=-1).astype(np.float64),
         metadata=histogram_metadata.create_summary_metadata(None, None),
     )
+
+
+def _hparams(options):
+    """Returns {flag name: value} of what shapes the networks and what they learn."""
+    values = {
+        name: value
+        for name, value in to_dict(options).items()
+        if STORED_FLAGS[name].is_hyperparameter and value is not None
+    }
+    return {
+        name: value_text(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }

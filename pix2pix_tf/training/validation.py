@@ -1,4 +1,4 @@
-"""Validation while training: figures of pictures that are held out, and the best model.
+"""Validation while training: figures of images that are held out, and the best model.
 
 The figures are those that test mode prints for the same folder with `--no_dropout`.
 Deciding when is not here.
@@ -21,8 +21,8 @@ from pix2pix_tf.runtime.errors import UsageError
 HISTORY_NAME = "validation.json"
 BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
-MAX_STRIPS = 4  # pictures that are shown, the first ones
-STRIP_TAG = "validation/pictures/"  # with the picture's name, in event files
+MAX_STRIPS = 4  # images that are shown, the first ones
+STRIP_TAG = "validation/pictures/"  # with the image's name, in event files
 
 
 class Validation(NamedTuple):
@@ -34,7 +34,7 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Measures a run's generator on held-out pictures, and keeps the best one.
+    """Measures a run's generator on held-out images, and keeps the best one.
 
     All that it has found is in the run's `validation.json`: a list of {"step", figure:
     mean}, an entry for each validation that was finished.
@@ -44,14 +44,14 @@ class Validator:
         state: TrainState.
 
     Raises:
-        UsageError: the pictures cannot be used.
+        UsageError: the images cannot be used.
     """
 
     def __init__(self, options, state):
         self._options, self._run, self._state = options, options.run, state
         self._validation = options.validation
         self.freq = options.validation.val_freq  # steps
-        # Batch statistics make a picture's output depend on the rest of its batch.
+        # Batch statistics make a image's output depend on the rest of its batch.
         self._one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._kind = kind_of(options.pair)
         self._source = open_source(options)
@@ -73,7 +73,7 @@ class Validator:
             caught: list as `stops.catch_signals` yields it.
 
         Returns:
-            Validation, or None where a signal came before the last picture: then
+            Validation, or None where a signal came before the last image: then
             nothing is written.
         """
         step = int(self._state.global_step)
@@ -150,9 +150,9 @@ class Validator:
         for number, (indices, inputs, targets) in enumerate(batches):
             if caught:
                 return None
-            _, pictures = self._translate(tf.constant(number), inputs, targets)
+            _, images = self._translate(tf.constant(number), inputs, targets)
             name = self._source.name(indices.numpy()[0])
-            one = {kind: batch.numpy() for kind, batch in pictures.items()}
+            one = {kind: batch.numpy() for kind, batch in images.items()}
             scores.add(name, one["outputs"][0], one["targets"][0])
             if number < MAX_STRIPS:
                 strip = [one[kind] for kind in ("inputs", "outputs", "targets")]

@@ -1,12 +1,6 @@
-"""How close our numbers are to figures that the original recorded.
+"""How close our numbers are to those that the original recorded: checks and bounds."""
 
-A recording is an `.npz` that the original made with its dropout off: `meta` (JSON: its
-options), a batch (`inputs`, `targets`), its variables (`var/NAME`), what one forward
-pass gave (`outputs`, `predict_real`, `predict_fake`, `loss/*`, `grad/NAME`), what one
-step gave (`after1/NAME`) and what ten gave (`ema_losses`, `outputs10`, `norm10/NAME`).
-"""
-
-import json
+import itertools
 import math
 from typing import NamedTuple
 
@@ -14,26 +8,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import networks
-from pix2pix_tf.options import CROP_SIZE, Options, from_dict
-from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.training import losses, step
-
-NUM_STEPS = 10
-FORWARD_KEYS = ("outputs", "predict_real", "predict_fake")
-LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")  # as step.LOSS_NAMES
-OPTION_NAMES = (
-    "ngf",
-    "ndf",
-    "batch_size",
-    "lab_colorization",
-    "separable_conv",
-    "which_direction",
-    "lr",
-    "beta1",
-    "l1_weight",
-    "gan_weight",
+from parity.recording import (
+    FORWARD_KEYS,
+    LOSSES,
+    NUM_STEPS,
+    Numbers,
+    check_arrays,
+    recorded_numbers,
 )
+from pix2pix_tf import checkpoints, networks
+from pix2pix_tf.training import losses, step
 
 # float32 on a CPU, summed in another order; the variables are about 0.02 to 1.
 FORWARD_BOUND = 1e-5
@@ -52,41 +36,12 @@ SMALL_STEP_BOUND = 0.01  # lr, mean; twice the right epsilon gives 0.1
 EMA_BOUND = 1e-3  # relative
 OUTPUTS10_BOUND = 0.02  # mean; ten steps let the differences grow
 CERTAIN_BOUND = 1e-4  # of losses of 28 and 55
-# What rounding alone may do to a figure of training is measured where a bound is
+# What rounding alone may do to a number of training is measured where a bound is
 # missed: by runs from variables that differ by their last bits.
 NUM_ROUNDED = 5  # runs
 ROUNDING = 3e-7  # relative, standard deviation
 SPREADS = 2  # so much of the largest difference between these runs is let through,
 MOST_BOUNDS = 10  # but never more than so much of the bound
-
-
-class Recording(NamedTuple):
-    """One file's figures: what they were recorded with, and the arrays by key."""
-
-    path: str
-    options: Options
-    meta: dict
-    arrays: dict
-
-    def named(self, kind):
-        """Returns {variable name: array} of the keys `kind`/NAME."""
-        prefix = f"{kind}/"
-        return {
-            key.removeprefix(prefix): array
-            for key, array in self.arrays.items()
-            if key.startswith(prefix)
-        }
-
-
-class Figures(NamedTuple):
-    """What one forward pass and ten steps gave: recorded, or by our code."""
-
-    forward: dict  # {"outputs": array, ..., "loss/gen_loss_L1": array}
-    gradients: dict  # {variable name: array}
-    steps: dict  # {variable name: array}, what the first step added
-    ema: np.ndarray  # [10, 3], after each step
-    outputs10: np.ndarray
-    norms10: dict  # {variable name: L2 norm}; {} where not recorded
 
 
 class Check(NamedTuple):
@@ -102,31 +57,6 @@ class Check(NamedTuple):
         return self.bound is None or self.got <= self.bound  # a NaN does not pass
 
 
-def read_recording(path):
-    """Returns the `Recording` in a file; runs no code of it.
-
-    Raises:
-        UsageError: it is damaged, or lacks what every such file has.
-        OSError: it cannot be opened.
-    """
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {key: np.asarray(archive[key]) for key in archive.files}
-        except Exception as error:  # a damaged file can raise nearly anything
-            raise UsageError(
-                f"{path}: got a damaged file, or one with code or other objects in it, "
-                "wanted an .npz of arrays alone"
-            ) from error
-    meta = _read_meta(path, arrays)
-    known = {name: meta[name] for name in OPTION_NAMES}
-    try:
-        options = from_dict(known | {"no_dropout": True})
-    except UsageError as error:
-        raise UsageError(f"{path}: meta: {str(error).removeprefix('--')}") from None
-    return Recording(path, options, meta, arrays)
-
-
 def compare(recording):
     """Returns the list of `Check` of one recording, in the order of the table.
 
@@ -134,7 +64,7 @@ def compare(recording):
         UsageError: an array is missing, unknown or of another shape or type.
     """
     run = _make_run(recording)
-    recorded, ours = _recorded_figures(recording), run()
+    recorded, ours = recorded_numbers(recording), run()
     names = _with_gradient(recording)
     fixed = [
         *_check_forward(ours, recorded),
@@ -156,11 +86,6 @@ def compare(recording):
     return [*fixed, *checks, *_inform_of_norms(ours, recorded, names)]
 
 
-def describe(recording):
-    """Returns what a recording was made with, in one line."""
-    return ", ".join(f"{name} {recording.meta[name]}" for name in OPTION_NAMES)
-
-
 def format_table(checks):
     """Returns the table's text: check, got, bound, pass or FAIL, where."""
     rows = [("check", "got", "bound", "", "where")]
@@ -177,75 +102,8 @@ def format_table(checks):
     )
 
 
-def _read_meta(path, arrays):
-    """Returns the dict in `meta`, with all that is needed in it."""
-    if "meta" not in arrays:
-        raise UsageError(f"{path}: meta is missing, so it is no recording")
-    try:
-        meta = json.loads(arrays["meta"].item())
-    except (ValueError, TypeError, RecursionError):
-        raise UsageError(f"{path}: meta is not JSON") from None
-    if not isinstance(meta, dict):
-        got = type(meta).__name__
-        raise UsageError(f"{path}: meta must hold a JSON object, got {got}")
-    missing = [k for k in (*OPTION_NAMES, "beta2", "epsilon") if k not in meta]
-    if missing:
-        raise UsageError(f"{path}: meta lacks {', '.join(missing)}")
-    for name in ("beta2", "epsilon"):
-        if type(meta[name]) is not float or not 0 < meta[name] < 1:
-            raise UsageError(
-                f"{path}: meta: {name} must be between 0 and 1, got {meta[name]!r}"
-            )
-    if meta.get("dropout"):
-        raise UsageError(f"{path}: recorded with dropout, which cannot be repeated")
-    return meta
-
-
-def _check_arrays(recording, variable_shapes):
-    """Refuses arrays that are missing, unknown, misshapen, or no finite floats."""
-    arrays, pair = recording.arrays, recording.options.pair
-    image = [recording.options.data.batch_size, CROP_SIZE, CROP_SIZE]
-    patches = [image[0], 30, 30, 1]
-    wanted = {
-        "inputs": [*image, pair.channels[0]],
-        "targets": [*image, pair.channels[1]],
-        "outputs": [*image, pair.channels[1]],
-        "outputs10": [*image, pair.channels[1]],
-        "predict_real": patches,
-        "predict_fake": patches,
-        "ema_losses": [NUM_STEPS, len(LOSS_KEYS)],
-    }
-    wanted |= {f"loss/{key}": [] for key in LOSS_KEYS}
-    for kind in ("var", "grad", "after1"):
-        wanted |= {f"{kind}/{name}": shape for name, shape in variable_shapes.items()}
-    optional = {f"norm10/{name}": [] for name in variable_shapes}
-    unknown = [
-        key for key in arrays if "/" in key and key not in {**wanted, **optional}
-    ]
-    problems = [f"{key} is missing" for key in wanted if key not in arrays]
-    problems += [f"{key} is unknown" for key in unknown]
-    for key, shape in (wanted | optional).items():
-        if key not in arrays:
-            continue
-        array = arrays[key]
-        if list(array.shape) != list(shape):
-            problems.append(
-                f"{key} has shape {list(array.shape)}, wanted {list(shape)}"
-            )
-        elif array.dtype not in (np.float32, np.float64):
-            problems.append(f"{key} is {array.dtype}, wanted float32")
-        elif not np.isfinite(array).all():
-            problems.append(f"{key} has a NaN or an infinity")
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise UsageError(
-            f"{recording.path} does not fit the networks of its meta: "
-            f"{'; '.join(problems[:3])}{more}"
-        )
-
-
 def _make_run(recording):
-    """Returns a function that gives the `Figures` of our code.
+    """Returns a function that gives the `Numbers` of our code.
 
     It takes None, for the recorded variables, or a seed, for variables that differ from
     them by their last bits.
@@ -256,7 +114,7 @@ def _make_run(recording):
     )
     variables = networks.trainable_by_name(state.generator)
     variables |= networks.trainable_by_name(state.discriminator)
-    _check_arrays(recording, {name: v.shape for name, v in variables.items()})
+    check_arrays(recording, {name: v.shape for name, v in variables.items()})
     inputs, targets = (
         tf.constant(arrays[k], tf.float32) for k in ("inputs", "targets")
     )
@@ -278,15 +136,15 @@ def _make_run(recording):
         starts = {name: variable.numpy() for name, variable in variables.items()}
         first = train_step(inputs, targets)
         steps = {name: v.numpy() - starts[name] for name, v in variables.items()}
-        ema = [[float(state.ema[name]) for name in step.LOSS_NAMES]]
+        ema = [[float(state.ema[name]) for name in LOSSES.values()]]
         for _ in range(NUM_STEPS - 1):
             train_step(inputs, targets)
-            ema.append([float(state.ema[name]) for name in step.LOSS_NAMES])
+            ema.append([float(state.ema[name]) for name in LOSSES.values()])
         forward = {k: np.asarray(getattr(first, k)) for k in FORWARD_KEYS}
-        for name, key in zip(step.LOSS_NAMES, LOSS_KEYS, strict=True):
+        for key, name in LOSSES.items():
             forward[f"loss/{key}"] = np.asarray(first.losses[name])
-        gradients = [*first.g_gradients, *first.d_gradients]
-        return Figures(
+        gradients = itertools.chain(*first.gradients)
+        return Numbers(
             forward,
             {
                 name: np.asarray(gradient)
@@ -299,19 +157,6 @@ def _make_run(recording):
         )
 
     return run
-
-
-def _recorded_figures(recording):
-    arrays = recording.arrays
-    starts = recording.named("var")
-    return Figures(
-        {k: arrays[k] for k in (*FORWARD_KEYS, *(f"loss/{key}" for key in LOSS_KEYS))},
-        recording.named("grad"),
-        {name: end - starts[name] for name, end in recording.named("after1").items()},
-        arrays["ema_losses"],
-        arrays["outputs10"],
-        recording.named("norm10"),
-    )
 
 
 def _with_gradient(recording):
@@ -355,7 +200,7 @@ def _check_adam(recording, names):
     (Kingma and Ba 2015, algorithm 1, with the epsilon of section 2's last paragraph).
     """
     rates, meta, arrays = recording.options.optimizer, recording.meta, recording.arrays
-    optimizer = step.Adam(rates.lr, rates.beta1)
+    optimizer = checkpoints.Adam(rates.lr, rates.beta1)
     for constant, ours in (("beta2", optimizer.beta_2), ("epsilon", optimizer.epsilon)):
         difference = abs(ours / meta[constant] - 1)
         yield Check(f"Adam's {constant}, relative", difference, 1e-6, f"{ours:g}")
@@ -396,23 +241,23 @@ def _check_certain_losses():
         yield Check(f"{name} of predictions sure and wrong", difference, CERTAIN_BOUND)
 
 
-def _training_differences(figures, reference, names):
+def _training_differences(numbers, reference, names):
     """Returns {check: {where: difference}} of what follows from the gradients."""
     gradients, steps, entries = {}, {}, {}
     for name in names:
         wanted = reference.gradients[name]
-        gradients[name] = np.linalg.norm(figures.gradients[name] - wanted)
+        gradients[name] = np.linalg.norm(numbers.gradients[name] - wanted)
         gradients[name] /= max(np.linalg.norm(wanted), np.finfo(np.float32).tiny)
-        difference = np.abs(figures.steps[name] - reference.steps[name])
+        difference = np.abs(numbers.steps[name] - reference.steps[name])
         steps[name], entries[name] = difference.mean(), difference.max()
-    ema = np.abs(figures.ema - reference.ema) / np.abs(reference.ema)
-    outputs10 = np.abs(figures.outputs10 - reference.outputs10).mean()
+    ema = np.abs(numbers.ema - reference.ema) / np.abs(reference.ema)
+    outputs10 = np.abs(numbers.outputs10 - reference.outputs10).mean()
     return {
         "worst gradient, relative": gradients,
         "worst variable after 1 step, mean": steps,
         "worst entry after 1 step": entries,
         **{
-            f"EMA after step {number}, relative": dict(zip(LOSS_KEYS, row, strict=True))
+            f"EMA after step {number}, relative": dict(zip(LOSSES, row, strict=True))
             for number, row in enumerate(ema, start=1)
         },
         f"outputs after {NUM_STEPS} steps, mean": {"": outputs10},

@@ -1,0 +1,54 @@
+"""The state of training: everything that training changes."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from pix2pix_tf.checkpoints.optimizers import Adam, ScaledAdam, make_optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything that training changes, which is what a checkpoint holds."""
+
+    generator: keras.Model
+    discriminator: keras.Model | None  # None with --gan_weight 0
+    g_optimizer: Adam | ScaledAdam
+    d_optimizer: Adam | ScaledAdam | None
+    ema: dict  # {name of a loss: float32 scalar variable}: its moving average
+    global_step: tf.Variable  # int64, steps done
+    position: tf.Variable  # int64, examples seen
+    first_step: tf.Variable  # int64, steps done before this run
+
+    @property
+    def trained(self):
+        """[(network, its optimizer), ...], the generator first."""
+        pairs = [
+            (self.generator, self.g_optimizer),
+            (self.discriminator, self.d_optimizer),
+        ]
+        return [(network, optimizer) for network, optimizer in pairs if network]
+
+
+def start_state(generator, discriminator, optimizer, loss_names, precision="float32"):
+    """Returns the TrainState of two networks at step 0.
+
+    Args:
+        generator: keras.Model.
+        discriminator: keras.Model, or None.
+        optimizer: OptimizerConfig.
+        loss_names: list of str, the losses whose moving averages are kept, which start
+            from 0.
+        precision: str, the number format that the networks were built in.
+    """
+    ema = {name: tf.Variable(0.0, name=name) for name in loss_names}
+    counts = [
+        tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
+    ]
+    g_rate, d_rate = optimizer.rates
+    d_optimizer = None
+    if discriminator is not None:
+        d_optimizer = make_optimizer(discriminator, d_rate, optimizer.beta1, precision)
+    g_optimizer = make_optimizer(generator, g_rate, optimizer.beta1, precision)
+    return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
