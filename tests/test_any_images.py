@@ -168,8 +168,7 @@ def test_a_dry_run_shows_everything_and_trains_nothing(pair_dir, tmp_path, capsy
     assert read_image(folder / "dry_run.png").shape == (4 * 32, 2 * 32, 3)
     printed = capsys.readouterr().out
     assert (
-        "examples count = 5" in printed
-        and "5 pictures of 128x64, 3 channels" in printed
+        "examples count = 5" in printed and "5 images of 128x64, 3 channels" in printed
     )
     assert re.search(r"^encoder_5 +1x1x16 +4,112$", printed, re.M)
     assert "discriminator judges a 2x2 grid of 70x70 pixels" in printed

@@ -24,7 +24,11 @@ def train(options, pictures):
         options: DcganOptions.
         pictures: Pictures.
 
-    Returns, Raises: as `loop.run`.
+    Returns:
+        int, the number of the signal that stopped it, or 0.
+
+    Raises:
+        UsageError, RunError, OSError: it cannot go on, as `loop.run` says.
     """
     state = step.make_state(options.optimizer)
     seed = options.run.seed
@@ -41,8 +45,8 @@ def train(options, pictures):
         batch_size=options.data.batch_size,
         batches=batches,
         train_step=step.make_train_step(state, options.loss, seed),
-        to_pictures=lambda *_: {"samples": tile(sample(grid_z()), GRID_SIDE)[None]},
-        to_names=lambda _: [""],  # one picture a step
+        to_images=lambda *_: {"samples": tile(sample(grid_z()), GRID_SIDE)[None]},
+        to_names=lambda _: [""],  # one image a step
     )
     stopped_by = loop.run(options, task)
     if stopped_by:

@@ -35,7 +35,7 @@ def dry_run(options, source):
     """
     print(f"examples count = {len(source)}")
     for size, count in source.count_sizes().most_common(MAX_KINDS):
-        print(f"  {count} pictures of {size}")
+        print(f"  {count} images of {size}")
     if options.validation.val_dir:
         print(f"validation examples count = {len(validation.open_source(options))}")
     path = _write_grid(options, source)

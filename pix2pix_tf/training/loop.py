@@ -40,7 +40,7 @@ class Task:
     batches: Callable
     train_step: Callable  # (*tensors) -> StepResult; compiled
     # (StepResult, *tensors) -> {kind: uint8 [count, height, width, 3]}
-    to_pictures: Callable
+    to_images: Callable
     to_names: Callable  # (indices) -> [name, ...], one for each of the images
     threshold: float | None = None  # as `losses.decision_threshold` returns it
     validator: validation.Validator | None = None
@@ -61,9 +61,14 @@ def train(options, source, callbacks=()):
     Args:
         options: Options.
         source: data.Source.
-        callbacks: as in `run`.
+        callbacks: functions (step, {tag: float}), called with the scalars of each
+            summary and validation.
 
-    Returns, Raises: as `run`.
+    Returns:
+        int, the number of the signal that stopped it, or 0.
+
+    Raises:
+        UsageError, RunError, OSError: it cannot go on, as `run` says.
     """
     state = make_state(
         options.pair.channels,
@@ -75,7 +80,7 @@ def train(options, source, callbacks=()):
 
     kind = kinds.kind_of(options.pair)
 
-    def to_pictures(result, inputs, targets):
+    def to_images(result, inputs, targets):
         return kinds.to_images(
             kind, inputs, result.outputs, targets, options.output.aspect_ratio
         )
@@ -94,7 +99,7 @@ def train(options, source, callbacks=()):
         train_step=make_train_step(
             state, options.loss, options.run.seed, options.execution.xla
         ),
-        to_pictures=to_pictures,
+        to_images=to_images,
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
         threshold=losses.decision_threshold(options.loss.gan_mode),
         validator=validator,
@@ -232,17 +237,17 @@ def _record(run, task, monitor, due, indices, tensors, result):
     """Writes the summaries and the images that are due."""
     if not (due.summary or due.display):
         return
-    pictures = task.to_pictures(result, *tensors)
+    images = task.to_images(result, *tensors)
     if due.summary:
         tqdm.tqdm.write("recording summary")
-        monitor.show_step(task.state, result, pictures, task.threshold)
+        monitor.show_step(task.state, result, images, task.threshold)
     if due.display:
         tqdm.tqdm.write("saving display images")
-        _show(run, task, task.to_names(indices), pictures)
+        _show(run, task, task.to_names(indices), images)
 
 
 def _why_done(task, done, num_steps):
-    """Returns why there is no step to do, as text, or None where there is one."""
+    """Returns why there is no step to do, as text, or None if there is one."""
     if num_steps and done >= num_steps:
         return f"{done} of {num_steps} steps are done"
     return task.validator.why_stop() if task.validator else None
@@ -266,12 +271,12 @@ def _validate(task, monitor, caught):
         )
         return False
     monitor.show_validation(task.state, found)
-    figures = "  ".join(
+    metrics = "  ".join(
         f"{tag.removeprefix('validation/')} {value:.6g}"
         for tag, value in found.scalars.items()
     )
     best = "  (the best so far)" if found.is_best else ""
-    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {figures}{best}")
+    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {metrics}{best}")
     reason = task.validator.why_stop()
     if reason:
         tqdm.tqdm.write(f"stopping: {reason}")
@@ -279,7 +284,7 @@ def _validate(task, monitor, caught):
 
 
 def _num_steps(run, steps_per_epoch):
-    """Returns how many steps this run does, or None where nothing bounds it."""
+    """Returns the number of steps of this run, or None if nothing bounds it."""
     if run.max_steps:
         return run.max_steps
     return run.max_epochs * steps_per_epoch if run.max_epochs else None
@@ -298,16 +303,16 @@ def _batches(options, source, position):
     yield from data.iterate(batches, source)
 
 
-def _show(run, task, names, pictures):
-    """Writes a batch's pictures and lists them in the index."""
+def _show(run, task, names, images):
+    """Writes a batch's images and lists them in the index."""
     for number, name in enumerate(names):
         row = gallery.Row(name, int(task.state.global_step))
         gallery.write_pictures(
             run.output_dir,
             row,
-            {kind: batch[number] for kind, batch in pictures.items()},
+            {kind: batch[number] for kind, batch in images.items()},
         )
-    kinds = tuple(pictures)
+    kinds = tuple(images)
     rows = gallery.training_rows(run.output_dir, kinds)
     gallery.write_index(run.output_dir, rows, kinds, task.title)
 
