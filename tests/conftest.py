@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import networks, train
+from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
 from pix2pix_tf.training import step
 
@@ -20,6 +20,27 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 GOLDEN_DIR = Path(__file__).parent / "golden"
 TINY = ["--ngf", "2", "--ndf", "2", "--crop_size", "32"]
+
+# As `small_model`, on a command line.
+SMALL = ["--ngf", "1", "--ndf", "1", "--crop_size", "32", "--n_layers", "1"]
+
+
+def small_model(**changes):
+    """Returns the smallest ModelConfig, with changes."""
+    sizes = {"ngf": 1, "ndf": 1, "crop_size": 32, "num_downs": 5, "n_layers": 1}
+    return ModelConfig(**(sizes | changes))
+
+
+def values_of(state):
+    """Returns {name in a checkpoint: array} of all that a TrainState holds now."""
+    return {name: np.array(one) for name, one in checkpoints.tensors(state).items()}
+
+
+def assert_equal_values(got, wanted):
+    """Compares two results of `values_of`, or the like, to the bit."""
+    assert set(got) == set(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(got[name], values, name)
 
 
 def write_image(path, height, width, seed=0, channels=3):
@@ -49,6 +70,12 @@ def pair_dir(tmp_path_factory):
     for number, suffix in enumerate([".jpg", ".png", ".JPG", ".jpeg", ".png"], 1):
         write_image(folder / f"{number}{suffix}", 64, 128, seed=number)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_pair():
+    """Inputs and targets for `small_model`."""
+    return tf.unstack(tf.random.stateless_uniform([2, 1, 32, 32, 3], [1, 1], -1, 1))
 
 
 @pytest.fixture(scope="session")

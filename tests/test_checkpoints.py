@@ -1,39 +1,32 @@
+"""What a checkpoint holds and how it is found; and the optimizers that are in it."""
+
+import os
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.options import LossConfig, ModelConfig
+from pix2pix_tf.options import LossConfig
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import step
-
-TINY = ModelConfig(ngf=1, ndf=1)
-LOSS = LossConfig()
+from tests.conftest import assert_equal_values, small_model, values_of
 
 
-def _make_state(model=TINY):
-    return step.make_state((3, 3), model, LOSS)
-
-
-def _everything(state):
-    return {n: v.numpy() for n, v in checkpoints._variables(state).items()}
+def _make_state(**model_changes):
+    return step.make_state((3, 3), small_model(**model_changes), LossConfig())
 
 
 @pytest.fixture(scope="module")
-def sides():
-    return tf.random.stateless_uniform([2, 1, 256, 256, 3], [1, 1], -1, 1)
-
-
-@pytest.fixture(scope="module")
-def state(sides):
+def state(small_pair):
     """After two steps."""
     state = _make_state()
-    train_step = step.make_train_step(state, LOSS, seed=1)
+    train_step = step.make_train_step(state, LossConfig(), seed=1)
     for _ in range(2):
-        train_step(*sides)
+        train_step(*small_pair)
     return state
 
 
@@ -44,49 +37,41 @@ def saved_dir(state, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def copy_dir(saved_dir, tmp_path):
+    return Path(shutil.copytree(saved_dir, tmp_path / "run *"))
+
+
 def test_a_restored_state_equals_the_saved_one(state, saved_dir):
     restored = _make_state()
     checkpoints.restore(restored, checkpoints.find_latest(saved_dir))
-    for name, values in _everything(state).items():
-        np.testing.assert_array_equal(_everything(restored)[name], values, name)
+    assert_equal_values(values_of(restored), values_of(state))
     assert int(restored.g_optimizer.iterations) == 2
-
-
-def test_the_step_after_a_restore_equals_the_unbroken_one(state, saved_dir, sides):
-    results = []
-    for _ in range(2):
-        restored = _make_state()
-        checkpoints.restore(restored, checkpoints.find_latest(saved_dir))
-        step.make_train_step(restored, LOSS, seed=1)(*sides)
-        results.append(_everything(restored))
-    for name, values in results[0].items():
-        np.testing.assert_allclose(results[1][name], values, atol=1e-6, err_msg=name)
 
 
 def test_names_are_those_of_tensorflow_1s_saver(saved_dir):
     shapes = dict(tf.train.list_variables(str(saved_dir)))
     assert shapes["generator/encoder_2/conv2d/kernel/Adam_1"] == [4, 4, 1, 2]
     assert shapes["discriminator_loss/Mean/ExponentialMovingAverage"] == []
+    assert checkpoints.loss_names(sorted(shapes)) == list(checkpoints.EMA_NAMES)
     reader = tf.train.load_checkpoint(str(saved_dir))
     assert reader.get_tensor("global_step") == 2
     np.testing.assert_allclose(reader.get_tensor("generator_train/beta1_power"), 0.5**3)
 
 
 def test_the_generator_alone_can_be_restored(state, saved_dir):
-    generator = networks.build_generator((3, 3), TINY)
+    generator = networks.build_generator((3, 3), small_model())
     checkpoints.restore_generator(generator, checkpoints.find_latest(saved_dir))
-    for got, saved in zip(
-        generator.trainable_variables, state.generator.trainable_variables, strict=True
-    ):
-        np.testing.assert_array_equal(got, saved)
+    got, wanted = (
+        networks.variables_by_name(one) for one in (generator, state.generator)
+    )
+    assert_equal_values(got, wanted)
 
 
 @pytest.mark.parametrize("keep, kept", [(1, [4]), (3, [2, 3, 4])])
 def test_the_newest_checkpoints_are_kept(tmp_path, keep, kept):
-    state = _make_state()
     for number in range(1, 5):
-        state.global_step.assign(number)
-        checkpoints.save(state, tmp_path, keep)
+        checkpoints.write({"a": tf.constant(number)}, tmp_path, number, keep)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["checkpoint"] + [
         f"model-{number}.{end}"
@@ -96,48 +81,92 @@ def test_the_newest_checkpoints_are_kept(tmp_path, keep, kept):
     assert checkpoints.find_latest(tmp_path) == str(tmp_path / "model-4")
 
 
-def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="has no checkpoint"):
-        checkpoints.find_latest(tmp_path)
-
-
 @pytest.mark.parametrize(
-    "model, words",
+    "changes, words",
     [
-        (ModelConfig(ngf=2, ndf=1), ["of another shape", "encoder_1/conv2d/bias"]),
-        (
-            ModelConfig(ngf=1, ndf=1, separable_conv=True),
-            ["missing", "unknown", "separable_conv2d"],
-        ),
+        ({"ngf": 2}, ["of another shape", "encoder_1/conv2d/bias"]),
+        ({"separable_conv": True}, ["missing", "unknown", "separable_conv2d"]),
     ],
 )
-def test_what_does_not_fit_is_named_and_nothing_is_set(saved_dir, model, words):
-    state = _make_state(model)
-    before = _everything(state)
+def test_what_does_not_fit_is_named_and_nothing_is_set(saved_dir, changes, words):
+    state = _make_state(**changes)
+    before = values_of(state)
     with pytest.raises(UsageError) as error:
         checkpoints.restore(state, checkpoints.find_latest(saved_dir))
     assert all(word in str(error.value) for word in words), str(error.value)
-    for name, values in _everything(state).items():
-        np.testing.assert_array_equal(values, before[name])
+    assert_equal_values(values_of(state), before)
 
 
 @pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
-@pytest.mark.parametrize("damage", [lambda old: old[: len(old) // 2], lambda old: b""])
-def test_damaged_files_are_refused_by_path(saved_dir, tmp_path, suffix, damage):
-    folder = Path(shutil.copytree(saved_dir, tmp_path / "copy"))
-    path = folder / f"model-2.{suffix}"
-    path.write_bytes(damage(path.read_bytes()))
+@pytest.mark.parametrize("share", [0.5, 0])
+def test_damaged_files_are_refused_by_path(copy_dir, state, suffix, share):
+    path = copy_dir / f"model-2.{suffix}"
+    os.truncate(path, int(share * path.stat().st_size))
+    before = values_of(state)
     with pytest.raises(UsageError, match="model-2 is damaged") as error:
-        checkpoints.restore(_make_state(), checkpoints.find_latest(folder))
+        checkpoints.restore(state, checkpoints.find_latest(copy_dir))
     assert "\n" not in str(error.value)
+    assert_equal_values(values_of(state), before)
 
 
-def test_any_folder_name_and_a_damaged_state_file_are_read(saved_dir, tmp_path):
-    folder = Path(shutil.copytree(saved_dir, tmp_path / "run[1] *"))
-    assert checkpoints.find_latest(folder) == str(folder / "model-2")
+def test_a_damaged_state_file_is_passed_over_and_a_lost_checkpoint_named(copy_dir):
     for contents in (b"\xff\x00\xfe", b'model_checkpoint_path: "/gone/model-9"\n', b""):
-        (folder / "checkpoint").write_bytes(contents)
-        assert checkpoints.find_latest(folder) == str(folder / "model-2")
-    (folder / "model-2.index").unlink()
+        (copy_dir / "checkpoint").write_bytes(contents)
+        assert checkpoints.find_latest(copy_dir) == str(copy_dir / "model-2")
+    (copy_dir / "model-2.index").unlink()
     with pytest.raises(UsageError, match="has no checkpoint"):
-        checkpoints.find_latest(folder)
+        checkpoints.find_latest(copy_dir)
+
+
+@pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
+def test_the_newest_readable_checkpoint_is_taken(copy_dir, capsys, ending):
+    checkpoints.write({"a": tf.ones([9])}, copy_dir, step=5, keep=2)
+    path = copy_dir / f"model-5.{ending}"
+    os.truncate(path, path.stat().st_size - 20)
+    assert checkpoints.find_latest(copy_dir) == str(copy_dir / "model-2")
+    out = capsys.readouterr().out
+    assert out.startswith("warning: ") and "model-5 is damaged" in out
+    assert out.endswith(": taking model-2\n")
+    (copy_dir / "model-5.index").unlink()
+    assert checkpoints.find_latest(copy_dir) == str(copy_dir / "model-2")
+    assert "model-5.index is missing: taking model-2" in capsys.readouterr().out
+
+
+def test_a_save_that_is_cut_leaves_the_one_before(copy_dir, state, monkeypatch):
+    before = sorted(copy_dir.iterdir())
+
+    def cut(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.write(checkpoints.tensors(state), copy_dir, step=5)
+    assert sorted(copy_dir.iterdir()) == before
+    assert checkpoints.find_latest(copy_dir).endswith("model-2")
+
+
+def test_the_fused_update_equals_keras_adam():
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=[5, 4]).astype(np.float32)
+    ours, theirs = keras.Variable(start), keras.Variable(start)
+    fused = checkpoints.Adam(0.01, 0.5)
+    plain = keras.optimizers.Adam(0.01, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+    fused.build([ours])
+    plain.build([theirs])
+    for _ in range(5):
+        gradient = tf.constant(rng.normal(size=[5, 4]), tf.float32)
+        fused.apply([gradient], [ours])
+        plain.apply([gradient], [theirs])
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_first_update_shows_epsilon_1e8():
+    variable = keras.Variable([0.0])
+    optimizer = checkpoints.Adam(1.0, 0.5)
+    optimizer.build([variable])
+    gradient = 1e-6  # small enough for epsilon to show
+    optimizer.apply([tf.constant([gradient])], [variable])
+    # m = g / 2, v = g**2 / 1000, lr_t = sqrt(1 / 1000) / (1 / 2): Adam's first step.
+    root = gradient * np.sqrt(0.001)
+    expected = -np.sqrt(0.001) / 0.5 * (gradient / 2) / (root + 1e-8)
+    np.testing.assert_allclose(variable, [expected], rtol=1e-4)

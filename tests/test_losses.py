@@ -1,7 +1,10 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pix2pix_tf.checkpoints import EMA_NAMES
+from pix2pix_tf.options import LossConfig
 from pix2pix_tf.training import losses
 
 
@@ -9,58 +12,86 @@ def _random(seed):
     return np.random.default_rng(seed).random([2, 3, 3, 1], np.float32)
 
 
-def test_losses_equal_their_formulas_in_numpy():
-    real, fake = _random(0), _random(1)
-    got = losses.discriminator_loss(tf.constant(real), tf.constant(fake))
-    np.testing.assert_allclose(got, -np.mean(np.log(real) + np.log(1 - fake)), 1e-5)
-    np.testing.assert_allclose(losses.gan_loss(fake), -np.mean(np.log(fake)), 1e-5)
-    np.testing.assert_allclose(
-        losses.l1_loss(real, fake), np.mean(abs(real - fake)), 1e-5
-    )
+ZERO, ONE = tf.zeros([1, 2, 2, 1]), tf.ones([1, 2, 2, 1])
+# The predictions of the modes without a sigmoid lie on both sides of 0.
+REAL, FAKE = _random(0), _random(1)
+WIDE_REAL, WIDE_FAKE = 4 * _random(2) - 2, 4 * _random(3) - 2
 
 
-def test_saturated_predictions_give_finite_losses():
-    zero, one = tf.zeros([1, 2, 2, 1]), tf.ones([1, 2, 2, 1])
-    # -log(1e-12), twice
-    got = losses.discriminator_loss(zero, one)
-    np.testing.assert_allclose(got, 2 * 27.631021, rtol=1e-5)
-    np.testing.assert_allclose(losses.gan_loss(zero), 27.631021, rtol=1e-5)
-
-
-def test_a_perfect_discriminator_loses_nothing():
-    zero, one = tf.zeros([1, 2, 2, 1]), tf.ones([1, 2, 2, 1])
-    assert abs(float(losses.discriminator_loss(one, zero))) < 1e-6
-
-
-def test_least_squares_hinge_and_wasserstein_equal_their_formulas():
-    real, fake = 4 * _random(2) - 2, 4 * _random(3) - 2
-    expected = {
-        "lsgan": (np.mean((real - 1) ** 2 + fake**2), np.mean((fake - 1) ** 2)),
-        "hinge": (
-            np.mean(np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)),
-            -np.mean(fake),
+@pytest.mark.parametrize(
+    "mode, real, fake, for_discriminator, for_generator",
+    [
+        (
+            "vanilla",
+            REAL,
+            FAKE,
+            -np.mean(np.log(REAL) + np.log(1 - FAKE)),
+            -np.mean(np.log(FAKE)),
         ),
-        "wgangp": (np.mean(fake - real), -np.mean(fake)),
-    }
-    for mode, (for_discriminator, for_generator) in expected.items():
-        got = losses.discriminator_loss(tf.constant(real), tf.constant(fake), mode)
-        np.testing.assert_allclose(got, for_discriminator, rtol=1e-5)
-        np.testing.assert_allclose(
-            losses.gan_loss(fake, mode), for_generator, rtol=1e-5
-        )
+        (
+            "lsgan",
+            WIDE_REAL,
+            WIDE_FAKE,
+            np.mean((WIDE_REAL - 1) ** 2 + WIDE_FAKE**2),
+            np.mean((WIDE_FAKE - 1) ** 2),
+        ),
+        (
+            "hinge",
+            WIDE_REAL,
+            WIDE_FAKE,
+            np.mean(np.maximum(0, 1 - WIDE_REAL) + np.maximum(0, 1 + WIDE_FAKE)),
+            -np.mean(WIDE_FAKE),
+        ),
+        (
+            "wgangp",
+            WIDE_REAL,
+            WIDE_FAKE,
+            np.mean(WIDE_FAKE - WIDE_REAL),
+            -np.mean(WIDE_FAKE),
+        ),
+    ],
+)
+def test_adversarial_losses_equal_their_formulas_in_numpy(
+    mode, real, fake, for_discriminator, for_generator
+):
+    got = losses.discriminator_loss(tf.constant(real), tf.constant(fake), mode)
+    np.testing.assert_allclose(got, for_discriminator, rtol=1e-5)
+    np.testing.assert_allclose(losses.gan_loss(fake, mode), for_generator, rtol=1e-5)
+
+
+def test_losses_of_images_and_features_equal_their_formulas_in_numpy():
+    first, second = _random(4), _random(5)
+    difference = first - second
+    variation = sum(np.mean(np.abs(np.diff(first, axis=axis))) for axis in (1, 2))
+    for got, wanted in (
+        (losses.l1_loss(first, second), np.mean(np.abs(difference))),
+        (losses.l2_loss(first, second), np.mean(difference**2)),
+        (losses.total_variation_loss(first), variation),
+        (
+            losses.feature_loss([first, second], [second, second]),
+            np.mean(np.abs(difference)) / 2,
+        ),
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_sure_predictions_give_finite_losses():
+    # -log(1e-12), twice
+    got = losses.discriminator_loss(ZERO, ONE)
+    np.testing.assert_allclose(got, 2 * 27.631021, rtol=1e-5)
+    np.testing.assert_allclose(losses.gan_loss(ZERO), 27.631021, rtol=1e-5)
+    assert abs(float(losses.discriminator_loss(ONE, ZERO))) < 1e-6
 
 
 def test_label_smoothing_moves_the_best_prediction_for_real_pairs():
     levels = tf.reshape(tf.linspace(0.01, 0.99, 99), [99, 1, 1, 1])
     fake = tf.zeros([1, 1, 1, 1])
-    best = min(
-        levels,
-        key=lambda x: float(losses.discriminator_loss(x[None], fake, "vanilla", 0.1)),
-    )
-    np.testing.assert_allclose(best, [[[0.9]]], atol=1e-5)
-    one, low = tf.ones([1, 1, 1, 1]), tf.fill([1, 1, 1, 1], 0.9)
-    assert float(losses.discriminator_loss(low, fake, "lsgan", 0.1)) < 1e-6
-    assert float(losses.discriminator_loss(one, fake, "lsgan", 0.1)) > 1e-3
+    for mode in ("vanilla", "lsgan"):
+        found = [
+            float(losses.discriminator_loss(level[None], fake, mode, 0.1))
+            for level in levels
+        ]
+        np.testing.assert_allclose(levels[np.argmin(found)], [[[0.9]]], atol=1e-5)
 
 
 def test_the_gradient_penalty_is_zero_at_slope_one():
@@ -75,27 +106,13 @@ def test_the_gradient_penalty_is_zero_at_slope_one():
         np.testing.assert_allclose(got, penalty, atol=1e-5)
 
 
-def test_l2_total_variation_and_feature_losses_equal_numpy():
-    first, second = _random(4), _random(5)
-    np.testing.assert_allclose(
-        losses.l2_loss(first, second), np.mean((first - second) ** 2), rtol=1e-5
-    )
-    variation = np.mean(np.abs(np.diff(first, axis=1)))
-    variation += np.mean(np.abs(np.diff(first, axis=2)))
-    np.testing.assert_allclose(losses.total_variation_loss(first), variation, 1e-5)
-    got = losses.feature_loss([first, second], [second, second])
-    np.testing.assert_allclose(got, np.mean(np.abs(first - second)) / 2, rtol=1e-5)
-
-
 # Keras reads H5 weights in a way that NumPy 2 warns of.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_perceptual_loss_reads_weights_from_a_path(tmp_path):
-    import keras
-
     vgg = keras.applications.VGG19(include_top=False, weights=None)
     vgg.save_weights(tmp_path / "vgg.weights.h5")
     perceptual_loss = losses.make_perceptual_loss(str(tmp_path / "vgg.weights.h5"))
-    images = tf.random.stateless_uniform([2, 1, 64, 64, 3], [1, 2], -1, 1)
+    images = tf.random.stateless_uniform([2, 1, 32, 32, 3], [1, 2], -1, 1)
     assert float(perceptual_loss(images[0], images[0])) == 0
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -131,3 +148,24 @@ def test_a_discriminator_that_is_sure_gives_finite_losses_and_gradients():
     p = tf.cast(tf.sigmoid(logits), tf.float64)
     expected = tf.reduce_mean(-(tf.math.log(p + 1e-12) + tf.math.log(1 - p + 1e-12)))
     np.testing.assert_allclose(terms[1], expected, rtol=1e-5)
+
+
+def test_a_term_is_one_row_and_one_flag():
+    defaults = {
+        name: value for name, value in vars(LossConfig()).items() if "_weight" in name
+    }
+    del defaults["vgg_weights"]
+    assert sorted(term.weight for term in losses.TERMS) == sorted(defaults)
+    for number, term in enumerate(losses.TERMS, start=2):
+        loss = LossConfig(**{term.weight: float(number)})
+        values = dict.fromkeys(losses.loss_names(loss), 10.0)
+        assert term.name in values
+        wanted = 10 * sum((defaults | {term.weight: number}).values())
+        assert losses.weighted_sum(values, loss) == wanted
+
+
+def test_the_losses_of_a_run_are_the_originals_first_then_those_with_a_weight():
+    assert losses.loss_names(LossConfig()) == list(EMA_NAMES)
+    alone = LossConfig(gan_weight=0.0, l1_weight=0.0, l2_weight=1.0)
+    # L1 is measured without a weight, too.
+    assert losses.loss_names(alone) == ["generator_loss_L1", "generator_loss_L2"]

@@ -1,5 +1,6 @@
 """The parity tool, on recordings that these tests make from the code as it is."""
 
+import functools
 import json
 import os
 import pickle
@@ -11,12 +12,12 @@ import tensorflow as tf
 from keras import layers
 
 import check_parity
+from parity import checks
+from parity.recording import LOSSES
 from pix2pix_tf import networks
-from pix2pix_tf.interop import parity
-from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
+from pix2pix_tf.options import from_dict
 from pix2pix_tf.training import losses, step
 
-LOSS_KEYS = ("discrim_loss", "gen_loss_GAN", "gen_loss_L1")
 META = {
     "ngf": 1,
     "ndf": 1,
@@ -36,54 +37,39 @@ META = {
 def _record(path, **changes):
     """Writes a file of the golden format from our code; returns its path."""
     meta = META | changes
-    pair = PairConfig(meta["lab_colorization"], meta["which_direction"])
-    model = ModelConfig(
-        ngf=meta["ngf"],
-        ndf=meta["ndf"],
-        separable_conv=meta["separable_conv"],
-        no_dropout=True,
-    )
-    loss = LossConfig(
-        **{name: meta[name] for name in ("l1_weight", "gan_weight", "lr", "beta1")}
-    )
+    known = {name: meta[name] for name in meta if name not in ("beta2", "epsilon")}
+    options = from_dict(known | {"no_dropout": True})
     keras.utils.set_random_seed(3)
-    state = step.make_state(pair.channels, model, loss)
-    both = (state.generator, state.discriminator)
-    variables = {
-        name: variable
-        for network in both
-        for name, variable in networks.variables_by_name(network).items()
-        if variable.trainable
-    }
-    names = {id(variable): name for name, variable in variables.items()}
+    state = step.make_state(
+        options.pair.channels, options.model, options.loss, options.optimizer
+    )
+    variables = {}
+    for network, _ in state.trained:
+        variables |= networks.trainable_by_name(network)
     rng = np.random.default_rng(4)
     inputs, targets = (
-        rng.uniform(-1, 1, [meta["batch_size"], 256, 256, n]).astype(np.float32)
-        for n in pair.channels
+        tf.constant(rng.uniform(-1, 1, [meta["batch_size"], 256, 256, n]), tf.float32)
+        for n in options.pair.channels
     )
     arrays = {"meta": json.dumps(meta), "inputs": inputs, "targets": targets}
     arrays |= {f"var/{name}": v.numpy() for name, v in variables.items()}
-    train_step = step.make_train_step(state, loss, seed=0)
-    averages = []
+    train_step = step.make_train_step(state, options.loss, seed=0)
+    first, averages = train_step(inputs, targets), []
+    arrays |= {f"after1/{name}": v.numpy() for name, v in variables.items()}
     for number in range(10):
-        result = train_step(tf.constant(inputs), tf.constant(targets))
-        averages.append([float(state.ema[name]) for name in step.LOSS_NAMES])
-        if number > 0:
-            continue
-        for key in ("outputs", "predict_real", "predict_fake"):
-            arrays[key] = getattr(result, key).numpy()
-        for name, key in zip(step.LOSS_NAMES, LOSS_KEYS, strict=True):
-            arrays[f"loss/{key}"] = result.losses[name].numpy()
-        trained = [v for network in both for v in network.trainable_variables]
-        gradients = [*result.g_gradients, *result.d_gradients]
-        for variable, gradient in zip(trained, gradients, strict=True):
-            arrays[f"grad/{names[id(variable)]}"] = gradient.numpy()
-        arrays |= {f"after1/{name}": v.numpy() for name, v in variables.items()}
+        averages.append([float(state.ema[name]) for name in LOSSES.values()])
+        if number < 9:
+            train_step(inputs, targets)
+    for key in ("outputs", "predict_real", "predict_fake"):
+        arrays[key] = getattr(first, key)
+    arrays |= {f"loss/{key}": first.losses[name] for key, name in LOSSES.items()}
+    gradients = [gradient for own in first.gradients for gradient in own]
+    for name, gradient in zip(variables, gradients, strict=True):
+        arrays[f"grad/{name}"] = gradient
     arrays["ema_losses"] = np.array(averages, np.float32)
-    arrays["outputs10"] = state.generator(inputs).numpy()
-    for name, variable in variables.items():
-        arrays[f"norm10/{name}"] = np.linalg.norm(variable.numpy())
-    np.savez(path, **arrays)
+    arrays["outputs10"] = state.generator(inputs)
+    arrays |= {f"norm10/{n}": np.linalg.norm(v) for n, v in variables.items()}
+    np.savez(path, **{key: np.asarray(array) for key, array in arrays.items()})
     return path
 
 
@@ -110,19 +96,11 @@ def test_what_the_code_itself_recorded_passes_line_by_line(capsys, recording, tm
     for table in (first, second):
         lines = table.splitlines()[2:]
         assert all(" pass" in line or " info" in line for line in lines), table
-        for check in (
-            [
-                "outputs  ",
-                "predict_real",
-                "predict_fake",
-                "worst gradient",
-                "worst norm",
-            ]
-            + ["worst variable after 1 step", "worst entry after 1 step"]
-            + [f"loss/{key}" for key in LOSS_KEYS]
-            + [f"EMA after step {number}," for number in range(1, 11)]
-            + ["outputs after 10 steps"]
-        ):
+        wanted = ["outputs  ", "predict_real", "predict_fake", "outputs after 10 steps"]
+        wanted += [f"worst {name}" for name in ("gradient", "norm", "variable after 1")]
+        wanted += ["worst entry after 1", *(f"loss/{key}" for key in LOSSES)]
+        wanted += [f"EMA after step {number}," for number in range(1, 11)]
+        for check in wanted:
             assert sum(line.startswith(check) for line in lines) == 1, check
     assert "ndf 2" in second and "which_direction BtoA" in second
     [gradient] = [line for line in first.splitlines() if "worst gradient" in line]
@@ -134,51 +112,45 @@ def _same_padding(x, filters, strides, name, init):
     return networks.parts.conv(x, filters, 4, strides, "same", name, init)
 
 
-def _set_adam(monkeypatch, name, value):
-    original = tf.raw_ops.ResourceApplyAdam
+def _change_arguments(owner, function, **changes):
+    """Returns what makes a function take other keyword arguments."""
+    original = getattr(owner, function)
 
-    def apply(**arguments):
-        return original(**(arguments | {name: value}))
+    def changed(*arguments, **keywords):
+        return original(*arguments, **(keywords | changes))
 
-    monkeypatch.setattr(tf.raw_ops, "ResourceApplyAdam", apply)
-
-
-def _set_slope(monkeypatch, slope):
-    original = layers.LeakyReLU
-    monkeypatch.setattr(
-        layers, "LeakyReLU", lambda _, **keywords: original(slope, **keywords)
-    )
+    return owner, function, changed
 
 
-def _set_norm_epsilon(monkeypatch, epsilon):
-    original = tf.compat.v1.nn.fused_batch_norm
-
-    def normalise(*arguments, **keywords):
-        return original(*arguments, **(keywords | {"epsilon": epsilon}))
-
-    monkeypatch.setattr(tf.compat.v1.nn, "fused_batch_norm", normalise)
+SLOPE = functools.partial(lambda make, _, **known: make(0.3, **known), layers.LeakyReLU)
 
 
 @pytest.mark.parametrize(
     "change, failing",
     [
         # The first three are Keras's defaults.
-        (lambda m: _set_adam(m, "epsilon", 1e-7), "Adam's step where"),
-        (lambda m: _set_slope(m, 0.3), "outputs  "),
-        (lambda m: _set_norm_epsilon(m, 1e-3), "outputs  "),
         (
-            lambda m: m.setattr(networks.parts, "pad_conv", _same_padding),
-            "predict_real",
+            _change_arguments(tf.raw_ops, "ResourceApplyAdam", epsilon=1e-7),
+            "Adam's step where",
         ),
-        (lambda m: _set_adam(m, "beta1", 0.9), "EMA after step 10"),
-        (lambda m: m.setattr(step, "EMA_DECAY", 0.9), "EMA after step 1,"),
-        (lambda m: m.setattr(losses, "EPS", 1e-7), "gen_loss_GAN of predictions sure"),
+        ((layers, "LeakyReLU", SLOPE), "outputs  "),
+        (
+            _change_arguments(tf.compat.v1.nn, "fused_batch_norm", epsilon=1e-3),
+            "outputs  ",
+        ),
+        ((networks.parts, "pad_conv", _same_padding), "predict_real"),
+        (
+            _change_arguments(tf.raw_ops, "ResourceApplyAdam", beta1=0.9),
+            "EMA after step 10",
+        ),
+        ((step, "EMA_DECAY", 0.9), "EMA after step 1,"),
+        ((losses, "EPS", 1e-7), "gen_loss_GAN of predictions sure"),
     ],
     ids=["epsilon", "slope", "norm_epsilon", "padding", "beta1", "decay", "eps"],
 )
 def test_one_wrong_constant_fails(capsys, monkeypatch, recording, change, failing):
-    change(monkeypatch)
-    monkeypatch.setattr(parity, "NUM_ROUNDED", 1)  # for speed: it excuses nothing here
+    monkeypatch.setattr(*change)
+    monkeypatch.setattr(checks, "NUM_ROUNDED", 1)  # for speed: it excuses nothing here
     status, out, _ = _run(capsys, recording)
     assert status == 1, out
     [line] = [line for line in out.splitlines() if line.startswith(failing)]

@@ -65,7 +65,7 @@ def read(config):
 
 
 def scale(image, scale_size):
-    """Scales a image by area, until its short side has at most `scale_size` pixels.
+    """Scales an image by area, until its short side has at most `scale_size` pixels.
 
     Smaller images stay as they are, or grow until a crop fits.
 
@@ -120,7 +120,7 @@ def train_batches(images, config, seed, position):
 
 
 def random_crop(image, flip, seed):
-    """Cuts 32x32 pixels out of a image; half of them are mirrored where `flip` is on.
+    """Cuts 32x32 pixels out of an image; half of them are mirrored where `flip` is on.
 
     Args:
         image: uint8 [height, width, 3].

@@ -24,7 +24,11 @@ def train(options, images):
         options: DcganOptions.
         images: Images.
 
-    Returns, Raises: as `loop.run`.
+    Returns:
+        int, the number of the signal that stopped it, or 0.
+
+    Raises:
+        UsageError, RunError, OSError: it cannot go on, as `loop.run` says.
     """
     state = step.make_state(options.optimizer)
     seed = options.run.seed

@@ -77,7 +77,7 @@ def write_array(output_dir, row, output):
 
 
 def read_image(output_dir, row, kind):
-    """Returns uint8 [height, width, 3], a image that was written."""
+    """Returns uint8 [height, width, 3], an image that was written."""
     return pixels.decode(image_path(output_dir, row, kind).read_bytes()).numpy()
 
 

@@ -9,7 +9,7 @@ TensorFlow. Times are of ngf 64 and batch 1, on two cores with AVX2.
   500, of encoder_6 to encoder_8 29 ms for 67; layer_5, with one filter, 4 ms for 58.
   The inputs' gradient of layer_4, tap by tap, takes 41 ms for 78.
 - Inference: `freeze` lays kernels out beforehand, so that a stride of 2 becomes a 2x2
-  convolution between blocks of 2x2 pixels: 250 ms a image for 415. They stay
+  convolution between blocks of 2x2 pixels: 250 ms an image for 415. They stay
   variables: constants of the graph gained nothing, and took 9 GB to save.
 """
 
@@ -112,7 +112,7 @@ def _lay_out(layer, kernel):
 
 
 def _is_small(images, max_area):
-    """Says whether the images' size is known, and at most so many pixels."""
+    """Returns True if the images' size is known and is at most so many pixels."""
     height, width = images.shape[1:3]
     return bool(height and width and height * width <= max_area)
 

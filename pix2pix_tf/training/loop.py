@@ -61,9 +61,14 @@ def train(options, source, callbacks=()):
     Args:
         options: Options.
         source: data.Source.
-        callbacks: as in `run`.
+        callbacks: functions (step, {tag: float}), called with the scalars of each
+            summary and validation.
 
-    Returns, Raises: as `run`.
+    Returns:
+        int, the number of the signal that stopped it, or 0.
+
+    Raises:
+        UsageError, RunError, OSError: it cannot go on, as `run` says.
     """
     state = make_state(
         options.pair.channels,
@@ -248,7 +253,7 @@ def _record(run, task, monitor, due, indices, tensors, result):
 
 
 def _why_done(task, done, num_steps):
-    """Returns why there is no step to do, as text, or None where there is one."""
+    """Returns why there is no step to do, as text, or None if there is one."""
     if num_steps and done >= num_steps:
         return f"{done} of {num_steps} steps are done"
     return task.validator.why_stop() if task.validator else None
@@ -272,12 +277,12 @@ def _validate(task, monitor, caught):
         )
         return False
     monitor.show_validation(task.state, found)
-    figures = "  ".join(
+    metrics = "  ".join(
         f"{tag.removeprefix('validation/')} {value:.6g}"
         for tag, value in found.scalars.items()
     )
     best = "  (the best so far)" if found.is_best else ""
-    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {figures}{best}")
+    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {metrics}{best}")
     reason = task.validator.why_stop()
     if reason:
         tqdm.tqdm.write(f"stopping: {reason}")
@@ -285,7 +290,7 @@ def _validate(task, monitor, caught):
 
 
 def _num_steps(run, steps_per_epoch):
-    """Returns how many steps this run does, or None where nothing bounds it."""
+    """Returns the number of steps of this run, or None if nothing bounds it."""
     if run.max_steps:
         return run.max_steps
     return run.max_epochs * steps_per_epoch if run.max_epochs else None

@@ -16,7 +16,7 @@ class Progress:
         Args:
             task: loop.Task.
             done: int, steps of the run that are done.
-            num_steps: int, of the run, or None where nothing bounds it.
+            num_steps: int, of the run, or None if nothing bounds it.
         """
         self._task, self._done, self._num_steps = task, done, num_steps
         self._started = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Validation while training: figures of images that are held out, and the best model.
+"""Validation while training: metrics of held-out examples, and the best model.
 
-The figures are those that test mode prints for the same folder with `--no_dropout`.
-Deciding when is not here.
+The metrics are those that test mode prints for the same folder with `--no_dropout`.
+Not in: when to validate.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from pix2pix_tf.runtime.errors import UsageError
 HISTORY_NAME = "validation.json"
 BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
-MAX_STRIPS = 4  # images that are shown, the first ones
-STRIP_TAG = "validation/pictures/"  # with the image's name, in event files
+MAX_STRIPS = 4  # examples that are shown, the first ones
+STRIP_TAG = "validation/pictures/"  # then the example's name, in event files
 
 
 class Validation(NamedTuple):
@@ -34,46 +34,49 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Measures a run's generator on held-out images, and keeps the best one.
+    """Measures a run's generator on held-out examples, and keeps the best one.
 
-    All that it has found is in the run's `validation.json`: a list of {"step", figure:
-    mean}, an entry for each validation that was finished.
+    Its results are in the run's `validation.json`: a list with an entry {"step": step,
+    metric: mean, ...} for each validation that was finished.
+
+    Attributes:
+        freq: int, steps from one validation to the next.
 
     Args:
         options: Options, with `--val_dir`.
         state: TrainState.
 
     Raises:
-        UsageError: the images cannot be used.
+        UsageError: the examples cannot be used.
     """
 
     def __init__(self, options, state):
         self._options, self._run, self._state = options, options.run, state
         self._validation = options.validation
-        self.freq = options.validation.val_freq  # steps
-        # Batch statistics make a image's output depend on the rest of its batch.
+        self.freq = options.validation.val_freq
+        # Batch statistics make an output depend on the other examples of its batch.
         self._one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._kind = kind_of(options.pair)
         self._source = open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
-        # As test mode does: the figures are to be the same to the digit.
+        # As test mode does, so that the metrics are equal to the digit.
         networks.freeze(self._generator)
         self._translate = make_translate(self._generator, self._kind, options.run.seed)
 
     def is_done(self):
-        """Says whether the generator as it is was measured before."""
+        """Returns True if the generator was measured at the current step."""
         step = int(self._state.global_step)
         return any(entry["step"] == step for entry in self._read_history())
 
     def validate(self, caught):
-        """Measures the generator as it is; saves it where it is the best so far.
+        """Measures the generator, and saves it if it is the best so far.
 
         Args:
-            caught: list as `stops.catch_signals` yields it.
+            caught: list, as `signals.catch_signals` yields it.
 
         Returns:
-            Validation, or None where a signal came before the last image: then
+            Validation; or None if a signal came before the last example, and then
             nothing is written.
         """
         step = int(self._state.global_step)
@@ -82,25 +85,25 @@ class Validator:
         if measured is None:
             return None
         scores, strips = measured
-        figures = scores.means() | scores.shared_histograms()
+        found = scores.means() | scores.shared_histograms()
         earlier = [entry[self._validation.best_metric] for entry in history]
-        value = figures[self._validation.best_metric]
+        value = found[self._validation.best_metric]
         is_best = all(self._is_better(value, other) for other in earlier)
         if is_best:
             self._save_best(step, scores)
         _write_json(
             Path(self._run.output_dir, HISTORY_NAME),
-            [*history, {"step": step, **figures}],
+            [*history, {"step": step, **found}],
         )
         scalars = {
-            f"validation/{name}": figure
-            for name, figure in figures.items()
-            if figure is not None
+            f"validation/{name}": mean
+            for name, mean in found.items()
+            if mean is not None
         }
         return Validation(scalars, strips, is_best)
 
     def why_stop(self):
-        """Returns why training is to end, as text, or None where it is not."""
+        """Returns why training is to end, as text, or None if it is not."""
         history, metric = self._read_history(), self._validation.best_metric
         if not (self._validation.patience and history):
             return None
@@ -120,7 +123,7 @@ class Validator:
         return value > other if is_high else value < other
 
     def _read_history(self):
-        """Returns what was found up to the state's step."""
+        """Returns the entries of `validation.json` up to the state's step."""
         path = Path(self._run.output_dir, HISTORY_NAME)
         if not path.exists():
             return []
@@ -129,7 +132,7 @@ class Validator:
             for entry in history:
                 for name in ("step", self._validation.best_metric):
                     if not isinstance(entry[name], int | float):
-                        raise ValueError(f"{name} is {entry[name]!r}, no number")
+                        raise ValueError(f"{name} is {entry[name]!r}, not a number")
             step = int(self._state.global_step)
             return [entry for entry in history if entry["step"] <= step]
         except (ValueError, TypeError, KeyError) as error:
@@ -138,7 +141,7 @@ class Validator:
             ) from None
 
     def _measure(self, caught):
-        """Returns (Scores, strips), or None where a signal was caught."""
+        """Returns (Scores, strips), or None if a signal was caught."""
         mine = networks.variables_by_name(self._generator)
         for name, variable in networks.variables_by_name(self._state.generator).items():
             mine[name].assign(variable)
@@ -163,8 +166,8 @@ class Validator:
     def _save_best(self, step, scores):
         """Writes a folder that can be tested, exported and trained further.
 
-        While its checkpoint is replaced it has no `metrics.json`: that is always of the
-        checkpoint beside it.
+        Its `metrics.json` is always of the checkpoint beside it: while the checkpoint
+        is replaced there is none.
         """
         folder = Path(self._run.output_dir, BEST_DIR)
         run = dataclasses.replace(self._run, output_dir=str(folder))
@@ -176,9 +179,12 @@ class Validator:
 
 
 def forget(output_dir):
-    """Removes what an earlier run in the same folder found.
+    """Removes the `validation.json` of an earlier run in the same folder.
 
-    Its `model-best` stays until there is another: the first validation's.
+    Its `model-best` stays until the first validation replaces it.
+
+    Args:
+        output_dir: folder path.
     """
     Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
 
