@@ -188,8 +188,8 @@ def test_a_run_that_is_killed_while_its_best_is_written_writes_it_again(
     "text, words",
     [
         ('[{"step": 2}]', "KeyError('l1')"),
-        ('[{"step": 2, "l1": "low"}]', "l1 is 'low', no number"),
-        ('[{"step": null, "l1": 1}]', "step is None, no number"),
+        ('[{"step": 2, "l1": "low"}]', "l1 is 'low', not a number"),
+        ('[{"step": null, "l1": 1}]', "step is None, not a number"),
         ("[2]", "TypeError"),
         ("3", "TypeError"),
         ("{", "JSONDecodeError"),
