@@ -198,7 +198,7 @@ def _shapes(*shapes):
         (_file(b"[" * 100_000), "got shapes that are not JSON"),
         (_file(b"{}"), "got {} for shapes, wanted a list with entries"),
         (_file(b"[]"), "got [] for shapes, wanted a list with entries"),
-        (_file(b'["a"]'), "got 'a' for a variable, wanted a name"),
+        (_file(b'["a"]'), "got 'a' for a variable, wanted a unique name"),
         (_file(b'[{"name": 1, "shape": [3]}]'), "got {'name': 1, 'shape': [3]}"),
         (_file(b'[{"name": "a\\n"}]'), r"got {'name': 'a\n'} for a variable"),
         (_file(_shapes(3)), "wanted a unique name and a shape of one to four"),
