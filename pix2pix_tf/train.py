@@ -9,25 +9,25 @@ from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
-def main(argv=None, callbacks=()) -> int:
+def main(argv: list[str] | None = None, callbacks=()) -> int:
     """Runs one command line.
 
     Args:
-        argv: list of str, or None for the process's own.
+        argv: the arguments (default: those of the process).
         callbacks: functions (step, {tag: float}), called in training with the scalars
             of each summary and validation (docs/monitoring.md).
 
     Returns:
-        The exit status, as `runtime.command` lists them.
+        The exit status; `runtime.command` lists the values.
     """
     return command.run("pix2pix-tf", lambda: _run(parse(argv), callbacks))
 
 
 def _run(options, callbacks):
-    """Does what the options say, alone in the output folder."""
+    """Runs the command while it holds the lock of the output folder."""
     check_output_dir(options.run)
     with locks.hold(options.run.output_dir):
-        check_output_dir(options.run)  # another run may just have ended
+        check_output_dir(options.run)  # again: another run may have ended meanwhile
         start_tensorflow()
         from pix2pix_tf.training import faults
 
@@ -40,26 +40,25 @@ def _run(options, callbacks):
 
 
 def _set_precision(options):
-    """Sets the number format; returns the options with `--emulate_16bit` decided.
+    """Sets the dtype policy; returns the options with `--emulate_16bit` decided.
 
-    The decision is stored with the run, so that it holds when the run is resumed.
+    They are saved with the run, so that a resumed run uses the same arithmetic.
     """
     from pix2pix_tf.runtime import precision
 
     execution = options.execution
-    if execution.precision != "float32" and options.run.mode == "train":
-        emulate = execution.emulate_16bit
-        if emulate == "auto":
-            emulate = "off"
-            if precision.should_emulate(execution.precision):
-                emulate = "on"
-                print(
-                    f"warning: --precision {execution.precision} gains no speed on "
-                    "this processor: training computes in float32 and rounds to 16 "
-                    "bits",
-                    flush=True,
-                )
-        execution = dataclasses.replace(execution, emulate_16bit=emulate)
+    is_open = options.run.mode == "train" and execution.emulate_16bit == "auto"
+    if is_open and execution.precision != "float32":
+        emulates = precision.should_emulate(execution.precision)
+        if emulates:
+            print(
+                f"warning: --precision {execution.precision} gains no speed on this "
+                "processor: training computes in float32 and rounds to 16 bits",
+                flush=True,
+            )
+        execution = dataclasses.replace(
+            execution, emulate_16bit="on" if emulates else "off"
+        )
     precision.set_precision(execution.precision, execution.emulate_16bit == "on")
     return dataclasses.replace(options, execution=execution)
 
@@ -88,7 +87,7 @@ def _do_mode(options, callbacks):
 
 
 def _open_source(options):
-    """Returns the source of the run's examples, all checked."""
+    """Returns the checked source of the run's examples."""
     from pix2pix_tf import data, datasets
     from pix2pix_tf.data import samples
     from pix2pix_tf.images import kinds

@@ -413,7 +413,7 @@ INNERMOST = "model.model.1.model." + "3.model." * 6
             lambda state: state.pop("model.model.3.weight"),
             "got shape [] for model.model.3.weight, wanted 4 sizes",
         ),
-        (_set("model.model.3.bias", 1.0), "wanted the tensors of a state_dict alone"),
+        (_set("model.model.3.bias", 1.0), "wanted only the tensors of a state_dict"),
     ],
 )
 def test_a_state_dict_that_does_not_fit_is_refused_by_key(tmp_path, change, message):

@@ -1,8 +1,8 @@
-"""Checkpoints: everything that training changes, to disk and back.
+"""Checkpoints: everything that training changes, saved to disk and restored.
 
-`optimizers` and `state` hold it, `contents` gives each part its name in a checkpoint,
-and `store` reads and writes the files. Not in: when to save. Callers start a TrainState
-by `start_state`, `save` it, and `restore` what `find_latest` finds.
+`state` and `optimizers` hold it in memory, `contents` names its parts in a checkpoint,
+and `store` reads and writes the files. Callers create a TrainState by `start_state`,
+`save` it, and `restore` the checkpoint that `find_latest` returns.
 """
 
 from pix2pix_tf.checkpoints.contents import (

@@ -1,52 +1,54 @@
-"""What a checkpoint holds of a TrainState, under which names, and what does not fit.
+"""The contents of a checkpoint: the variables of a TrainState and their names.
 
-The names are those of the original's variables, so that its `Saver` reads our
-checkpoints and we read its.
+The names are those of the original's variables, so that the original's `Saver` can read
+our checkpoints and we can read the original's.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
 import tensorflow as tf
 
 from pix2pix_tf import networks
 from pix2pix_tf.checkpoints import store
+from pix2pix_tf.checkpoints.state import TrainState
+from pix2pix_tf.options import ModelConfig
 from pix2pix_tf.runtime.errors import UsageError
 
+Shapes = dict[str, list[int]]
 DISCRIMINATOR_LOSS = "discriminator_loss"
 GAN_LOSS = "generator_loss_GAN"
 L1_LOSS = "generator_loss_L1"
-# The moving averages of the losses that the original has, in its order.
+# The losses of the original and the names of their moving averages, in its order.
 EMA_NAMES = {
     DISCRIMINATOR_LOSS: "discriminator_loss/Mean/ExponentialMovingAverage",
     GAN_LOSS: "generator_loss/Mean/ExponentialMovingAverage",
     L1_LOSS: "generator_loss/Mean_1/ExponentialMovingAverage",
 }
 EMA_ENDING = "/ExponentialMovingAverage"
-# Entries that the original's checkpoints lack; the last one only float16 has.
+# Entries that the original's checkpoints do not have.
 POSITION_NAME = "position"
 FIRST_STEP_NAME = "first_step"
-UPDATES_PREFIX = "updates"  # fewer than steps, where some were left out
-SCALE_PREFIX = "loss_scale"
+UPDATES_PREFIX = "updates"  # less than the number of steps if updates were skipped
+SCALE_PREFIX = "loss_scale"  # in float16 only
 OWN_NAMES = (POSITION_NAME, FIRST_STEP_NAME, UPDATES_PREFIX, SCALE_PREFIX)
 MAX_LISTED = 3  # variables, in a message
 
 
-def save(state, output_dir, keep):
+def save(state: TrainState, output_dir: Path, keep: int) -> None:
     """Writes `model-<step>` and deletes all but the newest `keep` checkpoints.
 
-    Args:
-        state: TrainState.
-        output_dir: folder path.
-        keep: int, at least 1.
-
     Raises:
-        OSError: it cannot be written. The older checkpoints are as they were.
+        OSError: it cannot be written. The older checkpoints are unchanged then.
     """
     store.write(tensors(state), output_dir, int(state.global_step), keep)
 
 
-def tensors(state):
-    """Returns {name: tensor} of everything that is saved.
+def tensors(state: TrainState) -> dict[str, tf.Tensor]:
+    """Returns everything that a checkpoint of the state holds, by name.
 
-    That is more than is restored: TensorFlow 1 wants the powers of Adam's betas too.
+    The powers of Adam's betas are for TensorFlow 1 only; `restore` does not read them.
     """
     saved = {
         name: tf.convert_to_tensor(variable)
@@ -54,36 +56,37 @@ def tensors(state):
     }
     for network, optimizer in state.trained:
         scope = f"{network.name}_train"
-        # TensorFlow 1 keeps the powers for the next update.
+        # TensorFlow 1 stores the powers that the next update uses.
         updates = tf.cast(optimizer.iterations + 1, tf.float32)
         saved[f"{scope}/beta1_power"] = tf.pow(optimizer.beta_1, updates)
         saved[f"{scope}/beta2_power"] = tf.pow(optimizer.beta_2, updates)
     return saved
 
 
-def restore(state, prefix, batch_size=1):
-    """Sets all of a TrainState from a checkpoint, ours or the original's.
+def restore(state: TrainState, prefix: str, batch_size: int = 1) -> None:
+    """Sets all variables of a TrainState from a checkpoint, ours or the original's.
 
     Args:
         state: TrainState.
-        prefix: path prefix, as `find_latest` returns it.
-        batch_size: int, from which the number of examples seen is computed where the
-            checkpoint does not hold it, as the original's do not.
+        prefix: path prefix of the checkpoint.
+        batch_size: examples per step, to compute the number of examples seen for the
+            original's checkpoints, which do not hold it.
 
     Raises:
         UsageError: a variable is missing, unknown or of another shape, or the files are
-            damaged. Nothing has been set then.
+            damaged. The state is unchanged then.
     """
-    wanted = _variables(state)
     reader, shapes = store.open_reader(prefix)
     if is_generator_only(shapes):
         raise UsageError(
-            f"{prefix} holds a generator only, for --mode test and export: training on "
-            "wants the discriminator, the Adam slots and global_step too"
+            f"{prefix} holds a generator only, for --mode test and export: training "
+            "needs the discriminator, the Adam slots and global_step too"
         )
-    for name in list(wanted):
-        if name.startswith(OWN_NAMES) and name not in shapes:
-            del wanted[name]
+    wanted = {
+        name: variable
+        for name, variable in _variables(state).items()
+        if name in shapes or not name.startswith(OWN_NAMES)
+    }
     _assign(wanted, reader, shapes, prefix)
     for network, optimizer in state.trained:
         if f"{UPDATES_PREFIX}/{network.name}" not in shapes:
@@ -92,32 +95,28 @@ def restore(state, prefix, batch_size=1):
         state.position.assign(state.global_step * batch_size)
 
 
-def restore_generator(generator, prefix):
-    """Sets a generator from a checkpoint of any kind.
+def restore_generator(generator: keras.Model, prefix: str) -> None:
+    """Sets a generator's variables from a checkpoint of any kind.
 
     Args:
         generator: keras.Model.
-        prefix: path prefix, as `find_latest` returns it.
+        prefix: path prefix of the checkpoint.
 
     Raises:
         UsageError: a variable of the generator is missing, unknown or of another shape,
-            or the files are damaged. Nothing has been set then.
+            or the files are damaged. The generator is unchanged then.
     """
     reader, shapes = store.open_reader(prefix)
     _assign(networks.variables_by_name(generator), reader, shapes, prefix)
 
 
-def check_widths(prefix, model):
-    """Compares the networks' first layers with `ngf` and `ndf` before any is built.
+def check_widths(prefix: str, model: ModelConfig) -> None:
+    """Compares the widths of the first layers in a checkpoint with `ngf` and `ndf`.
 
-    test and export build no discriminator, so nothing else would notice a wrong `ndf`.
-
-    Args:
-        prefix: path prefix, as `find_latest` returns it.
-        model: ModelConfig.
+    Test and export build no discriminator, so no other check finds a wrong `ndf`.
 
     Raises:
-        UsageError: one differs, or the files are damaged.
+        UsageError: a width differs, or the files are damaged.
     """
     _, shapes = store.open_reader(prefix)
     for layer, name, width in (
@@ -133,13 +132,13 @@ def check_widths(prefix, model):
                 )
 
 
-def is_generator_only(names):
-    """Returns True if a checkpoint with these names can be tested and exported only."""
+def is_generator_only(names: Iterable[str]) -> bool:
+    """Returns True if a checkpoint with these names cannot be used for training."""
     return not any(name.endswith("/Adam") for name in names)
 
 
-def loss_names(names):
-    """Returns the names of the losses whose averages are among a checkpoint's names."""
+def loss_names(names: Iterable[str]) -> list[str]:
+    """Returns the losses whose moving averages are among the names of a checkpoint."""
     originals = {entry: name for name, entry in EMA_NAMES.items()}
     return [
         originals.get(name, name.removesuffix(EMA_ENDING))
@@ -148,17 +147,17 @@ def loss_names(names):
     ]
 
 
-def check_fit(wanted, got, message):
-    """Refuses variables that are missing, of another shape, or unknown.
+def check_fit(wanted: Shapes, got: Shapes, message: str) -> None:
+    """Raises an error if variables are missing, unknown, or of another shape.
 
-    Unknown ones are refused in the networks of `wanted` only.
+    Variables of a network that `wanted` does not have are not unknown.
 
     Args:
         wanted, got: {variable name: shape as a list}.
-        message: str, what the error starts with.
+        message: the start of the error message.
 
     Raises:
-        UsageError: one line that names them.
+        UsageError: one line that names the variables.
     """
     scopes = {name.split("/")[0] for name in wanted} & {"generator", "discriminator"}
     missing = sorted(set(wanted) - set(got))
@@ -208,7 +207,7 @@ def _variables(state):
 
 
 def _assign(variables, reader, shapes, prefix):
-    """Reads all of `variables` from the checkpoint, and only then sets them."""
+    """Sets variables from a checkpoint, after all of them have been read."""
     wanted = {name: list(variable.shape) for name, variable in variables.items()}
     check_fit(wanted, shapes, f"{prefix} does not fit the networks of its options.json")
     values = store.read(reader, variables, prefix)

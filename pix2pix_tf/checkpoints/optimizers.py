@@ -1,37 +1,36 @@
-"""The optimizers: Adam as the original has it, and its form for float16."""
+"""The optimizers: Adam as in the original, and with a loss scale for float16."""
 
 import keras
 import tensorflow as tf
 
 
-def make_optimizer(network, rate, beta1, precision="float32"):
-    """Returns the optimizer of one network, built for its trainable variables.
+def make_optimizer(network, rate: float, beta1: float, precision: str = "float32"):
+    """Returns an optimizer that is built for the trainable variables of a network.
 
     Args:
         network: keras.Model.
-        rate: float, the learning rate.
-        beta1: float, Adam's momentum term.
-        precision: str, the number format that the network computes in.
+        rate: the learning rate.
+        beta1: Adam's momentum term.
+        precision: the network's dtype policy.
 
     Returns:
         Adam, or ScaledAdam for "mixed_float16".
     """
-    kind = ScaledAdam if precision == "mixed_float16" else Adam
-    optimizer = kind(rate, beta1)
+    optimizer_class = ScaledAdam if precision == "mixed_float16" else Adam
+    optimizer = optimizer_class(rate, beta1)
     optimizer.build(network.trainable_variables)
     return optimizer
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam with its update done by TensorFlow's own kernel.
+    """Keras' Adam, but TensorFlow's fused kernel does the update.
 
-    The kernel passes over memory once, which takes 92 ms for the 57 million parameters
-    of ngf 64 where Keras' update takes 665 ms. The formula is Keras' own (Kingma and Ba
-    2015, section 2, last paragraph); epsilon is TensorFlow 1's 1e-8, not Keras' 1e-7.
+    The kernel reads and writes the memory once: for the 57 million parameters of ngf 64
+    it takes 92 ms, Keras' update 665 ms. The formula is Keras' (Kingma and Ba 2015,
+    section 2, last paragraph); epsilon is TensorFlow 1's 1e-8, not Keras' 1e-7.
     """
 
-    # True if updates with an infinity or a NaN are left out here.
-    skips_overflow = False
+    skips_overflow = False  # True if `apply` skips gradients that are not finite
 
     def __init__(self, learning_rate, beta_1):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=0.999, epsilon=1e-8)
@@ -54,24 +53,24 @@ class Adam(keras.optimizers.Adam):
 
     @property
     def slots(self):
-        """[(momentum, velocity), ...] of the variables, in the order of `build`."""
+        """[(momentum, velocity), ...], in the order of the network's variables."""
         return list(zip(self._momentums, self._velocities, strict=True))
 
     @property
     def scale_state(self):
-        """{name: variable} of the loss scale: empty, as there is none."""
+        """{name: variable} of the loss scale: empty, because there is none."""
         return {}
 
     @property
     def loss_scale(self):
-        """The number that `scale_loss` multiplies the loss by."""
+        """The factor by which `scale_loss` multiplies the loss."""
         return 1.0
 
 
 class ScaledAdam(keras.optimizers.LossScaleOptimizer):
-    """Adam for gradients in float16, of a loss that is scaled to keep them from 0.
+    """Adam for float16: the loss is scaled so that small gradients do not become 0.
 
-    An update whose gradients overflow is left out and the scale is halved; after 2,000
+    If gradients overflow, the update is skipped and the scale is halved; after 2,000
     updates without an overflow it is doubled (Micikevicius et al. 2018, section 3.2).
     """
 
@@ -90,15 +89,18 @@ class ScaledAdam(keras.optimizers.LossScaleOptimizer):
 
     @property
     def slots(self):
-        """[(momentum, velocity), ...] of the variables, in the order of `build`."""
+        """[(momentum, velocity), ...], in the order of the network's variables."""
         return self.inner_optimizer.slots
 
     @property
     def scale_state(self):
-        """{name: variable}: the loss scale, and the updates since it changed."""
+        """{name: variable}: the scale, and the number of updates since it changed."""
         return {"value": self.dynamic_scale, "steps": self.step_counter}
 
     @property
     def loss_scale(self):
-        """The number that `scale_loss` multiplies the loss by, before an update."""
+        """The factor by which `scale_loss` multiplies the loss, as a tensor.
+
+        It is the value before the next update, which may change the variable.
+        """
         return tf.convert_to_tensor(self.dynamic_scale)

@@ -1,4 +1,4 @@
-"""The state of training: everything that training changes."""
+"""The state of training, which is the content of a checkpoint."""
 
 import dataclasses
 
@@ -10,13 +10,13 @@ from pix2pix_tf.checkpoints.optimizers import Adam, ScaledAdam, make_optimizer
 
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Everything that training changes, which is what a checkpoint holds."""
+    """Everything that training changes, and that a checkpoint therefore holds."""
 
     generator: keras.Model
     discriminator: keras.Model | None  # None with --gan_weight 0
     g_optimizer: Adam | ScaledAdam
     d_optimizer: Adam | ScaledAdam | None
-    ema: dict  # {name of a loss: float32 scalar variable}: its moving average
+    ema: dict[str, tf.Variable]  # loss name: its moving average, float32 scalar
     global_step: tf.Variable  # int64, steps done
     position: tf.Variable  # int64, examples seen
     first_step: tf.Variable  # int64, steps done before this run
@@ -31,16 +31,17 @@ class TrainState:
         return [(network, optimizer) for network, optimizer in pairs if network]
 
 
-def start_state(generator, discriminator, optimizer, loss_names, precision="float32"):
+def start_state(
+    generator, discriminator, optimizer, loss_names, precision="float32"
+) -> TrainState:
     """Returns the TrainState of two networks at step 0.
 
     Args:
         generator: keras.Model.
         discriminator: keras.Model, or None.
         optimizer: OptimizerConfig.
-        loss_names: list of str, the losses whose moving averages are kept, which start
-            from 0.
-        precision: str, the number format that the networks were built in.
+        loss_names: list of str, the losses that get a moving average, which is 0 now.
+        precision: str, the dtype policy of the networks.
     """
     ema = {name: tf.Variable(0.0, name=name) for name in loss_names}
     counts = [

@@ -1,11 +1,9 @@
-"""The files of a checkpoint: find the latest, read it, and write it whole.
-
-They are in TensorFlow 1's format. What they hold is not decided here.
-"""
+"""The files of checkpoints, in TensorFlow 1's format: finds, reads and writes them."""
 
 import re
 from pathlib import Path, PurePath
 
+import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf.options import CHECKPOINT_PREFIX as PREFIX
@@ -14,23 +12,20 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 SUFFIXES = (".data-00000-of-00001", ".index")
-# What TensorFlow raises for files that are cut or overwritten.
+# Errors that TensorFlow raises for files that are truncated or overwritten.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
-def find_latest(checkpoint_dir):
+def find_latest(checkpoint_dir: Path | str) -> str:
     """Returns the path prefix of a folder's newest checkpoint that can be read.
 
-    The newest is the one that its `checkpoint` file names last. If that file is lost or
-    names another folder (the original writes absolute paths, and folders are moved), it
-    is the `model-<step>` of the highest step. Those that are passed over are printed. A
-    folder's only checkpoint is not read here, as `restore` will read it.
-
-    Args:
-        checkpoint_dir: folder path.
+    The newest is the last one that the folder's `checkpoint` file names. Checkpoints
+    that the file does not name (it may be lost) count as older, ordered by step. A
+    warning is printed for each newer one that cannot be read. A single checkpoint is
+    not read here, because `restore` reads it.
 
     Raises:
-        UsageError: the folder has none, or none that can be read.
+        UsageError: the folder has no checkpoint, or none that can be read.
     """
     checkpoint_dir = Path(checkpoint_dir)
     steps = sorted(
@@ -64,31 +59,31 @@ def find_latest(checkpoint_dir):
     raise UsageError("; ".join(problems))
 
 
-def verify(prefix, wanted=None):
+def verify(prefix: Path | str, wanted: dict[str, list[int]] | None = None) -> None:
     """Reads a whole checkpoint, which compares its checksums.
 
     Args:
         prefix: path prefix.
-        wanted: {name: shape as a list} that it must have, or None.
+        wanted: {name: shape} that the checkpoint must hold, or None.
 
     Raises:
-        UsageError: it is damaged.
+        UsageError: the checkpoint is damaged.
     """
     reader, shapes = open_reader(prefix)
     if wanted is not None and shapes != wanted:
-        raise UsageError(f"{prefix} is damaged: it lacks what was written")
+        raise UsageError(f"{prefix} is damaged: not all that was written is in it")
     for name in shapes:
         read(reader, [name], prefix)
 
 
-def open_reader(prefix):
+def open_reader(prefix: Path | str):
     """Returns (tf.train.CheckpointReader, {name: shape as a list}) of a checkpoint.
 
     Raises:
         UsageError: the files are missing or damaged.
     """
     for path in (Path(f"{prefix}{suffix}") for suffix in SUFFIXES):
-        if path.exists() and not path.is_file():  # a pipe would be read for ever
+        if path.exists() and not path.is_file():  # reading a pipe never ends
             raise UsageError(f"{prefix} is damaged: {path} is not a file")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
@@ -97,8 +92,8 @@ def open_reader(prefix):
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
 
 
-def read(reader, names, prefix):
-    """Returns {name: array} of these names.
+def read(reader, names, prefix: Path | str) -> dict[str, np.ndarray]:
+    """Reads the entries `names` of a checkpoint.
 
     Raises:
         UsageError: the files are damaged.
@@ -109,20 +104,21 @@ def read(reader, names, prefix):
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
 
 
-def write(tensors, output_dir, step, keep=1):
+def write(tensors: dict, output_dir: Path | str, step: int, keep: int = 1) -> None:
     """Writes tensors as a folder's newest checkpoint, and deletes the oldest ones.
 
-    The files get their names only when they are on the disk and were read back, the
-    `checkpoint` file names them only then, and older ones go last.
+    A failure leaves no damaged checkpoint: the files are written under another name,
+    read back and renamed; then the `checkpoint` file is replaced; older checkpoints are
+    deleted last.
 
     Args:
         tensors: {name: tensor or array}.
         output_dir: folder path.
-        step: int, which names the checkpoint.
-        keep: int, at least 1: how many of the newest checkpoints stay.
+        step: the number in the checkpoint's name.
+        keep: number of newest checkpoints that are kept, at least 1.
 
     Raises:
-        OSError: it cannot be written. The older checkpoints are as they were.
+        OSError: it cannot be written. The older checkpoints are unchanged then.
     """
     output_dir = Path(output_dir)
     new = output_dir / f"{PREFIX}{step}"
@@ -136,7 +132,7 @@ def write(tensors, output_dir, step, keep=1):
 
 
 def _write_files(tensors, path):
-    """Writes `path`.index and .data: under another name, read back, then renamed."""
+    """Writes the files of one checkpoint, and renames them after a check."""
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     try:
         with files.writing(path, SUFFIXES) as partial:
@@ -155,7 +151,7 @@ def _write_files(tensors, path):
 def _named_checkpoints(folder):
     """Returns the names in a folder's `checkpoint` file, oldest first; [] without one.
 
-    Names only: the original may have written the path of another machine.
+    The original writes absolute paths, which may be of another machine.
     """
     path = folder / STATE_NAME
     text = path.read_text(errors="replace") if path.is_file() else ""
@@ -166,13 +162,13 @@ def _named_checkpoints(folder):
 
 
 def _write_state(path, names):
-    """Writes the text proto CheckpointState as TensorFlow 1 does, oldest first."""
+    """Writes TensorFlow 1's text proto CheckpointState; `names` are oldest first."""
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     files.write_whole(path, "\n".join(lines) + "\n")
 
 
 def _first_line(error):
-    """Returns what happened, without the name of TensorFlow's operation."""
+    """Returns the error's first line without the name of TensorFlow's operation."""
     text = getattr(error, "message", None) or str(error)
     return re.sub(r"^{{.*?}} ", "", text.splitlines()[0])

@@ -1,6 +1,6 @@
-"""Weights of the original and of other projects, in and out.
+"""Reads and writes the weights of the original and of other projects.
 
-`pict` and `pytorch` map between one file format and a dict of float32 arrays by the
-original's variable names (`generator/encoder_2/conv2d/kernel`); `convert` reads any
-kind of checkpoint and writes another. Not in: the command.
+`pict` and `pytorch` map between a file format and a dict of float32 arrays, whose keys
+are the original's variable names (`generator/encoder_2/conv2d/kernel`). `convert` reads
+a checkpoint of any kind and writes it as another kind.
 """

@@ -1,8 +1,8 @@
-"""Converts checkpoints: reads a model of any kind, and writes it as another kind.
+"""Converts checkpoints: reads a model of one kind and writes it as another kind.
 
-The kinds are "checkpoint" (a folder of ours), "tf1" (a folder of the original), "pict"
-(the weight file of the original's browser demo) and "pytorch" (`latest_net_G.pth` and
-`latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix, which are only read).
+The kinds are "checkpoint" (a folder that this project wrote), "tf1" (a folder that the
+original wrote), "pict" (the weight file of the original's browser demo) and "pytorch"
+(`latest_net_G.pth` and `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; read only).
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
-# The options that a file of each kind can hold, of those that a checkpoint decides.
+# The options that each kind can hold; all others must have their default values.
 HELD_NAMES = {
     "checkpoint": RESTORED_NAMES,
     "tf1": ORIGINAL_NAMES,
@@ -39,28 +39,29 @@ HELD_NAMES = {
 
 
 class Model(NamedTuple):
-    """What was read: a generator, or everything that training continues from."""
+    """A generator alone, or everything that training needs to continue."""
 
     kind: str
     options: Options
-    tensors: dict  # {name in a checkpoint: array}
+    tensors: dict[str, np.ndarray]  # by the names in a checkpoint
 
     @property
-    def is_generator_only(self):
+    def is_generator_only(self) -> bool:
         return checkpoints.is_generator_only(self.tensors)
 
 
-def read(source, which_direction=None):
-    """Returns the `Model` in a folder or file, whose kind is recognised.
+def read(source: Path | str, which_direction: str | None = None) -> Model:
+    """Reads the model in a folder or file of any kind.
 
     Args:
-        source: path of a folder with a checkpoint or with `latest_net_G.pth`, or of a
-            `.pict`, `.pth` or `.safetensors` file.
-        which_direction: "AtoB" or "BtoA", for the kinds that do not store it; None for
-            "AtoB".
+        source: folder with a checkpoint or with `latest_net_G.pth`, or a `.pict`,
+            `.pth`, `.pt` or `.safetensors` file.
+        which_direction: "AtoB" or "BtoA", for the kinds that do not store it (default:
+            "AtoB").
 
     Raises:
-        UsageError: it is none of these, it is damaged, has code in it, or does not fit.
+        UsageError: the source is of no known kind, is damaged, contains code, does not
+            fit, or stores another direction.
     """
     source = Path(source)
     kind, path = _recognise(source)
@@ -87,16 +88,17 @@ def read(source, which_direction=None):
     return model
 
 
-def write(model, destination, kind):
-    """Writes a model whole, or not at all.
+def write(model: Model, destination: Path | str, kind: str) -> None:
+    """Writes a model as another kind; if that fails, no file is left.
 
     Args:
         model: Model.
-        destination: path that does not exist: of a folder, or of a `.pict` file.
+        destination: path of a new folder, or of a new `.pict` file.
         kind: "checkpoint", "tf1" or "pict".
 
     Raises:
-        UsageError: it exists, cannot be written, or that kind cannot hold the model.
+        UsageError: the destination exists or cannot be written, or this kind cannot
+            hold the model.
     """
     destination = Path(destination)
     if destination.exists() or destination.is_symlink():
@@ -118,7 +120,7 @@ def write(model, destination, kind):
 
 
 def _recognise(source):
-    """Returns (kind, path): a folder of PyTorch's is its generator's file."""
+    """Returns (kind, path of the checkpoint's folder or of the generator's file)."""
     if not source.exists():
         raise UsageError(f"{source} does not exist")
     if source.is_dir():
@@ -138,26 +140,29 @@ def _recognise(source):
 
 
 def _read_checkpoint(folder):
-    """Reads a folder of ours or of the original, Adam's powers and all, unchanged."""
+    """Reads a folder of this project or of the original, all values unchanged."""
     options = _read_options(folder / OPTIONS_NAME)
     prefix = checkpoints.find_latest(folder)
     reader, shapes = checkpoints.open_reader(prefix)
+    kind = "checkpoint"
     if checkpoints.is_generator_only(shapes):
         generator = networks.build_generator(options.pair.channels, options.model)
         checkpoints.restore_generator(generator, prefix)
         tensors = networks.variables_by_name(generator) | {"global_step": 0}
     else:
+        if checkpoints.POSITION_NAME not in shapes:
+            kind = "tf1"
         has_discriminator = any(name.startswith("discriminator/") for name in shapes)
         names = checkpoints.loss_names(shapes)
         state = _start_state(options, names, has_discriminator)
         checkpoints.restore(state, prefix)
         tensors = checkpoints.tensors(state)
     stored = checkpoints.read(reader, set(tensors) & set(shapes), prefix)
-    kind = "tf1" if _is_originals(shapes) else "checkpoint"
     return Model(kind, options, _as_arrays(tensors) | stored)
 
 
 def _read_options(path):
+    """Returns the Options in a file; errors name the file, not a flag."""
     try:
         return from_dict(read_options(path))
     except UsageError as error:
@@ -167,14 +172,8 @@ def _read_options(path):
         raise UsageError(message) from None
 
 
-def _is_originals(names):
-    """Returns True if the original wrote a checkpoint with these names."""
-    is_generator_only = checkpoints.is_generator_only(names)
-    return checkpoints.POSITION_NAME not in names and not is_generator_only
-
-
 def _read_pict(path, which_direction):
-    """Reads a generator; its moving statistics, which nothing uses, are 0 and 1."""
+    """Reads a generator; its moving statistics, which are never used, are 0 and 1."""
     arrays = pict.read(path)
     name = "generator/encoder_1/conv2d/kernel"
     ngf = arrays[name].shape[-1] if name in arrays else ModelConfig().ngf
@@ -193,7 +192,7 @@ def _read_pict(path, which_direction):
 
 
 def _read_pytorch(path, which_direction):
-    """Reads a generator; and with its discriminator, all of training at step 0."""
+    """Reads a generator, or with its discriminator a training state at step 0."""
     weights = pytorch.read_generator(path)
     channels = (weights.input_channels, weights.output_channels)
     pairs = [pair for pair in RGB_PAIRS if pair.channels == channels]
@@ -245,7 +244,7 @@ def _as_arrays(tensors):
 
 
 def _refuse_unfit(model, kind):
-    """Raises UsageError where the programs that read `kind` have no such model."""
+    """Raises UsageError if the programs that read `kind` cannot use the model."""
     options = model.options
     values, defaults = (to_dict(each) for each in (options, from_dict({})))
     foreign = [
@@ -266,12 +265,10 @@ def _refuse_unfit(model, kind):
 
 
 def _write_folder(model, folder, kind):
-    tensors = dict(model.tensors)
-    if kind == "tf1":
-        tensors = {
-            name: tensor
-            for name, tensor in tensors.items()
-            if not name.startswith(checkpoints.OWN_NAMES)
-        }
+    tensors = {
+        name: tensor
+        for name, tensor in model.tensors.items()
+        if kind != "tf1" or not name.startswith(checkpoints.OWN_NAMES)
+    }
     checkpoints.write(tensors, folder, int(tensors["global_step"]))
     files.write_whole(folder / OPTIONS_NAME, to_json(model.options))

@@ -1,15 +1,15 @@
-"""The `.pict` weight file of the original's browser demo, in and out.
+"""Reads and writes `.pict`, the weight file of the original's browser demo.
 
-Three sections, each after its length in bytes as a big-endian uint32:
+It has three sections. Each follows its length in bytes, a big-endian uint32:
 
 1. shapes: JSON, `[{"name": "generator/decoder_1/...", "shape": [3]}, ...]`, by name;
 2. codebook: 256 little-endian float32;
-3. codes: for each variable in that order, row by row, one uint8 a weight, which
-   says what entry of the codebook stands for it.
+3. codes: one uint8 for each weight, the index of its value in the codebook. Variables
+   are in the order of the shapes, their weights in row-major order.
 
-The original's demo page, ml5.js and keijiro/Pix2Pix (Unity) read it. All three look
-weights up by name, and expect eight levels with a batch norm in encoder_8, no
-separable convolutions, and no dropout; ml5.js leaves the encoders' biases out.
+The original's demo page, ml5.js and keijiro/Pix2Pix (Unity) read it. All three find
+weights by name, and expect eight levels with a batch norm in encoder_8, no separable
+convolutions, and no dropout; ml5.js ignores the biases of the encoders.
 
 Source: server/tools/export-checkpoint.py and server/static/index.html of
 affinelayer/pix2pix-tensorflow.
@@ -19,6 +19,7 @@ import json
 import math
 import os
 import reprlib
+from pathlib import Path
 
 import numpy as np
 
@@ -28,22 +29,22 @@ NUM_CODES = 256
 MU = 255
 
 
-def write(path, variables):
-    """Writes the generator's trainable variables to `path`, replacing it at once.
+def write(path: Path | str, variables: dict[str, np.ndarray]) -> None:
+    """Writes the generator's trainable variables to a file.
 
     Args:
         path: the file to write, by convention `*.pict`.
-        variables: dict of arrays by the original's names. The discriminator's, Adam
-            slots and moving statistics are left out.
+        variables: arrays by the original's names. Only the generator's are written,
+            without Adam slots and moving statistics.
 
     Raises:
-        ValueError: no generator variable, or one with no weight, a NaN or an infinity.
+        ValueError: there is no generator variable, or one is empty or not finite.
     """
     arrays = {
         name: np.asarray(variables[name], np.float32)
         for name in sorted(variables)
         if name.startswith("generator/") and "/Adam" not in name
-        # The original tests for "_moving_", so its own files may hold these.
+        # The original looks for "_moving_", so its own files may hold them.
         if "/moving_" not in name
     }
     if not arrays:
@@ -68,11 +69,11 @@ def write(path, variables):
     files.write_whole(path, b"".join(contents))
 
 
-def read(path):
-    """Returns the variables of a `.pict` file: dict of float32 arrays by name.
+def read(path: Path | str) -> dict[str, np.ndarray]:
+    """Returns the variables of a `.pict` file: float32 arrays by name.
 
     Raises:
-        ValueError: the file is damaged or of another kind; the message is one line.
+        ValueError: the file is damaged or has another format; the message is one line.
     """
     with open(path, "rb") as file:
         shapes = _parse_shapes(_read_section(file, "shapes", path), path)
@@ -93,11 +94,14 @@ def read(path):
     return variables
 
 
-def make_codebook(lowest, highest):
-    """Returns the 256 values that stand for weights in [`lowest`, `highest`].
+def make_codebook(lowest: float, highest: float) -> np.ndarray:
+    """Returns the codebook for weights in [`lowest`, `highest`].
 
-    They are the middles of 256 bins of equal width on a mu-law scale, so they lie
-    denser near zero, where most weights are: little-endian float32 [256], ascending.
+    Its values are the centres of 256 bins of equal width on a mu-law scale, so that
+    they are denser near zero, where most weights are.
+
+    Returns:
+        Little-endian float32 [256], ascending.
     """
     scale = max(abs(float(lowest)), abs(float(highest)))
     if scale == 0:
@@ -105,20 +109,20 @@ def make_codebook(lowest, highest):
     ends = np.array([lowest, highest], np.float64) / scale
     ends = np.sign(ends) * np.log1p(MU * np.abs(ends)) / np.log1p(MU)
     edges = np.histogram_bin_edges(ends, bins=NUM_CODES)
-    middles = (edges[:-1] + edges[1:]) / 2
-    sizes = np.expm1(np.abs(middles) * np.log1p(MU)) / MU
-    return (np.sign(middles) * sizes * scale).astype("<f4")
+    centres = (edges[:-1] + edges[1:]) / 2
+    sizes = np.expm1(np.abs(centres) * np.log1p(MU)) / MU
+    return (np.sign(centres) * sizes * scale).astype("<f4")
 
 
 def _encode(array, codebook):
-    """Returns the code of the nearest codebook entry, the lower of two as near."""
+    """Returns the codes of an array: the index of each weight's nearest entry."""
     wide = codebook.astype(np.float64)
     between = (wide[:-1] + wide[1:]) / 2
     return np.searchsorted(between, array.reshape(-1)).astype(np.uint8).tobytes()
 
 
 def _read_section(file, part, path, wanted=None):
-    """Returns the bytes of the next section, of `wanted` length where one is given."""
+    """Returns the bytes of the next section; its length must be `wanted`, if given."""
     header = file.read(4)
     if len(header) < 4:
         raise ValueError(f"{path}: the file ends before its {part} section")
@@ -151,7 +155,7 @@ def _parse_shapes(section, path):
                 shapes[name] = tuple(shape)
             case _:
                 raise ValueError(
-                    f"{path}: got {reprlib.repr(entry)} for a variable, wanted a name "
-                    "met once and a shape of one to four integers above 0"
+                    f"{path}: got {reprlib.repr(entry)} for a variable, wanted a "
+                    "unique name and a shape of one to four integers above 0"
                 )
     return shapes

@@ -1,14 +1,15 @@
 """Reads `latest_net_G.pth` and `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix.
 
-It reads the `unet_256` generator and the `basic` (three-layer PatchGAN) discriminator,
-with batch or instance norm, into the original's variable names and layouts. As here,
-images there are RGB in [-1, 1]. What differs from the original's networks:
+It converts the `unet_256` generator and the `basic` (three-layer PatchGAN)
+discriminator, with batch or instance norm, to the original's variable names and
+layouts. Their images are RGB in [-1, 1], as here. The networks differ from the
+original's in three ways:
 
 - There is no norm after the innermost encoder, so encoder_8 has no gamma and beta.
-- Where a batch norm is used there is no bias, except in the last layer and in the
-  discriminator's first. It is zero here.
-- A decoder's input has the skip connection first, and last in the original. The halves
-  of the kernels are swapped here.
+- With batch norm only the last layers, and the first one of the discriminator, have a
+  bias. The other layers get a bias of zero here.
+- The skip connection comes first in a decoder's input; in the original it comes last.
+  The two halves of such a kernel are swapped here.
 
 Source: models/networks.py of junyanz/pytorch-CycleGAN-and-pix2pix, for the key names.
 """
@@ -16,13 +17,14 @@ Source: models/networks.py of junyanz/pytorch-CycleGAN-and-pix2pix, for the key 
 import dataclasses
 import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pix2pix_tf.networks import KERNEL_SIZE, width_factor
 
-NUM_LEVELS = 8  # of unet_256; 256 px -> 1 px
+NUM_LEVELS = 8  # of unet_256; 256 pixels -> 1 pixel
 NUM_LAYERS = 5  # of the basic discriminator
 NORM_NAMES = {
     "weight": "gamma",
@@ -40,7 +42,7 @@ class GeneratorWeights:
 
     variables: dict[str, np.ndarray]
     norm: str  # "batch" or "instance"
-    innermost_norm: str  # after encoder_8; that project has "none" always
+    innermost_norm: str  # after encoder_8; in that project always "none"
     ngf: int
     input_channels: int
     output_channels: int
@@ -59,11 +61,11 @@ class DiscriminatorWeights:
 class _Layer(NamedTuple):
     """A convolution and the norm after it."""
 
-    name: str  # here: generator/encoder_2/conv2d
-    key: str  # there, without .weight
-    shape: tuple[int, ...]  # of the weight there
+    name: str  # in the original: generator/encoder_2/conv2d
+    key: str  # in the PyTorch file, without .weight
+    shape: tuple[int, ...]  # of the weight in the PyTorch file
     norm_key: str | None = None
-    keeps_bias: bool = False  # has one with a batch norm too
+    keeps_bias: bool = False  # has a bias with batch norm too
     has_skip: bool = False  # its input is (skip connection, previous decoder)
 
     @property
@@ -74,14 +76,14 @@ class _Layer(NamedTuple):
         return f"{self.name.rpartition('/')[0]}/{norm}_normalization"
 
 
-def read_generator(path):
-    """Returns the `GeneratorWeights` of a `unet_256` file, `.pth` or `.safetensors`.
+def read_generator(path: Path | str) -> GeneratorWeights:
+    """Reads the generator in a `unet_256` file, `.pth` or `.safetensors`.
 
     No code from the file is run. With batch norm the running statistics are returned as
     moving_mean and moving_variance; the original normalises by the batch instead.
 
     Raises:
-        ValueError: the file is damaged, has code in it, or is not a unet_256.
+        ValueError: the file is damaged, contains code, or is not a unet_256.
         ImportError: PyTorch (or safetensors) is not installed.
     """
     state = _load(path)
@@ -100,16 +102,16 @@ def read_generator(path):
     )
 
 
-def read_discriminator(path):
-    """Returns the `DiscriminatorWeights` of a `basic` file, `.pth` or `.safetensors`.
+def read_discriminator(path: Path | str) -> DiscriminatorWeights:
+    """Reads the discriminator in a `basic` file, `.pth` or `.safetensors`.
 
-    It sees inputs and targets concatenated in that order, and its output is
-    [batch, 30, 30, 1] for 256x256, as in the original; but it gives logits, for which
-    the original has a sigmoid after the last layer. (Trained with `--gan_mode lsgan`
-    it gives a score that wants no sigmoid.)
+    As in the original, it takes inputs and targets concatenated in that order, and its
+    output for 256x256 pixels is [batch, 30, 30, 1]. The output is logits; the original
+    applies a sigmoid to them. (After training with `--gan_mode lsgan` it is scores
+    that need no sigmoid.)
 
     Raises:
-        ValueError: the file is damaged, has code in it, or is not this discriminator.
+        ValueError: the file is damaged, contains code, or is not this discriminator.
         ImportError: PyTorch (or safetensors) is not installed.
     """
     state = _load(path)
@@ -125,9 +127,9 @@ def read_discriminator(path):
 
 
 def _load(path):
-    """Returns {key: float32 array} of the tensors in a file, and runs no code of it."""
+    """Returns {key: float32 array} of the tensors in a file, without running code."""
     with open(path, "rb"):
-        pass  # a path that cannot be opened fails here, as such
+        pass  # raises the OSError of a file that cannot be opened
     package = "safetensors" if os.fspath(path).endswith(".safetensors") else "torch"
     try:
         if package == "safetensors":
@@ -149,13 +151,13 @@ def _load(path):
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(
             f"{path}: got a damaged file, or one with code or other objects in it, "
-            "wanted the tensors of a state_dict alone"
+            "wanted only the tensors of a state_dict"
         ) from error
     return {key: state[key] for key in state if "num_batches_tracked" not in key}
 
 
 def _sizes(path, state, key):
-    """Returns the first two of the four sizes of a kernel."""
+    """Returns the first two of the four dimensions of a kernel."""
     shape = state[key].shape if key in state else ()
     if len(shape) != 4:
         raise ValueError(f"{path}: got shape {list(shape)} for {key}, wanted 4 sizes")
@@ -163,7 +165,7 @@ def _sizes(path, state, key):
 
 
 def _block(level):
-    """Returns what the keys of U-Net level 1 to 8 start with; each holds the next."""
+    """Returns the prefix of the keys of one U-Net level; a level contains the next."""
     inner = "1.model." + "3.model." * (level - 2)
     return "model.model." + (inner if level > 1 else "")
 
@@ -212,21 +214,21 @@ def _convert(path, state, layers):
     """Returns the variables of `layers` by the original's names, and the norm."""
     has_gamma = any(key.endswith(".weight") and state[key].ndim == 1 for key in state)
     norm = "batch" if has_gamma else "instance"
-    if norm == "instance":  # files from before PyTorch 0.4 have unused statistics
+    if norm == "instance":  # before PyTorch 0.4: statistics that are not used
         state = {key: state[key] for key in state if ".running_" not in key}
-    has_bias = norm == "instance" or any(  # early files: with a batch norm too
+    has_bias = norm == "instance" or any(  # early files have all of them
         f"{layer.key}.bias" in state for layer in layers if not layer.keeps_bias
     )
 
-    wanted = {}  # key there: (name here, shape there)
+    wanted = {}  # key in the file: (the original's name, shape in the file)
     for layer in layers:
         wanted[f"{layer.key}.weight"] = (f"{layer.name}/kernel", layer.shape)
         if has_bias or layer.keeps_bias:
             wanted[f"{layer.key}.bias"] = (f"{layer.name}/bias", (layer.filters,))
         if norm == "batch" and layer.norm_key:
-            for there, here in NORM_NAMES.items():
-                name = f"{layer.norm_name(norm)}/{here}"
-                wanted[f"{layer.norm_key}.{there}"] = (name, (layer.filters,))
+            for key, name in NORM_NAMES.items():
+                name = f"{layer.norm_name(norm)}/{name}"
+                wanted[f"{layer.norm_key}.{key}"] = (name, (layer.filters,))
     _check(path, state, {key: shape for key, (_, shape) in wanted.items()})
 
     variables = {name: state[key] for key, (name, _) in wanted.items()}
@@ -247,7 +249,7 @@ def _convert(path, state, layers):
 
 
 def _check(path, state, shapes):
-    """Raises ValueError unless `state` has the keys and shapes of `shapes`."""
+    """Raises ValueError if the keys and shapes of `state` are not those of `shapes`."""
     problems = [f"{key} is missing" for key in shapes if key not in state]
     problems += [f"{key!r} is unknown" for key in state if key not in shapes]
     problems += [

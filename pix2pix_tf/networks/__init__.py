@@ -1,7 +1,6 @@
-"""The networks: generators, discriminators, and the names of their variables.
+"""The networks: generators, discriminators, their layers, and their variables' names.
 
-In: builders of Keras functional models, their layers, and the names that the original
-gives to their variables. Not in: losses, optimizers, checkpoints.
+Losses, optimizers and checkpoints are elsewhere.
 """
 
 from pix2pix_tf.networks.discriminators import (

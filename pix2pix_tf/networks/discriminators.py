@@ -1,4 +1,4 @@
-"""The discriminators: PatchGAN of any depth, pixel, whole image, at several scales."""
+"""The discriminators: PatchGAN, PixelGAN, and ImageGAN, at one or more scales."""
 
 import math
 from typing import NamedTuple
@@ -10,79 +10,70 @@ from pix2pix_tf.networks import parts
 from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
 from pix2pix_tf.options import sides
 
-IMAGE_GRID = 4  # pixels a side, before the image discriminator's last layer
+IMAGE_GRID = 4  # height and width before the image discriminator's last layer
 
 
 class Conv(NamedTuple):
     """One convolution of a discriminator."""
 
-    width: int  # filters, times ndf; 0: the one output channel
-    size: int  # pixels, of the kernel
+    width: int  # filters in units of ndf; 0 for the last layer, which has one filter
+    size: int  # of the kernel, in pixels
     strides: int
     padding: int  # pixels of zeros on each side
 
 
-def conv_table(model):
-    """Returns the convolutions `layer_1`, `layer_2` ... that `model` describes.
+def conv_table(model) -> list[Conv]:
+    """Returns the convolutions of a ModelConfig's discriminator: `layer_1`, ...
 
-    patch: `--n_layers` halvings, then two layers of stride 1 (Isola et al. 2017,
+    patch: `--n_layers` layers of stride 2, then two of stride 1 (Isola et al. 2017,
         section 6.1.2)
-    pixel: three layers of 1x1 (PixelGAN, the same section)
-    image: halvings down to 4x4, then one score
-
-    Args:
-        model: ModelConfig.
-
-    Returns:
-        list of Conv.
+    pixel: three layers with 1x1 kernels (PixelGAN, the same section)
+    image: layers of stride 2 down to 4x4 pixels, then one score for the whole image
     """
     if model.discriminator == "pixel":
         return [Conv(width, 1, 1, 0) for width in (1, 2, 0)]
     if model.discriminator == "image":
         num_halvings = int(math.log2(sides(model.crop_size)[0] // IMAGE_GRID))
-        return [*_halvings(num_halvings), Conv(0, IMAGE_GRID, 1, 0)]
+        return [*_halving_convs(num_halvings), Conv(0, IMAGE_GRID, 1, 0)]
     return [
-        *_halvings(model.n_layers),
+        *_halving_convs(model.n_layers),
         Conv(width_factor(model.n_layers + 1), KERNEL_SIZE, 1, 1),
         Conv(0, KERNEL_SIZE, 1, 1),
     ]
 
 
-def _halvings(count):
-    """Returns the convolutions of stride 2, at levels 1 to `count`."""
-    return [
-        Conv(width_factor(level), KERNEL_SIZE, 2, 1) for level in range(1, count + 1)
-    ]
+def _halving_convs(count):
+    levels = range(1, count + 1)
+    return [Conv(width_factor(level), KERNEL_SIZE, 2, 1) for level in levels]
 
 
-def receptive_field(convs):
-    """Returns the pixels a side that one output of these convolutions sees."""
+def receptive_field(convs) -> int:
+    """Returns the height and width, in pixels, that one output depends on."""
     field = 1
     for conv in reversed(convs):
         field = field * conv.strides + conv.size - conv.strides
     return field
 
 
-def field_start(convs, index):
-    """Returns the first pixel, of a row or column, that the `index`-th output sees.
+def field_start(convs, index: int) -> int:
+    """Returns the first pixel of a row or column that output `index` depends on.
 
-    It may lie outside the image, where there are zeros. From there the output sees
-    `receptive_field` pixels.
+    It is negative if the receptive field starts in the zero padding.
     """
     for conv in reversed(convs):
         index = index * conv.strides - conv.padding
     return index
 
 
-def output_grid(convs, size):
+def output_grid(convs, size: int) -> int:
     """Returns the number of outputs for a row or column of `size` pixels."""
     for conv in convs:
         size = (size + 2 * conv.padding - conv.size) // conv.strides + 1
     return size
 
 
-def describe_discriminator(model):
-    """Returns what the discriminator of a ModelConfig sees, as one line of text."""
+def describe_discriminator(model) -> str:
+    """Returns a line with the output grids and receptive fields of a ModelConfig."""
     convs, lines = conv_table(model), []
     field, size = receptive_field(convs), sides(model.crop_size)
     for scale in range(model.num_discriminators):
@@ -91,19 +82,20 @@ def describe_discriminator(model):
     return f"discriminator judges {', '.join(lines)}"
 
 
-def build_discriminator(channels, model, gan_mode="vanilla"):
-    """Builds the discriminator that `model` describes.
+def build_discriminator(channels, model, gan_mode: str = "vanilla") -> keras.Model:
+    """Builds the discriminator of a ModelConfig.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
-        gan_mode: str, as `--gan_mode`; only vanilla ends in a sigmoid.
+        gan_mode: str, the value of `--gan_mode`; "vanilla" adds a sigmoid.
 
     Returns:
-        keras.Model "discriminator" from [inputs, targets], float32
-        [batch, height, width, channels] in [-1, 1], to how real each patch looks:
-        float32 [batch, grid, grid, 1], in [0, 1] for vanilla and unbounded otherwise.
-        With several scales it is a list of these, the finest first.
+        keras.Model "discriminator". It maps [inputs, targets], both float32
+        [batch, height, width, channels] in [-1, 1], to a score for each patch, higher
+        for real ones: float32 [batch, grid, grid, 1], in [0, 1] for vanilla and
+        unbounded otherwise. With several scales the result is a list of such tensors,
+        the finest scale first.
     """
     inputs, targets = (
         keras.Input((*sides(model.crop_size), count), name=name)
@@ -117,19 +109,15 @@ def build_discriminator(channels, model, gan_mode="vanilla"):
         prefix = "" if scale == 1 else f"scale_{scale}_"
         if scale > 1:  # Wang et al. 2018 (pix2pixHD), section 3.2
             x = layers.AveragePooling2D(3, 2, "same", name=f"{prefix}pool")(x)
-        outputs.append(_judge(x, prefix, model, gan_mode))
+        outputs.append(_score_patches(x, prefix, model, gan_mode))
     outputs = outputs[0] if len(outputs) == 1 else outputs
     return keras.Model([inputs, targets], outputs, name="discriminator")
 
 
-def with_features(discriminator):
-    """Returns a model of the same weights that also gives the layers' activations.
+def with_features(discriminator: keras.Model) -> keras.Model:
+    """Returns a model with the same weights that also returns the layers' activations.
 
-    Args:
-        discriminator: keras.Model, as `build_discriminator` returns it.
-
-    Returns:
-        keras.Model from [inputs, targets] to (predictions, [activation, ...]).
+    It maps [inputs, targets] to (the discriminator's output, [activation, ...]).
     """
     activations = [
         layer.output
@@ -139,7 +127,7 @@ def with_features(discriminator):
     return keras.Model(discriminator.inputs, (discriminator.output, activations))
 
 
-def _judge(x, prefix, model, gan_mode):
+def _score_patches(x, prefix, model, gan_mode):
     """[batch, h, w, c] -> [batch, grid, grid, 1]."""
     for number, conv in enumerate(conv_table(model), start=1):
         name = f"{prefix}layer_{number}"

@@ -1,16 +1,18 @@
-"""4x4 convolutions in the forms that are fastest: for training, and with fixed kernels.
+"""4x4 convolutions that are faster than TensorFlow's, for training and for inference.
 
-Each equals the library's convolution but for the order of sums; gradients come from
-TensorFlow. Times are of ngf 64 and batch 1, on two cores with AVX2.
+Each gives the same values as TensorFlow's convolution, except that it adds them up in
+another order. The times below are for ngf 64 and batch 1 on two CPU cores with AVX2.
 
-- Training: at 1x1 to 16x16 pixels the library spends its time laying out kernels, which
-  have up to 8 million numbers each. As one matrix product with the kernel as it lies in
-  memory, forward and gradients of decoder_8 to decoder_4 take 280 ms where they took
-  500, of encoder_6 to encoder_8 29 ms for 67; layer_5, with one filter, 4 ms for 58.
-  The inputs' gradient of layer_4, tap by tap, takes 41 ms for 78.
-- Inference: `freeze` lays kernels out beforehand, so that a stride of 2 becomes a 2x2
-  convolution between blocks of 2x2 pixels: 250 ms an image for 415. They stay
-  variables: constants of the graph gained nothing, and took 9 GB to save.
+- Training: on images of 1x1 to 16x16 pixels TensorFlow spends most of its time copying
+  kernels of up to 8 million weights into another memory layout. One matrix product with
+  the kernel in its own layout avoids the copy. Times of the forward and backward pass:
+  decoder_8 to decoder_4 280 ms (before: 500), encoder_6 to encoder_8 29 ms (67),
+  layer_5, with one filter, 4 ms (58). The gradient of layer_4's inputs is computed for
+  one kernel position at a time: 41 ms (78).
+- Inference: `freeze` rearranges the kernels once, so that a convolution of stride 2
+  becomes a 2x2 convolution between blocks of 2x2 pixels: 250 ms per image (415). The
+  kernels stay variables: as graph constants they were not faster, and saving the graph
+  took 9 GB of memory.
 """
 
 import itertools
@@ -21,16 +23,17 @@ from keras import layers, ops
 
 from pix2pix_tf.runtime import precision
 
-# Pixels of the smaller image, above which the library's convolutions are faster.
+# Above this number of pixels TensorFlow's convolutions are faster. It is counted in the
+# outputs of a convolution and in the inputs of a transposed convolution.
 MAX_CONV_AREA = 16
 MAX_DECONV_AREA = 256
-ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # of padding
+ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # paddings of `tf.pad`
 
 
 class Conv2D(layers.Conv2D):
-    """Keras's, in a faster form where there is one."""
+    """Keras' Conv2D, computed in a faster way if there is one."""
 
-    frozen_kernel = None  # tf.Variable, as `call` wants it
+    frozen_kernel = None  # tf.Variable, the kernel in the layout used for inference
 
     @property
     def _halves(self):
@@ -38,7 +41,10 @@ class Conv2D(layers.Conv2D):
         return form == ((4, 4), (2, 2), "same")
 
     def freeze(self):
-        """Lays the kernel out as it is now, for inference: changes come no more."""
+        """Copies the kernel into the layout for inference.
+
+        Later changes to the kernel are ignored until the next call.
+        """
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
         _lay_out(self, blocks_kernel(kernel) if self._halves else kernel)
 
@@ -65,12 +71,15 @@ class Conv2D(layers.Conv2D):
 
 
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras's, in a faster form where there is one."""
+    """Keras' Conv2DTranspose, computed in a faster way if there is one."""
 
-    frozen_kernel = None  # tf.Variable, as `call` wants it
+    frozen_kernel = None  # tf.Variable, the kernel in the layout used for inference
 
     def freeze(self):
-        """As `Conv2D.freeze`; a kernel that is not 4x4 stays as it is."""
+        """Copies a 4x4 kernel into the layout for inference; other sizes do not change.
+
+        Later changes to the copied kernel are ignored until the next call.
+        """
         if self.kernel_size == (4, 4):
             kernel = np.asarray(self.kernel).astype(self.compute_dtype)
             is_small = _is_small(self.input, MAX_DECONV_AREA)
@@ -92,10 +101,11 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 
 
 def _in_fast_format(convolve, x, kernel):
-    """Convolves; in float32 with inputs and outputs of 16 bits, if that is emulated.
+    """Convolves; if a 16-bit dtype is emulated, computes in float32 and rounds once.
 
-    A processor that has the format multiplies its numbers, adds up in float32, and
-    rounds once: so does this. It makes 2 s of the 16 of a step in bfloat16.
+    A processor with 16-bit arithmetic does the same: it multiplies 16-bit numbers, adds
+    the products in float32, and rounds the sum. With emulation a bfloat16 step takes
+    2 s, without it 16 s.
     """
     kernel = tf.convert_to_tensor(kernel)
     if not precision.is_emulated(x.dtype):
@@ -107,25 +117,25 @@ def _in_fast_format(convolve, x, kernel):
 def _lay_out(layer, kernel):
     if layer.frozen_kernel is None:
         layer.frozen_kernel = tf.Variable(kernel, trainable=False)
-    else:  # what is traced stays valid
+    else:  # graphs that were traced with this variable stay valid
         layer.frozen_kernel.assign(kernel)
 
 
 def _is_small(images, max_area):
-    """Returns True if the images' size is known and is at most so many pixels."""
+    """Returns True if the images' size is known and at most `max_area` pixels."""
     height, width = images.shape[1:3]
     return bool(height and width and height * width <= max_area)
 
 
 def conv(x, kernel):
-    """A 4x4 convolution of stride 2, padded by one pixel, without bias.
+    """4x4 convolution of stride 2, padded by one pixel, without bias.
 
     Args:
-        x: [batch, 2 * height, 2 * width, channels].
-        kernel: [4, 4, channels, filters].
+        x: float [batch, 2 * height, 2 * width, channels].
+        kernel: float [4, 4, channels, filters], of the same dtype.
 
     Returns:
-        [batch, height, width, filters].
+        float [batch, height, width, filters].
     """
     height, width, channels = x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
     x = tf.pad(x, ONE_PIXEL)
@@ -133,7 +143,7 @@ def conv(x, kernel):
     # Output (i, j) sees the 2x2 blocks (i, j) to (i + 1, j + 1).
     rows = tf.stack([x[:, :height], x[:, 1:]], axis=2)
     blocks = tf.stack([rows[..., :width, :, :], rows[..., 1:, :, :]], axis=5)
-    # [batch, height, 2, 2, width, 2, 2, channels]: place, then the kernel's rows ...
+    # -> [batch, height, width, the 4x4 pixels under the kernel as 2, 2, 2, 2, channels]
     patches = tf.transpose(blocks, [0, 1, 4, 2, 3, 5, 6, 7])
     patches = tf.reshape(patches, [-1, 16 * channels])
     y = _product(patches, tf.reshape(kernel, [16 * channels, -1]))
@@ -142,10 +152,10 @@ def conv(x, kernel):
 
 @tf.custom_gradient
 def _product(x, kernel):
-    """[n, inputs] by [inputs, outputs], where n is much the smallest."""
+    """[n, inputs] @ [inputs, outputs], fast if n is the smallest size."""
 
     def gradient(dy):
-        # Not dy by the transpose: that lays out the whole kernel (19 ms against 3).
+        # Equals dy @ kernel^T, which would copy the whole kernel (19 ms instead of 3).
         dx = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
         return dx, tf.matmul(x, dy, transpose_a=True)
 
@@ -153,14 +163,14 @@ def _product(x, kernel):
 
 
 def conv_to_one(x, kernel):
-    """A 4x4 convolution of stride 1 to one channel, without padding and bias.
+    """4x4 convolution of stride 1 with one filter, without padding or bias.
 
     Args:
-        x: [batch, height, width, channels].
-        kernel: [4, 4, channels, 1].
+        x: float [batch, height, width, channels].
+        kernel: float [4, 4, channels, 1], of the same dtype.
 
     Returns:
-        [batch, height - 3, width - 3, 1].
+        float [batch, height - 3, width - 3, 1].
     """
     height, width = (side - 3 for side in x.shape[1:3])
     taps = tf.transpose(tf.reshape(kernel, [16, -1]))
@@ -175,14 +185,14 @@ def conv_to_one(x, kernel):
 
 @tf.custom_gradient
 def conv_by_one(x, kernel):
-    """A 4x4 convolution of stride 1, without padding and bias.
+    """4x4 convolution of stride 1, without padding or bias.
 
     Args:
-        x: [batch, height, width, channels].
-        kernel: [4, 4, channels, filters].
+        x: float [batch, height, width, channels].
+        kernel: float [4, 4, channels, filters], of the same dtype.
 
     Returns:
-        [batch, height - 3, width - 3, filters].
+        float [batch, height - 3, width - 3, filters].
     """
 
     def gradient(dy):
@@ -207,63 +217,79 @@ def conv_by_one(x, kernel):
 
 
 def deconv(x, kernel):
-    """The transpose of `conv`: every pixel adds its multiple of the kernel.
+    """4x4 transposed convolution of stride 2, the transpose of `conv`, without bias.
 
     Args:
-        x: [batch, height, width, channels].
-        kernel: [4, 4, filters, channels].
+        x: float [batch, height, width, channels].
+        kernel: float [4, 4, filters, channels], of the same dtype.
 
     Returns:
-        [batch, 2 * height, 2 * width, filters].
+        float [batch, 2 * height, 2 * width, filters].
     """
     height, width, channels = x.shape[1:]
     filters = kernel.shape[2]
-    # The kernel first: the other way round lays it out anew (56 ms against 6).
+    # The kernel is the first factor: as the second it is copied (56 ms instead of 6).
     y = tf.matmul(
         tf.reshape(kernel, [-1, channels]),
         tf.reshape(x, [-1, channels]),
         transpose_b=True,
     )
     y = tf.reshape(tf.transpose(y), [-1, height, width, 2, 2, 2, 2, filters])
-    # The kernel's rows 0 and 1 fall into block i, its rows 2 and 3 into block i + 1.
+    # Rows 0 and 1 of the kernel add to block i of the outputs, rows 2 and 3 to i + 1.
     rows = _overlap(*tf.unstack(y, axis=3), axis=1)
     y = _overlap(*tf.unstack(rows, axis=4), axis=2)
-    # [batch, height + 1, width + 1, 2, 2, filters]: blocks of 2x2 pixels
+    # [batch, height + 1, width + 1, 2, 2, filters] -> rows of pixels
     y = tf.transpose(y, [0, 1, 3, 2, 4, 5])
     y = tf.reshape(y, [-1, 2 * height + 2, 2 * width + 2, filters])
     return y[:, 1:-1, 1:-1]
 
 
 def blocks_kernel(kernel):
-    """[4, 4, channels, filters] -> [2, 2, 4 * channels, filters], for `conv_blocks`."""
+    """[4, 4, channels, filters] -> [2, 2, 4 * channels, filters]: `conv_blocks`."""
     channels, filters = kernel.shape[2:]
     kernel = kernel.reshape(2, 2, 2, 2, channels, filters)
     return kernel.transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * channels, filters)
 
 
 def conv_blocks(x, kernel):
-    """As `conv`, for a kernel that `blocks_kernel` laid out."""
+    """Computes `conv` from the kernel that `blocks_kernel` returns.
+
+    Args:
+        x: float [batch, 2 * height, 2 * width, channels].
+        kernel: float [2, 2, 4 * channels, filters], of the same dtype.
+
+    Returns:
+        float [batch, height, width, filters].
+    """
     return tf.nn.conv2d(
         tf.nn.space_to_depth(tf.pad(x, ONE_PIXEL), 2), kernel, 1, "VALID"
     )
 
 
 def blocks_deconv_kernel(kernel):
-    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters]; `deconv_blocks`'."""
+    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters]: `deconv_blocks`."""
     filters, channels = kernel.shape[2:]
-    # A block of 2x2 outputs has its later rows from the earlier pixel.
+    # Of two input pixels, the first one adds the later rows of the kernel to a block.
     kernel = kernel.reshape(2, 2, 2, 2, filters, channels)[::-1, :, ::-1]
     return kernel.transpose(0, 2, 5, 1, 3, 4).reshape(2, 2, channels, 4 * filters)
 
 
 def deconv_blocks(x, kernel):
-    """As `deconv`, for a kernel that `blocks_deconv_kernel` laid out."""
+    """Computes `deconv` from the kernel that `blocks_deconv_kernel` returns.
+
+    Args:
+        x: float [batch, height, width, channels].
+        kernel: float [2, 2, channels, 4 * filters], of the same dtype.
+
+    Returns:
+        float [batch, 2 * height, 2 * width, filters].
+    """
     y = tf.nn.conv2d(tf.pad(x, ONE_PIXEL), kernel, 1, "VALID")
     return tf.nn.depth_to_space(y, 2)[:, 1:-1, 1:-1]
 
 
 def _overlap(first, second, axis):
-    """Adds two tensors, the second one place further along an axis."""
+    """Adds two tensors, the second one shifted by one index along an axis."""
     before, after = ([[0, 0] for _ in first.shape] for _ in range(2))
     before[axis], after[axis] = [0, 1], [1, 0]
     return tf.pad(first, before) + tf.pad(second, after)

@@ -9,22 +9,21 @@ from pix2pix_tf.networks import parts
 from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
 from pix2pix_tf.options import MIN_SIDE, sides
 
-NUM_DROPOUTS = 3  # innermost levels of the decoder
+NUM_DROPOUTS = 3  # innermost decoder levels, which have dropout
 
 
-def build_generator(channels, model, any_size=False):
-    """Builds the generator that `model` describes.
+def build_generator(channels, model, any_size: bool = False) -> keras.Model:
+    """Builds the generator of a ModelConfig.
 
     Args:
         channels: (input channels, output channels).
         model: ModelConfig.
-        any_size: bool, take images whose sides are any multiples of `model.multiple`.
-            The graph of one size is faster.
+        any_size: if True, height and width may be any multiples of `model.multiple`;
+            if False, which is faster, they are `model.crop_size`.
 
     Returns:
-        keras.Model "generator" from float32 [batch, height, width, input channels] to
-        float32 [batch, height, width, output channels], both in [-1, 1]; height and
-        width are `model.crop_size`, unless it takes any size.
+        keras.Model "generator". It maps float32 [batch, height, width, input channels]
+        to float32 [batch, height, width, output channels], both in [-1, 1].
     """
     size = (None, None) if any_size else sides(model.crop_size)
     inputs = keras.Input((*size, channels[0]), name="inputs")
@@ -36,13 +35,16 @@ def build_generator(channels, model, any_size=False):
     return keras.Model(inputs, outputs, name="generator")
 
 
-def generate_at_own_size(generator, inputs, multiple):
-    """Generates an image of any size, padded by reflection and cropped again.
+def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
+    """Generates the output for one image of any size.
+
+    The image is padded by reflection to a size that the generator accepts, and the
+    output is cropped to the image's size.
 
     Args:
-        generator: keras.Model, built for any size.
+        generator: keras.Model, built with `any_size`.
         inputs: float32 [1, height, width, channels], in [-1, 1].
-        multiple: int, as `ModelConfig.multiple`.
+        multiple: the generator's `ModelConfig.multiple`.
 
     Returns:
         float32 [1, height, width, output channels], in [-1, 1].
@@ -57,9 +59,10 @@ def generate_at_own_size(generator, inputs, multiple):
 
 
 def _unet(inputs, num_outputs, model):
-    """U-Net (Isola et al. 2017, section 6.1.1), or the same without skip connections.
+    """U-Net (Isola et al. 2017, section 6.1.1), or without skip connections.
 
-    `encoder_1` to `encoder_n` halve the size, `decoder_n` to `decoder_1` double it.
+    Each of `encoder_1` to `encoder_n` halves height and width, and each of `decoder_n`
+    to `decoder_1` doubles them.
     """
     skips = _encode(inputs, model)
     x = skips.pop()
@@ -77,7 +80,7 @@ def _unet(inputs, num_outputs, model):
 
 
 def _encode(x, model):
-    """Returns each level's output, half the height and width, then a quarter ..."""
+    """Returns the outputs of all levels; each has half the size of the one before."""
     skips = []
     for level in range(1, model.num_downs + 1):
         name, filters = f"encoder_{level}", model.ngf * width_factor(level)
@@ -97,7 +100,8 @@ def _encode(x, model):
 def _resnet(x, num_outputs, model):
     """ResNet (Johnson et al. 2016, in the form of Zhu et al. 2017, section 7.1).
 
-    7x7, two halvings, residual blocks at a quarter of the size, two doublings, 7x7.
+    A 7x7 convolution, two of stride 2, residual blocks at a quarter of the height and
+    width, two transposed convolutions of stride 2, and a 7x7 convolution.
     """
     x = parts.reflect_conv(x, model.ngf, 7, "encoder_1", model.init)
     x = _norm_relu(x, "encoder_1", model)
@@ -115,7 +119,7 @@ def _resnet(x, num_outputs, model):
 
 
 def _residual_block(x, name, model):
-    """x + two 3x3 convolutions of x, with dropout between them; the shape is kept."""
+    """Adds two 3x3 convolutions of x, with dropout between them, to x."""
     filters = x.shape[-1]
     y = parts.reflect_conv(x, filters, 3, f"{name}_1", model.init)
     y = _dropout(_norm_relu(y, f"{name}_1", model), name, model)

@@ -1,5 +1,6 @@
-"""The parts that networks are made of: sizes, layers of our own, and small blocks."""
+"""Building blocks of the networks: sizes, custom layers, and small blocks."""
 
+import functools
 import math
 
 import keras
@@ -9,22 +10,20 @@ from keras import layers
 
 from pix2pix_tf.networks import fast
 
-# Pixels a side of the kernels of U-Nets and of patch and image discriminators.
-KERNEL_SIZE = 4
-MAX_WIDTH = 8
+KERNEL_SIZE = 4  # pixels, in U-Nets and in patch and image discriminators
 
 
-def width_factor(level):
-    """Returns the filters at a level from 1, in ngf or ndf: 1, 2, 4, 8, 8 ..."""
-    return min(2 ** (level - 1), MAX_WIDTH)
+def width_factor(level: int) -> int:
+    """Returns the filters of a level >= 1, in units of ngf or ndf: 1, 2, 4, 8, 8 ..."""
+    return min(2 ** (level - 1), 8)
 
 
 class BatchNorm(layers.BatchNormalization):
-    """Batch norm by the batch's own statistics in every mode, as in the original.
+    """Batch norm that uses the batch's own statistics in every mode, as the original.
 
-    It has no `training` argument on purpose: a Keras model overrides one that is fixed
-    at the layer's call. The moving statistics are neither read nor changed; they are
-    here because the original's checkpoints hold them.
+    `call` has no `training` argument on purpose: a Keras model would override it. The
+    moving statistics are never read or updated; they exist because the original's
+    checkpoints have them.
     """
 
     def call(self, inputs):
@@ -34,7 +33,7 @@ class BatchNorm(layers.BatchNormalization):
 
 
 class InstanceNorm(layers.Layer):
-    """Instance norm: each channel of each image by its own mean and variance.
+    """Instance norm: normalises each channel of each image by its own statistics.
 
     Source: Ulyanov et al. 2016, "Instance Normalization", with learned gamma and beta.
     """
@@ -45,7 +44,7 @@ class InstanceNorm(layers.Layer):
         self.gamma_initializer = gamma_initializer
 
     def build(self, input_shape):
-        # Without autocast: float32 under mixed precision too, like batch norm's.
+        # Without autocast they are float32 in mixed precision too, as in batch norm.
         shape = input_shape[-1:]
         self.gamma = self.add_weight(
             shape, self.gamma_initializer, name="gamma", autocast=False
@@ -62,14 +61,14 @@ class InstanceNorm(layers.Layer):
 
 
 class Dropout(layers.Dropout):
-    """Dropout in every mode, as in the original."""
+    """Dropout that is active in every mode, as in the original."""
 
     def call(self, inputs):
         return super().call(inputs, training=True)
 
 
 class ReflectionPad(layers.Layer):
-    """[batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c], by reflection."""
+    """By reflection: [batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c]."""
 
     def __init__(self, size, name):
         super().__init__(name=name)
@@ -87,8 +86,8 @@ class DepthToSpace(layers.Layer):
         return tf.nn.depth_to_space(inputs, 2)
 
 
-# The scope in the names of a layer's variables. The original has no instance norm and
-# none of the last two, which are DCGAN's.
+# The scope in the names of a layer's variables. The original has no instance norm. The
+# last two layers are used by DCGAN only.
 SCOPES = {
     fast.Conv2D: "conv2d",
     fast.Conv2DTranspose: "conv2d_transpose",
@@ -99,30 +98,29 @@ SCOPES = {
     layers.Dense: "dense",
 }
 NORMS = {"batch": BatchNorm, "instance": InstanceNorm}
+INITIALIZERS = {  # constructors, because each one that is built draws a seed
+    "normal": functools.partial(keras.initializers.RandomNormal, stddev=0.02),
+    "xavier": keras.initializers.GlorotNormal,
+    "kaiming": keras.initializers.HeNormal,
+    "orthogonal": keras.initializers.Orthogonal,
+}
 
 
-def kernel_initializer(init):
-    """Returns the initializer of one layer's kernel, as `--init` says.
+def kernel_initializer(init: str):
+    """Returns a new initializer for one kernel.
 
-    Each layer gets its own, as an initializer gives the same numbers at every call.
-    Sources: normal, Isola et al. 2017, section 6.2; xavier, Glorot and Bengio 2010;
-    kaiming, He et al. 2015; orthogonal, Saxe et al. 2014.
+    Layers must not share one, because it returns the same values at every call. It
+    raises MemoryError if the machine has too little free memory for the kernel: Linux
+    would allocate the memory and later kill the process.
 
-    Raises:
-        MemoryError: by the initializer, if the machine has too little free memory for
-            the kernel. (Linux would grant it, and later kill the process.)
+    Args:
+        init: "normal" (Isola et al. 2017, section 6.2), "xavier" (Glorot and Bengio
+            2010), "kaiming" (He et al. 2015) or "orthogonal" (Saxe et al. 2014).
     """
-    if init == "xavier":
-        initializer = keras.initializers.GlorotNormal()
-    elif init == "kaiming":
-        initializer = keras.initializers.HeNormal()
-    elif init == "orthogonal":
-        initializer = keras.initializers.Orthogonal()
-    else:
-        initializer = keras.initializers.RandomNormal(stddev=0.02)
+    initializer = INITIALIZERS[init]()
 
     def initialize(shape, dtype=None):
-        needed = 3 * 4 * math.prod(shape)  # float32, and two copies on the way
+        needed = 3 * 4 * math.prod(shape)  # float32, and two temporary copies
         free = psutil.virtual_memory().available
         if needed > free:
             raise MemoryError(
@@ -135,7 +133,7 @@ def kernel_initializer(init):
 
 
 def conv(x, filters, size, strides, padding, name, init):
-    """A convolution: [batch, h, w, c] -> [batch, h / strides, w / strides, filters]."""
+    """Convolution: [batch, h, w, c] -> [batch, h / strides, w / strides, filters]."""
     return fast.Conv2D(
         filters,
         size,
@@ -147,7 +145,7 @@ def conv(x, filters, size, strides, padding, name, init):
 
 
 def deconv(x, filters, size, name, init):
-    """A transposed convolution: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters]."""
+    """Transposed convolution: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters]."""
     return fast.Conv2DTranspose(
         filters,
         size,
@@ -159,7 +157,7 @@ def deconv(x, filters, size, name, init):
 
 
 def separable_conv(x, filters, strides, name, init):
-    """A depthwise convolution of KERNEL_SIZE, then a 1x1 convolution."""
+    """Depthwise convolution with kernels of KERNEL_SIZE, then a 1x1 convolution."""
     return layers.SeparableConv2D(
         filters,
         KERNEL_SIZE,
@@ -172,19 +170,19 @@ def separable_conv(x, filters, strides, name, init):
 
 
 def pad_conv(x, filters, strides, name, init):
-    """One pixel of zeros on each side, then a convolution that adds none."""
+    """Pads by one pixel of zeros on each side, then convolves without padding."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return conv(x, filters, KERNEL_SIZE, strides, "valid", name, init)
 
 
 def reflect_conv(x, filters, size, name, init):
-    """A convolution that keeps height and width, padded by reflection."""
+    """Pads by reflection, then convolves; height and width do not change."""
     x = ReflectionPad(size // 2, name=f"{name}_pad")(x)
     return conv(x, filters, size, 1, "valid", name, init)
 
 
 def norm(x, name, kind):
-    """Normalises as `--norm` says; "none" leaves `x` as it is."""
+    """Normalises x; `kind` is "batch", "instance" or "none"."""
     if kind == "none":
         return x
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
@@ -194,10 +192,11 @@ def norm(x, name, kind):
 
 
 def upsample(x, filters, name, model, deconv_size=KERNEL_SIZE):
-    """[batch, h, w, c] -> [batch, 2 * h, 2 * w, filters], as `--upsample` says.
+    """Upsamples by 2: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters].
 
-    Sources: resize, Odena et al. 2016, "Deconvolution and checkerboard artifacts";
-    subpixel, Shi et al. 2016; with `--separable_conv`, the original's resize by 2.
+    Sources of `model.upsample`: "resize", Odena et al. 2016, "Deconvolution and
+    checkerboard artifacts"; "subpixel", Shi et al. 2016. With `model.separable_conv`
+    it resizes, as in the original.
     """
     if model.separable_conv or model.upsample == "resize":
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_resize")(x)

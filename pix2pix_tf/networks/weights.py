@@ -1,48 +1,46 @@
-"""What a network holds: its variables by name, their count, and what changes them."""
+"""Functions on a built network: its variables by name, dropout state, freezing."""
 
 import math
 
+import keras
 import tensorflow as tf
 
 from pix2pix_tf.networks import fast, parts
 
 
-def variables_by_name(network):
-    """Returns {the original's variable name: variable} of a network's weights.
+def variables_by_name(network: keras.Model) -> dict[str, keras.Variable]:
+    """Returns a network's variables by the names that they have in the original.
 
-    Such a name is `generator/encoder_2/conv2d/kernel` or
+    Examples are `generator/encoder_2/conv2d/kernel` and
     `discriminator/layer_3/batch_normalization/gamma`.
     """
-    return {
-        f"{network.name}/{layer.name.removesuffix(f'_{parts.SCOPES[type(layer)]}')}"
-        f"/{parts.SCOPES[type(layer)]}/{variable.name}": variable
-        for layer in network.layers
-        for variable in layer.weights
-        if type(layer) in parts.SCOPES
-    }
+    variables = {}
+    for layer in network.layers:
+        if scope := parts.SCOPES.get(type(layer)):
+            prefix = f"{network.name}/{layer.name.removesuffix(f'_{scope}')}/{scope}"
+            variables |= {f"{prefix}/{v.name}": v for v in layer.weights}
+    return variables
 
 
-def trainable_by_name(network):
-    """Returns {the original's name: variable}, ordered as `trainable_variables`."""
+def trainable_by_name(network: keras.Model) -> dict[str, keras.Variable]:
+    """Returns the trainable variables by name, ordered as `trainable_variables`."""
     names = {id(v): name for name, v in variables_by_name(network).items()}
     return {names[id(v)]: v for v in network.trainable_variables}
 
 
-def count_parameters(*networks):
+def count_parameters(*networks: keras.Model) -> int:
     """Returns the number of trainable parameters of all the networks."""
     return sum(
-        math.prod(variable.shape)
-        for network in networks
-        for variable in network.trainable_variables
+        math.prod(v.shape) for each in networks for v in each.trainable_variables
     )
 
 
-def key_dropout(generator, seed, position):
+def key_dropout(generator: keras.Model, seed: int, position) -> None:
     """Makes the generator's next dropout masks depend on `seed` and `position` only.
 
     Args:
         generator: keras.Model.
-        seed: int, in [0, 2**31).
+        seed: in [0, 2**31).
         position: integer scalar tensor, such as the step.
     """
     dropouts = [layer for layer in generator.layers if isinstance(layer, parts.Dropout)]
@@ -52,16 +50,13 @@ def key_dropout(generator, seed, position):
         state.assign(tf.cast(key, state.dtype))
 
 
-def freeze(generator):
-    """Lays the generator's kernels out for inference, which makes its calls faster.
+def freeze(generator: keras.Model) -> list[tf.Variable]:
+    """Copies the generator's kernels into a layout that makes inference faster.
 
     Later changes to the weights are ignored until the next call of `freeze`.
 
-    Args:
-        generator: keras.Model, its weights set.
-
     Returns:
-        list of tf.Variable that its calls read from now on.
+        The variables that the generator's calls now read.
     """
     kinds = (fast.Conv2D, fast.Conv2DTranspose)
     layers = [layer for layer in generator.layers if isinstance(layer, kinds)]

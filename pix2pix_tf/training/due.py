@@ -1,11 +1,13 @@
-"""What is due at a step: the one place that decides when things happen in training."""
+"""Decides what the training loop does after each step: save, summaries and so on."""
 
 import dataclasses
+
+from pix2pix_tf.options import MonitorConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Due:
-    """What is due at one step; each field is a bool."""
+    """What is due at one step."""
 
     trace: bool
     validation: bool
@@ -15,20 +17,22 @@ class Due:
     save: bool
 
     def without(self, other: "Due") -> "Due":
-        """Returns what is due here, but was not due in another."""
+        """Returns what is due here but not in `other`."""
         pairs = zip(vars(self).items(), vars(other).values(), strict=True)
         return Due(**{name: here and not there for (name, here), there in pairs})
 
 
-def find_due(monitor, val_freq, step, is_last, minutes) -> Due:
+def find_due(
+    monitor: MonitorConfig, val_freq: int, step: int, is_last: bool, minutes: float
+) -> Due:
     """Returns what is due at a step.
 
     Args:
         monitor: MonitorConfig.
-        val_freq: int, steps from one validation to the next; 0: never.
-        step: int, of the run, the first is 1.
-        is_last: bool, it is the run's last step.
-        minutes: float, since the last save.
+        val_freq: steps from one validation to the next; 0 for none.
+        step: number of the step in this run, from 1.
+        is_last: True at the run's last step.
+        minutes: time since the last save.
     """
     is_late = 0 < monitor.save_minutes <= minutes
     return Due(
@@ -41,6 +45,6 @@ def find_due(monitor, val_freq, step, is_last, minutes) -> Due:
     )
 
 
-def is_due(freq, step, is_last):
+def is_due(freq: int, step: int, is_last: bool) -> bool:
     """Returns True every `freq` steps and after the last one; never if `freq` is 0."""
     return freq > 0 and (step % freq == 0 or is_last)

@@ -1,11 +1,12 @@
-"""What can go wrong in a step: numbers that are not finite, and too little memory."""
+"""Faults in a step: losses or gradients that are not finite, and too little memory."""
 
 import contextlib
+from collections.abc import Callable
 
 import tensorflow as tf
 import tqdm
 
-from pix2pix_tf.options import FLAGS, to_dict, value_text
+from pix2pix_tf.options import FLAGS, Options, to_dict, value_text
 from pix2pix_tf.runtime.errors import RunError
 
 MAX_SKIPPED = 20  # steps in a row
@@ -13,24 +14,22 @@ MAX_LISTED = 3  # losses and gradients, in a message
 
 
 class FiniteWatch:
-    """Checks that the losses and gradients of each step were finite, one step late.
+    """Checks that the losses and gradients of each step were finite.
 
-    A step's answer is there by then: asking at once would make a GPU wait. No update
-    that was not finite has been applied (see `step.update`).
+    It reads the result of a step after the next step has started, so that a GPU does
+    not wait. `step.update` never applies an update that is not finite.
+
+    Args:
+        names: list of str from `step.checked_names`.
+        on_nan: "stop" or "skip".
+        describe_last: function that takes nothing and returns a text about the last
+            checkpoint.
 
     Attributes:
-        num_skipped: int, steps that were left out so far.
+        num_skipped: int, the number of updates that were skipped so far.
     """
 
-    def __init__(self, names, on_nan, describe_last):
-        """Starts without a step.
-
-        Args:
-            names: list of str, as `step.checked_names` returns it.
-            on_nan: str, "stop" or "skip".
-            describe_last: function () that returns which checkpoint is the last, as
-                text.
-        """
+    def __init__(self, names: list[str], on_nan: str, describe_last: Callable):
         self.num_skipped = 0
         self._names = names
         self._on_nan = on_nan
@@ -38,39 +37,31 @@ class FiniteWatch:
         self._in_a_row = 0
         self._waiting = None  # (global step, StepResult.is_finite)
 
-    def see(self, global_step, is_finite):
-        """Takes a step's answer, and checks that of the step before.
-
-        Args:
-            global_step: int.
-            is_finite: StepResult.is_finite.
+    def see(self, global_step: int, is_finite) -> None:
+        """Keeps `StepResult.is_finite` of a step, and checks that of the step before.
 
         Raises:
-            RunError: the step before was not finite, and the run is to end.
+            RunError: the step before was not finite, and the run must end.
         """
         self.look()
         self._waiting = global_step, is_finite
 
-    def look(self):
-        """Checks the answer of the last step.
+    def look(self) -> None:
+        """Checks the step that was kept, if there is one.
 
         Raises:
-            RunError: it was not finite, and the run is to end.
+            RunError: it was not finite, and the run must end.
         """
-        waiting, self._waiting = self._waiting, None
-        if waiting:
-            self._look(*waiting)
-
-    def _look(self, global_step, is_finite):
+        if self._waiting is None:
+            return
+        global_step, is_finite = self._waiting
+        self._waiting = None
         is_finite = is_finite.numpy()
         if is_finite.all():
             self._in_a_row = 0
             return
-        names = [
-            name
-            for name, is_fine in zip(self._names, is_finite, strict=True)
-            if not is_fine
-        ]
+        checks = zip(self._names, is_finite, strict=True)
+        names = [name for name, is_fine in checks if not is_fine]
         listed = ", ".join(names[:MAX_LISTED])
         if len(names) > MAX_LISTED:
             listed += f" and {len(names) - MAX_LISTED} more"
@@ -88,11 +79,11 @@ class FiniteWatch:
 
 
 @contextlib.contextmanager
-def explain_memory(options):
-    """Turns an error of too little memory, or of a full disk, into one line.
+def explain_memory(options: Options):
+    """Context manager that turns memory errors of TensorFlow into errors of one line.
 
     Raises:
-        RunError: it names the flags to lower.
+        RunError: there is too little memory; the message names the flags to lower.
         OSError: the disk is full.
     """
     try:
@@ -106,8 +97,8 @@ def explain_memory(options):
         ) from None
 
 
-def memory_flags(options):
-    """Returns the flags that decide how much memory a run needs, as text."""
+def memory_flags(options: Options) -> str:
+    """Returns the flags that determine the memory of a run, with their values."""
     return ", ".join(
         f"--{name} ({value_text(value)})"
         for name, value in to_dict(options).items()

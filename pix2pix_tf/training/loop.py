@@ -1,7 +1,4 @@
-"""Training: many steps, and after each what is due.
-
-`train` is pix2pix's training; `run` is the loop itself, for any Task.
-"""
+"""The training loop: `run` trains any Task, and `train` calls it for pix2pix."""
 
 import contextlib
 import dataclasses
@@ -17,7 +14,7 @@ from pix2pix_tf import checkpoints, data, networks
 from pix2pix_tf.checkpoints import TrainState
 from pix2pix_tf.images import kinds
 from pix2pix_tf.inference import gallery
-from pix2pix_tf.options import is_resumed, write_options
+from pix2pix_tf.options import Options, is_resumed, write_options
 from pix2pix_tf.runtime import files, signals
 from pix2pix_tf.training import faults, losses, schedules, validation
 from pix2pix_tf.training.due import find_due, is_due
@@ -29,47 +26,34 @@ from pix2pix_tf.training.summaries import Monitor
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What the loop trains, and on what: everything that it does not know itself."""
+    """The networks, the data and the step that the loop trains with."""
 
     title: str  # of the index page
     state: TrainState
     num_examples: int  # in an epoch
     batch_size: int
-    # () -> iterator of (indices, *tensors), from `state.position` on; it may raise
+    # () -> iterator of (indices, *tensors) from `state.position` on; it may raise
     # UsageError for a damaged file.
     batches: Callable
     train_step: Callable  # (*tensors) -> StepResult; compiled
     # (StepResult, *tensors) -> {kind: uint8 [count, height, width, 3]}
     to_images: Callable
-    to_names: Callable  # (indices) -> [name, ...], one for each of the images
-    threshold: float | None = None  # as `losses.decision_threshold` returns it
+    to_names: Callable  # (indices) -> [name, ...], one for each image of a kind
+    threshold: float | None = None  # from `losses.decision_threshold`
     validator: validation.Validator | None = None
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         return math.ceil(self.num_examples / self.batch_size)
 
     @property
-    def val_freq(self):
+    def val_freq(self) -> int:
         """Steps from one validation to the next; 0 without validation."""
         return self.validator.freq if self.validator else 0
 
 
-def train(options, source, callbacks=()):
-    """Trains pix2pix until done or stopped.
-
-    Args:
-        options: Options.
-        source: data.Source.
-        callbacks: functions (step, {tag: float}), called with the scalars of each
-            summary and validation.
-
-    Returns:
-        int, the number of the signal that stopped it, or 0.
-
-    Raises:
-        UsageError, RunError, OSError: it cannot go on, as `run` says.
-    """
+def train(options: Options, source: data.Source, callbacks=()) -> int:
+    """Trains pix2pix on the examples of a source; see `run` for the rest."""
     state = make_state(
         options.pair.channels,
         options.model,
@@ -107,26 +91,26 @@ def train(options, source, callbacks=()):
     return run(options, task, callbacks)
 
 
-def run(options, task, callbacks=()):
-    """Does a Task's steps, until done or stopped.
+def run(options, task: Task, callbacks=()) -> int:
+    """Trains until the last step or until a signal, which also saves a checkpoint.
 
-    It starts from step 0, from `--checkpoint`, or with `--resume auto` from the newest
+    It starts at step 0, from `--checkpoint`, or with `--resume auto` from the newest
     checkpoint in the output folder.
 
     Args:
         options: Options, or another dataclass with the same `run`, `monitor` and
-            `optimizer`; it is saved with the work.
+            `optimizer`. They are saved with the checkpoints.
         task: Task.
         callbacks: functions (step, {tag: float}), called with the scalars of each
             summary and validation.
 
     Returns:
-        int, the number of the signal that stopped it, or 0. It has saved either way.
+        The number of the signal that stopped the training, or 0.
 
     Raises:
         UsageError: the checkpoint does not fit, or an image is damaged (after saving).
-        RunError: a step's numbers are not finite.
-        OSError: something cannot be written (after saving, where that can be done).
+        RunError: a loss or a gradient is not finite.
+        OSError: a file cannot be written (after saving, if that is possible).
     """
     state = task.state
     prefix = _restore(options.run, task)
@@ -148,15 +132,14 @@ def run(options, task, callbacks=()):
 
 
 def _restore(run, task):
-    """Sets the state that the run starts from; returns its checkpoint's prefix."""
-    state, goes_on = task.state, is_resumed(run)
-    if not goes_on and run.checkpoint is None:
+    """Restores the state that the run starts from; returns the checkpoint's prefix."""
+    state, resumes = task.state, is_resumed(run)
+    if not resumes and run.checkpoint is None:
         return None
     print("loading model from checkpoint")
-    folder = run.output_dir if goes_on else run.checkpoint
-    prefix = checkpoints.find_latest(folder)
+    prefix = checkpoints.find_latest(run.output_dir if resumes else run.checkpoint)
     checkpoints.restore(state, prefix, task.batch_size)
-    if goes_on:
+    if resumes:
         print(f"resuming after step {int(state.global_step)}")
     else:
         state.first_step.assign(state.global_step)
@@ -167,16 +150,17 @@ def _schedule_rates(options, task):
     """Makes the learning rates of a restored state follow `--lr_policy`."""
     if options.optimizer.lr_policy == "constant":
         return
-    num_steps = _num_steps(options.run, task.steps_per_epoch)
-    first_step = int(task.state.first_step)
     span = schedules.decay_span(
-        options.optimizer, first_step, num_steps, task.steps_per_epoch
+        options.optimizer,
+        int(task.state.first_step),
+        _num_steps(options.run, task.steps_per_epoch),
+        task.steps_per_epoch,
     )
     schedules.schedule_rates(task.state, options.optimizer, span)
 
 
 def _train_steps(options, task, saver, callbacks, caught):
-    """Does the steps, and after each what is due."""
+    """Runs the steps, and after each one what is due."""
     state, monitor_config = task.state, options.monitor
     first_step = int(state.first_step)
     done = int(state.global_step) - first_step
@@ -208,12 +192,12 @@ def _train_steps(options, task, saver, callbacks, caught):
         if step == done + 1:
             with saver.saving_on_failure():
                 monitor.show_graph(task.train_step, *tensors)
-        # Before any save: a run that is killed after it goes on with the next step.
+        # Before any save: a run that is killed after a save resumes at the next step.
         with saver.saving_on_failure():
             _record(options.run, task, monitor, due, indices, tensors, result)
         if due.validation:
             watch.look()
-            saver.save()  # `model-best` is never ahead of where a killed run goes on
+            saver.save()  # so that a killed run never resumes before `model-best`
             if _validate(task, monitor, caught):
                 is_last, recorded = True, due
                 due = find_due(monitor_config, task.val_freq, step, is_last, minutes)
@@ -222,7 +206,7 @@ def _train_steps(options, task, saver, callbacks, caught):
                     _record(
                         options.run, task, monitor, missed, indices, tensors, result
                     )
-        del result  # frees the gradients before the next step needs the memory
+        del result  # frees the gradients, because the next step needs the memory
         if due.progress:
             progress.report(step)
         is_stopping = bool(caught)
@@ -253,23 +237,23 @@ def _record(run, task, monitor, due, indices, tensors, result):
 
 
 def _why_done(task, done, num_steps):
-    """Returns why there is no step to do, as text, or None if there is one."""
+    """Returns the reason why no step is left, as text, or None if one is left."""
     if num_steps and done >= num_steps:
         return f"{done} of {num_steps} steps are done"
     return task.validator.why_stop() if task.validator else None
 
 
 def _is_validation_owed(task, done, num_steps):
-    """Returns True if the run was stopped or killed before its validation's end."""
-    if not (task.validator and done):
-        return False
-    if not is_due(task.val_freq, done, done == num_steps):
-        return False
-    return not task.validator.is_done()
+    """Returns True if the run was stopped or killed during its last validation."""
+    return bool(
+        done
+        and is_due(task.val_freq, done, done == num_steps)
+        and not task.validator.is_done()
+    )
 
 
 def _validate(task, monitor, caught):
-    """Validates; returns True if training is to end by `--patience`."""
+    """Validates; returns True if training must end because of `--patience`."""
     found = task.validator.validate(caught)
     if found is None:
         tqdm.tqdm.write(
@@ -277,12 +261,12 @@ def _validate(task, monitor, caught):
         )
         return False
     monitor.show_validation(task.state, found)
-    metrics = "  ".join(
+    scores = "  ".join(
         f"{tag.removeprefix('validation/')} {value:.6g}"
         for tag, value in found.scalars.items()
     )
     best = "  (the best so far)" if found.is_best else ""
-    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {metrics}{best}")
+    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {scores}{best}")
     reason = task.validator.why_stop()
     if reason:
         tqdm.tqdm.write(f"stopping: {reason}")
@@ -290,14 +274,14 @@ def _validate(task, monitor, caught):
 
 
 def _num_steps(run, steps_per_epoch):
-    """Returns the number of steps of this run, or None if nothing bounds it."""
+    """Returns the number of steps of this run, or None if it has no limit."""
     if run.max_steps:
         return run.max_steps
     return run.max_epochs * steps_per_epoch if run.max_epochs else None
 
 
 def _batches(options, source, position):
-    """Yields pix2pix's training batches; an unusable example is named."""
+    """Yields the training batches of pix2pix; errors name the example at fault."""
     batches = data.train_batches(
         source,
         kinds.kind_of(options.pair),
@@ -313,11 +297,8 @@ def _show(run, task, names, images):
     """Writes a batch's images and lists them in the index."""
     for number, name in enumerate(names):
         row = gallery.Row(name, int(task.state.global_step))
-        gallery.write_images(
-            run.output_dir,
-            row,
-            {kind: batch[number] for kind, batch in images.items()},
-        )
+        own = {kind: batch[number] for kind, batch in images.items()}
+        gallery.write_images(run.output_dir, row, own)
     kinds = tuple(images)
     rows = gallery.training_rows(run.output_dir, kinds)
     gallery.write_index(run.output_dir, rows, kinds, task.title)
@@ -325,7 +306,7 @@ def _show(run, task, names, images):
 
 @contextlib.contextmanager
 def _trace(run, is_due):
-    """Profiles what happens inside, for TensorBoard's profile page, if it is due."""
+    """If a trace is due, profiles the block for TensorBoard's profile page."""
     if not is_due:
         yield
         return

@@ -1,10 +1,10 @@
 """The losses: their formulas, and the table of the generator's loss terms.
 
-Each formula gives a float32 scalar without its weight. Predictions are float32
-[batch, height, width, 1]: in [0, 1] for vanilla, unbounded for the other modes. Images
-are float32 [batch, height, width, channels], in [-1, 1].
+All losses are float32 scalars, not yet multiplied by their weights. "Predictions" are
+float32 [batch, height, width, 1], in [0, 1] for vanilla and unbounded for other modes.
+"Images" are float32 [batch, height, width, channels], in [-1, 1].
 
-A new term of the generator's loss is a row of `TERMS` and the flag of its weight in
+To add a term to the generator's loss, add a row to `TERMS` and a flag for its weight to
 `options.LossConfig`.
 """
 
@@ -20,7 +20,7 @@ from pix2pix_tf.options import LossConfig
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
 
-EPS = 1e-12  # inside the logarithms; it vanishes in float16, so losses stay float32
+EPS = 1e-12  # in the logarithms; it is 0 in float16, so losses are always float32
 PENALTY_WEIGHT = 10.0  # of the gradient penalty: Gulrajani et al. 2017, section 4
 # relu1_1 .. relu5_1 of VGG19, weighted as in Wang et al. 2018 (pix2pixHD).
 VGG_LAYERS = {
@@ -33,16 +33,15 @@ VGG_LAYERS = {
 
 
 class Judgement(NamedTuple):
-    """What the discriminator returns for one batch of images."""
+    """The results of the discriminator for one batch of images."""
 
     predictions: list  # one tensor for each scale, the finest first
-    # float32 activations of all its layers, if `--feature_weight` is set
-    features: list
+    features: list  # float32 activations of all layers; [] without --feature_weight
 
 
 @dataclasses.dataclass(frozen=True)
 class ForwardPass:
-    """What a term of the generator's loss may look at."""
+    """The tensors from which the terms of the generator's loss are computed."""
 
     inputs: tf.Tensor  # images
     targets: tf.Tensor  # images
@@ -50,16 +49,16 @@ class ForwardPass:
     real: Judgement | None  # of (inputs, targets); None without a discriminator
     fake: Judgement | None  # of (inputs, outputs)
     gan_mode: str
-    # (targets, outputs) to their VGG19 distance, if `--perceptual_weight` is set
+    # (targets, outputs) -> their VGG19 distance; None without --perceptual_weight
     perceptual_loss: Callable | None
 
 
 class Term(NamedTuple):
     """One term of the generator's loss."""
 
-    name: str  # its tag in TensorBoard, and the name of its average in checkpoints
-    weight: str  # the flag of its weight
-    compute: Callable  # from a ForwardPass to a float32 scalar, without the weight
+    name: str  # in TensorBoard tags and in checkpoints
+    weight: str  # the field of LossConfig that holds its weight
+    compute: Callable  # (ForwardPass) -> float32 scalar, without the weight
 
     def weight_in(self, loss: LossConfig) -> float:
         return getattr(loss, self.weight)
@@ -89,18 +88,18 @@ TERMS = (
 
 
 def used_terms(loss: LossConfig) -> list[Term]:
-    """Returns the TERMS that have a weight, and L1, which is always measured."""
+    """Returns the terms with a weight above 0, and L1, which is always reported."""
     return [term for term in TERMS if term.weight_in(loss) or term.name == L1_LOSS]
 
 
 def loss_names(loss: LossConfig) -> list[str]:
-    """Returns the names of the losses that a run has, in order."""
+    """Returns the names of the losses that a run reports, in order."""
     names = [term.name for term in used_terms(loss)]
     return [DISCRIMINATOR_LOSS, *names] if loss.gan_weight else names
 
 
 def weighted_sum(values, loss: LossConfig):
-    """Returns what the generator minimises.
+    """Returns the loss that the generator minimises, a float32 scalar.
 
     Args:
         values: {name: float32 scalar} of the `used_terms`.
@@ -111,24 +110,24 @@ def weighted_sum(values, loss: LossConfig):
 
 
 def mean(values):
-    """Returns the mean of some scalars; one is returned as it is."""
+    """Returns the mean of an iterable of scalars."""
     values = list(values)
     return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
 
 
 def discriminator_loss(predict_real, predict_fake, gan_mode="vanilla", smoothing=0.0):
-    """Rewards telling real pairs from generated ones; not halved, as in the original.
+    """Returns the discriminator's loss; it is not halved, as in the original.
 
     vanilla: mean -(log D(real) + log(1 - D(fake))) (Goodfellow et al. 2014)
     lsgan: mean (D(real) - 1)^2 + D(fake)^2 (Mao et al. 2017)
     hinge: mean max(0, 1 - D(real)) + max(0, 1 + D(fake)) (Lim and Ye 2017)
-    wgangp: mean D(fake) - D(real) (Arjovsky et al. 2017); the penalty is apart
+    wgangp: mean D(fake) - D(real) (Arjovsky et al. 2017), without the penalty
 
     Args:
         predict_real, predict_fake: predictions.
-        gan_mode: str, as above.
-        smoothing: what real pairs' label of 1 is lowered by (Salimans et al. 2016,
-            section 3.4); vanilla and lsgan only.
+        gan_mode: str, one of the above.
+        smoothing: float; the label of real pairs is 1 - smoothing (Salimans et al.
+            2016, section 3.4). For vanilla and lsgan only.
     """
     if gan_mode == "lsgan":
         real, fake = tf.square(predict_real - (1 - smoothing)), tf.square(predict_fake)
@@ -147,26 +146,27 @@ def discriminator_loss(predict_real, predict_fake, gan_mode="vanilla", smoothing
 def _log_complement(predictions):
     """log(1 - p + EPS).
 
-    The relu changes no value. Without it TensorFlow's graph optimizer makes 1 + EPS one
-    constant, which is 1 in float32, and a p of 1 then gives log(0) and NaN gradients.
+    The relu changes no value. Without it TensorFlow's graph optimizer folds 1 + EPS
+    into one constant, which is 1 in float32; p = 1 then gives log(0) and NaN gradients.
     """
     return tf.math.log(tf.nn.relu(1 - predictions) + EPS)
 
 
-def decision_threshold(gan_mode):
-    """Returns the prediction above which a patch is taken for real.
+def decision_threshold(gan_mode: str) -> float | None:
+    """Returns the prediction above which the discriminator judges a patch as real.
 
-    That is where the loss of a real and of a fake patch are equal: half way between
-    the labels 0 and 1, or 0 for hinge. None for wgangp, whose loss is the same
-    wherever its scores lie.
+    At this value a real and a fake patch have the same loss: 0 for hinge, otherwise the
+    middle between the labels 0 and 1. It is None for wgangp, whose loss depends only on
+    the difference between predictions.
     """
     return {"hinge": 0.0, "wgangp": None}.get(gan_mode, 0.5)
 
 
 def gan_loss(predict_fake, gan_mode="vanilla"):
-    """Rewards fooling the discriminator.
+    """Returns the generator's adversarial loss from predictions.
 
-    vanilla: mean -log D(fake); lsgan: mean (D(fake) - 1)^2; else: -mean D(fake).
+    vanilla: mean -log D(fake); lsgan: mean (D(fake) - 1)^2; hinge and
+    wgangp: -mean D(fake).
     """
     if gan_mode == "lsgan":
         return tf.reduce_mean(tf.square(predict_fake - 1))
@@ -176,7 +176,7 @@ def gan_loss(predict_fake, gan_mode="vanilla"):
 
 
 def logit_discriminator_loss(real_logits, fake_logits, smoothing):
-    """Rewards telling real from generated, by cross-entropy on logits of any shape.
+    """Returns the discriminator's cross-entropy loss from logits of any shape.
 
     mean -((1 - s) log p(real) + s log(1 - p(real))) + mean -log(1 - p(fake)), where p
     is the logit's sigmoid and s is `smoothing` (Salimans et al. 2016, section 3.4).
@@ -191,19 +191,19 @@ def logit_discriminator_loss(real_logits, fake_logits, smoothing):
 
 
 def logit_gan_loss(fake_logits):
-    """Rewards fooling the discriminator: mean -log p(fake), p the logit's sigmoid."""
+    """Returns mean -log p(fake), the generator's loss; p is the logit's sigmoid."""
     return tf.reduce_mean(
         tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(fake_logits), fake_logits)
     )
 
 
 def gradient_penalty(judge, targets, outputs, draw):
-    """Keeps the discriminator's slope near 1: mean (|grad D(mix)| - 1)^2.
+    """Returns mean (|grad D(mix)| - 1)^2, which keeps the gradient's norm near 1.
 
     Args:
-        judge: function from images like `targets` to predictions.
+        judge: function (images) -> predictions.
         targets, outputs: images.
-        draw: float32 [batch, 1, 1, 1] in [0, 1): where between them each mix lies.
+        draw: float32 [batch, 1, 1, 1] in [0, 1), the share of `outputs` in each mix.
 
     Source: Gulrajani et al. 2017, equation 3.
     """
@@ -227,19 +227,22 @@ def l2_loss(targets, outputs):
 
 
 def total_variation_loss(outputs):
-    """Returns neighbours' mean difference, down plus across (Rudin et al. 1992)."""
+    """Returns the mean absolute difference of neighbours (Rudin et al. 1992).
+
+    The means over vertical and over horizontal neighbours are added.
+    """
     down = tf.reduce_mean(tf.abs(outputs[:, 1:] - outputs[:, :-1]))
     return down + tf.reduce_mean(tf.abs(outputs[:, :, 1:] - outputs[:, :, :-1]))
 
 
 def feature_loss(features_real, features_fake):
-    """Returns the mean L1 distance of activations, layer by layer.
-
-    Source: feature matching, Wang et al. 2018 (pix2pixHD), section 3.3; the
-    discriminator's activations of the real pair are held fixed.
+    """Returns the L1 distance between activations, averaged over layers.
 
     Args:
-        features_real, features_fake: lists of float tensors of the same shapes.
+        features_real, features_fake: lists of float tensors of the same shapes; the
+            real ones get no gradient.
+
+    Source: feature matching, Wang et al. 2018 (pix2pixHD), section 3.3.
     """
     distances = [
         _activation_distance(real, fake)
@@ -249,20 +252,20 @@ def feature_loss(features_real, features_fake):
 
 
 def _activation_distance(real, fake):
-    """Returns the mean L1 distance in float32, the real activations held fixed."""
+    """Returns the mean L1 distance in float32; `real` gets no gradient."""
     real, fake = tf.cast(tf.stop_gradient(real), tf.float32), tf.cast(fake, tf.float32)
     return l1_loss(real, fake)
 
 
-def make_perceptual_loss(weights):
-    """Returns a function from (targets, outputs), RGB images, to their VGG19 distance.
+def make_perceptual_loss(weights: str) -> Callable:
+    """Returns a function (targets, outputs) -> VGG19 distance, for RGB images.
 
     Args:
         weights: path of a Keras weights file of VGG19 without its top, or "imagenet",
-            which Keras downloads once. It is read as arrays: no code in it is run.
+            which Keras downloads once. No code from the file is run.
 
     Raises:
-        UsageError: there are no such weights.
+        UsageError: the weights cannot be loaded.
 
     Source: Johnson et al. 2016; layers and weights of Wang et al. 2018 (pix2pixHD).
     """
@@ -271,7 +274,7 @@ def make_perceptual_loss(weights):
             vgg = keras.applications.VGG19(include_top=False, weights=weights)
             activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
             features = keras.Model(vgg.input, activations, trainable=False)
-    except Exception as error:  # no network; or of a damaged file nearly anything
+    except Exception as error:  # a damaged file can raise nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"--vgg_weights {weights} cannot be used: {reason}") from None
 

@@ -1,7 +1,4 @@
-"""How fast training is, how long it waits for input, and on what it runs.
-
-Deciding when to look is not here.
-"""
+"""Measures speed, waiting time and memory of training, and describes the device."""
 
 import contextlib
 import os
@@ -31,15 +28,15 @@ class Meter:
         self._num_images = 0
 
     @contextlib.contextmanager
-    def waiting(self, num_images):
-        """Counts the time inside as waiting for so many images."""
+    def waiting(self, num_images: int):
+        """Counts the time that the block takes as waiting for `num_images` images."""
         started = self._clock()
         yield
         self._waited += self._clock() - started
         self._num_images += num_images
 
-    def read(self):
-        """Returns {tag: float} of the time since the last read, and starts anew."""
+    def read(self) -> dict[str, float]:
+        """Returns the metrics since the last call by tag, and resets the counts."""
         elapsed = self._clock() - self._started
         scalars = {
             "speed/images_per_second": self._num_images / elapsed,
@@ -49,11 +46,11 @@ class Meter:
         return scalars
 
 
-def memory():
-    """Returns {tag: float}, memory in GB: each GPU's, or without one the process's.
+def memory() -> dict[str, float]:
+    """Returns memory in GB by tag.
 
-    A GPU's are of TensorFlow's tensors, now and at their peak; the process's is
-    resident memory.
+    With GPUs it is the memory of TensorFlow's tensors on each one, current and peak;
+    without GPUs the resident memory of the process.
     """
     gpus = tf.config.list_logical_devices("GPU")
     scalars = {}
@@ -66,8 +63,8 @@ def memory():
     return scalars
 
 
-def describe_device():
-    """Returns what the networks run on, as text."""
+def describe_device() -> str:
+    """Returns the names of the GPUs, or the name and cores of the CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return f"CPU: {processor_name()}, {os.cpu_count()} cores"
@@ -75,7 +72,7 @@ def describe_device():
     return "GPU: " + ", ".join(one.get("device_name", "unknown") for one in details)
 
 
-def processor_name():
+def processor_name() -> str:
     """Returns the processor's model on Linux, else its architecture."""
     path = Path("/proc/cpuinfo")
     text = path.read_text() if path.exists() else ""

@@ -1,4 +1,4 @@
-"""What training prints: a progress bar, and the original's lines of progress."""
+"""Prints the progress of training: a progress bar, and the lines of the original."""
 
 import math
 import sys
@@ -8,32 +8,27 @@ import tqdm
 
 
 class Progress:
-    """Counts the steps of this process, and prints how far the run is."""
+    """Shows a progress bar, on a terminal only, and prints speed and losses.
 
-    def __init__(self, task, done, num_steps):
-        """Starts the clock, and a bar that counts images, on a terminal only.
+    Args:
+        task: loop.Task.
+        done: steps of the run that were done before.
+        num_steps: steps of the whole run, or None if it has no limit.
+    """
 
-        Args:
-            task: loop.Task.
-            done: int, steps of the run that are done.
-            num_steps: int, of the run, or None if nothing bounds it.
-        """
+    def __init__(self, task, done: int, num_steps: int | None):
         self._task, self._done, self._num_steps = task, done, num_steps
         self._started = time.perf_counter()
         total = num_steps * task.batch_size if num_steps else None
         initial = done * task.batch_size
         self._bar = tqdm.tqdm(total=total, initial=initial, unit="image", disable=None)
 
-    def advance(self):
+    def advance(self) -> None:
         """Counts one step."""
         self._bar.update(self._task.batch_size)
 
-    def report(self, step):
-        """Prints epoch, step, speed, the time that is left, and the losses.
-
-        Args:
-            step: int, of the run, the first is 1.
-        """
+    def report(self, step: int) -> None:
+        """Prints epoch, step, speed, remaining time and losses after a step."""
         state, steps_per_epoch = self._task.state, self._task.steps_per_epoch
         global_step = int(state.global_step)
         epoch = math.ceil(global_step / steps_per_epoch)
@@ -50,6 +45,5 @@ class Progress:
             tqdm.tqdm.write(f"{label} {float(average):.6g}")
         sys.stdout.flush()
 
-    def close(self):
-        """Ends the bar."""
+    def close(self) -> None:
         self._bar.close()

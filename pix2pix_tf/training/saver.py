@@ -1,4 +1,4 @@
-"""Saving a run's work, also where a step fails. When to save is not decided here."""
+"""Saves the state of a run, also when a step fails."""
 
 import contextlib
 import time
@@ -7,30 +7,30 @@ from pathlib import Path
 import tqdm
 
 from pix2pix_tf import checkpoints
+from pix2pix_tf.checkpoints import TrainState
 from pix2pix_tf.options import CHECKPOINT_PREFIX, OPTIONS_NAME, write_options
 from pix2pix_tf.runtime.errors import UsageError
 
 
 class Saver:
-    """Saves a run's state, and knows what is saved already."""
+    """Saves a run's state, unless the last checkpoint already holds it.
 
-    def __init__(self, options, state, prefix):
-        """Starts with what is saved.
+    Args:
+        options: the options of `loop.run`.
+        state: TrainState.
+        prefix: path prefix of the checkpoint that holds the state, or None.
+    """
 
-        Args:
-            options: as `loop.run` takes them; they are saved with the state.
-            state: TrainState.
-            prefix: path prefix of the checkpoint that holds the state, or None.
-        """
+    def __init__(self, options, state: TrainState, prefix: str | None):
         self._options, self._state, self._prefix = options, state, prefix
         self._saved_at = time.monotonic()
 
-    def minutes_since_save(self):
-        """Returns the minutes since the last save, or since the start."""
+    def minutes_since_save(self) -> float:
+        """Returns the minutes since the last save or, before the first, the start."""
         return (time.monotonic() - self._saved_at) / 60
 
-    def save(self):
-        """Saves the state, unless that is done already.
+    def save(self) -> None:
+        """Saves the state, unless the last checkpoint holds it.
 
         Raises:
             OSError: it cannot be written.
@@ -41,7 +41,7 @@ class Saver:
         if prefix == self._prefix:
             return
         tqdm.tqdm.write("saving model")
-        if not (output_dir / OPTIONS_NAME).exists():  # the folder was removed
+        if not (output_dir / OPTIONS_NAME).exists():  # somebody removed the folder
             write_options(self._options)
         keep = self._options.monitor.keep_checkpoints
         checkpoints.save(self._state, output_dir, keep)
@@ -49,7 +49,7 @@ class Saver:
 
     @contextlib.contextmanager
     def saving_on_failure(self):
-        """Saves the steps that are done, if possible, when the block fails."""
+        """Context manager that saves the state, if possible, when the block fails."""
         try:
             yield
         except Exception:
@@ -60,8 +60,8 @@ class Saver:
                     tqdm.tqdm.write(f"warning: {error}")
             raise
 
-    def describe_last(self):
-        """Returns which checkpoint is the last one, as text."""
+    def describe_last(self) -> str:
+        """Returns a text that names the last checkpoint."""
         if self._prefix is None:
             return "there is no checkpoint yet (--save_freq, --save_minutes)"
         return f"the last good checkpoint is {self._prefix}"

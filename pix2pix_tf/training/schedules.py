@@ -1,32 +1,32 @@
-"""Learning rates over a run: constant, or down to zero along a line or a cosine.
+"""Learning rate schedules: constant, or a linear or cosine decay to zero.
 
-A rate depends on the number of steps done only, so a resumed run continues exactly.
+A rate depends only on the number of steps done, so a resumed run has the same rates.
 """
 
 import keras
 import tensorflow as tf
 
+from pix2pix_tf.checkpoints import TrainState
+from pix2pix_tf.options import OptimizerConfig
 from pix2pix_tf.runtime.errors import UsageError
 
 
-def decay_span(optimizer, first_step, num_steps, steps_per_epoch):
-    """Returns the numbers of steps between which the rates of a run fall.
+def decay_span(
+    optimizer: OptimizerConfig, first_step: int, num_steps: int, steps_per_epoch: int
+) -> tuple[int, int]:
+    """Returns the global steps at which the decay of the rates begins and ends.
 
-    A run's epochs count from its own first step, as `--max_epochs` does: a run that
-    starts from another folder's checkpoint has a whole schedule of its own.
+    The epochs of a run count from its own first step, as for `--max_epochs`: a run that
+    starts from the checkpoint of another folder has its own full schedule.
 
     Args:
-        optimizer: OptimizerConfig, whose policy is not constant.
-        first_step: int, steps done before the run.
-        num_steps: int, of the run.
-        steps_per_epoch: int.
-
-    Returns:
-        (int, the steps done up to which the rate is whole; int, those at the run's end,
-        where it is 0).
+        optimizer: OptimizerConfig; its `lr_policy` is not "constant".
+        first_step: steps done before the run.
+        num_steps: steps of the run.
+        steps_per_epoch: steps of one epoch.
 
     Raises:
-        UsageError: the run ends before its rates would fall.
+        UsageError: the run ends before the decay begins.
     """
     num_constant = (optimizer.decay_from or 0) * steps_per_epoch
     if num_constant >= num_steps:
@@ -37,16 +37,14 @@ def decay_span(optimizer, first_step, num_steps, steps_per_epoch):
     return first_step + num_constant, first_step + num_steps
 
 
-def make_schedule(policy, rate, span):
-    """Returns a function from the steps done to the next step's rate, float32.
-
-    linear: from `rate` down to 0, as the Torch and PyTorch pix2pix have it by epochs
-    cosine: rate * (1 + cos(pi * share)) / 2 (Loshchilov and Hutter 2017, equation 5)
+def make_schedule(policy: str, rate: float, span: tuple[int, int]):
+    """Returns a function (steps done) -> the next step's learning rate, float32 scalar.
 
     Args:
-        policy: str, "linear" or "cosine".
-        rate: float, the initial rate.
-        span: as `decay_span` returns it.
+        policy: "linear", as in the Torch and PyTorch pix2pix, but by steps instead of
+            epochs; or "cosine" (Loshchilov and Hutter 2017, equation 5).
+        rate: the initial rate.
+        span: the global steps at which the decay begins and ends.
     """
     first, last = span
     if policy == "linear":
@@ -56,18 +54,20 @@ def make_schedule(policy, rate, span):
     return lambda steps: decay(tf.maximum(steps - first, 0))
 
 
-def schedule_rates(state, optimizer, span):
-    """Makes both learning rates fall with `state.global_step`; before the first step.
+def schedule_rates(
+    state: TrainState, optimizer: OptimizerConfig, span: tuple[int, int]
+) -> None:
+    """Makes both learning rates follow `--lr_policy`; call it before the first step.
 
-    They do not follow the optimizers' own counts, which lag where float16 leaves
-    updates out.
+    They depend on `state.global_step`, because an optimizer's own count does not
+    include the updates that float16 skips.
 
     Args:
         state: TrainState.
-        optimizer: OptimizerConfig, whose policy is not constant.
-        span: as `decay_span` returns it.
+        optimizer: OptimizerConfig; its `lr_policy` is not "constant".
+        span: the global steps at which the decay begins and ends.
     """
     for (_, adam), rate in zip(state.trained, optimizer.rates, strict=False):
         schedule = make_schedule(optimizer.lr_policy, rate, span)
-        # Keras calls it in the graph of each step.
+        # Keras calls the function inside the graph of the step.
         adam.learning_rate = lambda schedule=schedule: schedule(state.global_step)

@@ -10,26 +10,24 @@ from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, start_state
 from pix2pix_tf.options import OptimizerConfig
 from pix2pix_tf.training import losses
 
-EMA_DECAY = 0.99  # of the losses' moving averages
-PENALTY_KEY = 1000  # sets wgangp's draws apart from other draws of the same seed
+EMA_DECAY = 0.99  # of the moving averages of the losses
+PENALTY_KEY = 1000  # makes the random draws of wgangp differ from those of dropout
 
 
 class StepResult(NamedTuple):
-    """What one step computed, before its update."""
+    """The results of one step, all computed before its update."""
 
     outputs: tf.Tensor  # float32 [batch, height, width, channels], in [-1, 1]
-    # Of the finest scale: float32 [batch, grid, grid, 1], in [0, 1] for vanilla. None
-    # without a discriminator, or with one that does not judge patches.
+    # At the finest scale: float32 [batch, grid, grid, 1], in [0, 1] for vanilla. None
+    # without a discriminator, or if it does not judge patches.
     predict_real: tf.Tensor | None
     predict_fake: tf.Tensor | None
     losses: dict  # {name: float32 scalar}, without weights
-    # For each network of `TrainState.trained`, the gradients of its own scaled loss in
-    # the order of its trainable_variables.
+    # For each network of `TrainState.trained`: the gradients of its scaled loss, in the
+    # order of its trainable_variables.
     gradients: list
-    # What each network's loss was multiplied by: 1 except in float16.
-    loss_scales: Sequence = (1.0, 1.0)
-    # bool [len(checked_names)], once `update` has looked.
-    is_finite: tf.Tensor | None = None
+    loss_scales: Sequence = (1.0, 1.0)  # of each network; not 1 in float16 only
+    is_finite: tf.Tensor | None = None  # bool [len(checked_names)], set by `update`
 
 
 def make_state(
@@ -39,17 +37,17 @@ def make_state(
     optimizer=OptimizerConfig(),  # noqa: B008  frozen
     precision="float32",
 ):
-    """Builds the networks and optimizers, at step 0.
+    """Builds the networks and their optimizers.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
-        loss: LossConfig; without a gan_weight no discriminator is built.
+        loss: LossConfig; if its gan_weight is 0, no discriminator is built.
         optimizer: OptimizerConfig.
-        precision: str, as `precision.set_precision` was told.
+        precision: str, the global dtype policy.
 
     Returns:
-        TrainState.
+        TrainState at step 0.
     """
     generator = networks.build_generator(channels, model)
     discriminator = None
@@ -60,20 +58,20 @@ def make_state(
 
 
 def make_train_step(state, loss, seed, xla=False):
-    """Returns a compiled function that updates both networks once.
+    """Returns a compiled function that trains both networks for one step.
 
-    It maps inputs and targets, float32 [batch, height, width, channels] in [-1, 1], to
-    a StepResult, and updates everything in `state`: the discriminator first, then the
-    generator, the moving averages of the losses, the step and the position.
+    It takes inputs and targets, float32 [batch, height, width, channels] in [-1, 1],
+    and returns a StepResult. It updates everything in `state`: first the discriminator,
+    then the generator, the moving averages of the losses, the step and the position.
 
     Args:
         state: TrainState.
         loss: LossConfig.
-        seed: int, of dropout and of wgangp's draws.
-        xla: bool, compile it by XLA.
+        seed: int, of dropout and of wgangp's random draws.
+        xla: bool, whether XLA compiles the function.
 
     Raises:
-        UsageError: the weights of `--perceptual_weight`'s network cannot be used.
+        UsageError: `--vgg_weights` cannot be loaded.
     """
     perceptual_loss = None
     if loss.perceptual_weight:
@@ -91,18 +89,19 @@ def make_train_step(state, loss, seed, xla=False):
 
 
 def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
-    """Computes the losses and both gradients, all at the same weights.
+    """Computes the losses and the gradients of both networks, without an update.
 
-    The generator's gradient sees the discriminator from before this step's update, and
-    each call of the discriminator has its own batch statistics, as in the original.
+    The generator's gradient is computed with the discriminator's weights from before
+    the update. Each call of the discriminator normalises by its own batch statistics.
+    Both are as in the original.
 
     Args:
-        state: TrainState, which stays as it is.
+        state: TrainState.
         inputs, targets: float32 [batch, height, width, channels], in [-1, 1].
         loss: LossConfig.
-        perceptual_loss: as `losses.make_perceptual_loss` returns it; None without
+        perceptual_loss: function from `losses.make_perceptual_loss`, or None without
             `--perceptual_weight`.
-        key: int [2], of wgangp's draws.
+        key: int [2], the seed of wgangp's random draws.
 
     Returns:
         StepResult.
@@ -135,15 +134,15 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
 
 
 def update(state, result, num_examples):
-    """Applies a step's gradients, the discriminator's first, and counts the step.
+    """Applies the gradients of a step, and counts the step.
 
-    If a loss or a gradient is not finite the step is counted and nothing else changes:
-    neither weights nor optimizers nor moving averages.
+    If a loss or a gradient is not finite, the step is counted, but weights, optimizers
+    and moving averages do not change.
 
     Args:
         state: TrainState.
         result: StepResult.
-        num_examples: int, in the step's batch.
+        num_examples: int, examples in the batch.
 
     Returns:
         StepResult, with `is_finite`.
@@ -155,8 +154,8 @@ def update(state, result, num_examples):
     return result._replace(is_finite=is_finite)
 
 
-def checked_names(state):
-    """Returns what each entry of `StepResult.is_finite` is about, as text."""
+def checked_names(state) -> list[str]:
+    """Returns the name of the loss or gradient for each entry of `is_finite`."""
     return list(state.ema) + [
         f"the gradient of {name}"
         for network, optimizer in state.trained
@@ -166,7 +165,7 @@ def checked_names(state):
 
 
 def _make_judge(discriminator, inputs, loss):
-    """Returns a function from images like `targets` to their losses.Judgement."""
+    """Returns a function (images like `targets`) -> losses.Judgement."""
     network = discriminator
     if loss.feature_weight:
         network = networks.with_features(discriminator)
@@ -183,7 +182,7 @@ def _make_judge(discriminator, inputs, loss):
 
 
 def _discriminator_loss(real, fake, loss):
-    """Returns the discriminator's loss, the mean of all scales."""
+    """Returns the discriminator's loss, the mean over all scales."""
     return losses.mean(
         losses.discriminator_loss(*pair, loss.gan_mode, loss.label_smoothing)
         for pair in zip(real.predictions, fake.predictions, strict=True)
@@ -191,7 +190,7 @@ def _discriminator_loss(real, fake, loss):
 
 
 def _penalty(judge, targets, outputs, key):
-    """Returns wgangp's weighted gradient penalty, over all scales."""
+    """Returns wgangp's gradient penalty for the sum of all scales, with its weight."""
     draw = tf.random.stateless_uniform([targets.shape[0], 1, 1, 1], key)
     return losses.PENALTY_WEIGHT * losses.gradient_penalty(
         lambda mix: tf.add_n(
@@ -206,9 +205,9 @@ def _penalty(judge, targets, outputs, key):
 def _find_finite(state, result):
     """Returns bool [len(checked_names)]: which losses and gradients are finite.
 
-    If any entry of a gradient is not finite, neither is its sum, which takes one pass
-    over memory. Optimizers that skip an overflow check their own gradients, as an
-    overflow is no fault there.
+    If any entry of a gradient is not finite, neither is its sum, which is fast to
+    compute. Gradients are not checked here if their optimizer skips overflows, because
+    an overflow is not a fault then.
     """
     numbers = [result.losses[name] for name in state.ema]
     for (_, optimizer), own in zip(state.trained, result.gradients, strict=True):

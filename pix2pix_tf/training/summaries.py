@@ -1,7 +1,4 @@
-"""TensorBoard: what the original writes, under its tags, and more under other tags.
-
-Not in: when to write.
-"""
+"""Writes TensorBoard summaries: those of the original under its tags, and others."""
 
 import os
 import socket
@@ -19,26 +16,25 @@ from pix2pix_tf.images import pixels
 from pix2pix_tf.options import STORED_FLAGS, to_dict, value_text
 from pix2pix_tf.training import meters
 
-NUM_BUCKETS = 30  # of a histogram, as TensorBoard's own
-MAX_IMAGES = 3  # of a batch, as the original
+NUM_BUCKETS = 30  # of a histogram, as in TensorBoard
+MAX_IMAGES = 3  # of a batch, as in the original
 
 
 class Monitor:
     """Sends the metrics of a run to TensorBoard and to callbacks.
 
+    Args:
+        options: the options of `loop.run`.
+        global_step: steps done.
+        callbacks: iterable of functions (step, {tag: float}).
+        is_validated: True if the run has validation; without validation and summaries
+            no event file is written.
+
     Attributes:
         meter: meters.Meter.
     """
 
-    def __init__(self, options, global_step, callbacks, is_validated):
-        """Starts at a step.
-
-        Args:
-            options: as `loop.run` takes them.
-            global_step: int, steps done.
-            callbacks: iterable of functions (step, {tag: float}).
-            is_validated: bool; a run without validation and summaries writes no files.
-        """
+    def __init__(self, options, global_step: int, callbacks, is_validated: bool):
         self.meter = meters.Meter()
         self._monitor = options.monitor
         self._callbacks = callbacks
@@ -48,21 +44,14 @@ class Monitor:
             write_start(self._writer, options)
 
     def show_graph(self, train_step, *tensors):
-        """Writes the graph of a step that was compiled for such tensors."""
+        """Writes the graph of `train_step`, compiled for these tensors."""
         if self._monitor.summary_freq:
             with self._writer.as_default(0):
                 tf.summary.graph(train_step.get_concrete_function(*tensors).graph)
             self._writer.flush()
 
     def show_step(self, state, result, images, threshold):
-        """Writes one step's summaries.
-
-        Args:
-            state: TrainState, after the step.
-            result: StepResult.
-            images: {kind, such as "inputs": uint8 [batch, height, width, 3]}.
-            threshold: float, as `losses.decision_threshold` returns it, or None.
-        """
+        """Writes one step's summaries; see `scalars` and `write_step`."""
         values = scalars(state, result, threshold)
         values |= self.meter.read() | meters.memory()
         has_histograms = self._monitor.summary_histograms == "all"
@@ -70,7 +59,7 @@ class Monitor:
         self._call(state, values)
 
     def show_validation(self, state, found):
-        """Writes a validation.Validation."""
+        """Writes the results of a validation, a validation.Validation."""
         step = int(state.global_step)
         write_values(self._writer, step, found.scalars, found.strips)
         self._call(state, found.scalars)
@@ -80,19 +69,16 @@ class Monitor:
             callback(int(state.global_step), values)
 
 
-def open_writer(output_dir, global_step):
+def open_writer(output_dir: Path | str, global_step: int):
     """Returns a SummaryWriter for the steps after `global_step`.
 
-    What a killed process of the run wrote about those steps is declared void:
-    TensorBoard drops it where it meets the START of a session. It ignores the first
-    START of a run, so every process writes one.
-
-    Args:
-        output_dir: folder path.
-        global_step: int, steps done.
+    A killed process of the same run may have written summaries of these steps already.
+    The START of a session, which is written here, makes TensorBoard discard them.
+    TensorBoard ignores the first START of a run, so every process writes one.
     """
     session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-    # Files are read in the order of names: after earlier ones, before TensorFlow's new.
+    # TensorBoard reads files in the order of their names. This name comes after those
+    # of earlier processes, and before that of the new writer.
     name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}-start"
     path = Path(output_dir, f"events.out.tfevents.{name}")
     with tf.io.TFRecordWriter(str(path)) as file:
@@ -103,10 +89,7 @@ def open_writer(output_dir, global_step):
 
 
 def write_start(writer, options):
-    """Writes what holds for the whole run: its options, and what it runs on.
-
-    TensorBoard's HParams page compares runs by these options, and takes every scalar of
-    the runs as a metric.
+    """Writes the options of a run for TensorBoard's HParams page, and its device.
 
     Args:
         writer: tf.summary.SummaryWriter.
@@ -119,19 +102,19 @@ def write_start(writer, options):
     writer.flush()
 
 
-def scalars(state, result, threshold):
-    """Returns one step's {tag: float}, the moving averages of the losses first.
+def scalars(state, result, threshold: float | None) -> dict[str, float]:
+    """Returns the scalars of one step by tag, the moving averages of the losses first.
 
     Args:
         state: TrainState, after the step.
         result: StepResult.
-        threshold: float, as `losses.decision_threshold` returns it, or None.
+        threshold: a higher prediction means "real"; None for no accuracy.
     """
     values = {name: float(average) for name, average in state.ema.items()}
     for (network, optimizer), gradients, scale in zip(
         state.trained, result.gradients, result.loss_scales, strict=True
     ):
-        # Of the next step, as the rate depends on the steps done.
+        # The rate of the next step, because the step is already counted.
         values[f"learning_rate/{network.name}"] = float(optimizer.learning_rate)
         norm = float(tf.linalg.global_norm(gradients)) / float(scale)
         values[f"gradient_norm/{network.name}"] = norm
@@ -175,7 +158,7 @@ def write_step(writer, state, result, images, values, has_histograms):
 
 
 def write_values(writer, step, values, images):
-    """Writes {tag: float}, and images: {tag: uint8 [1, height, width, 3]}."""
+    """Writes scalars, {tag: float}, and images, {tag: uint8 [1, height, width, 3]}."""
     with writer.as_default(step):
         for tag, value in values.items():
             tf.summary.scalar(tag, value)
@@ -185,17 +168,18 @@ def write_values(writer, step, values, images):
 
 
 def write_histogram(tag, values):
-    """Writes what `tf.summary.histogram` would, to the default writer.
+    """Writes a histogram to the default writer, like `tf.summary.histogram`.
 
-    NumPy counts the values, as TensorBoard's own counting makes 30 float64 of each: for
-    8 million values it took 3.9 s, NumPy 0.1 s. Values that are not finite are left
-    out.
+    NumPy counts the values, which takes 0.1 s for 8 million; TensorBoard needs 30
+    float64 for each value, and 3.9 s. Values that are not finite are left out.
 
     Args:
         tag: str.
         values: float array of any shape.
     """
-    values = values.astype(np.float64)  # so that no range is too narrow to divide
+    values = values.astype(
+        np.float64
+    )  # float32 cannot divide a very narrow range into buckets
     if not np.isfinite(values.sum()):
         values = values[np.isfinite(values)]
     counts, edges = np.histogram(values, bins=NUM_BUCKETS)
@@ -207,13 +191,9 @@ def write_histogram(tag, values):
 
 
 def _hparams(options):
-    """Returns {flag name: value} of what shapes the networks and what they learn."""
-    values = {
-        name: value
-        for name, value in to_dict(options).items()
-        if STORED_FLAGS[name].is_hyperparameter and value is not None
-    }
+    """Returns {flag name: value} of the hyperparameters among the options."""
     return {
         name: value_text(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
+        for name, value in to_dict(options).items()
+        if STORED_FLAGS[name].is_hyperparameter and value is not None
     }

@@ -1,7 +1,6 @@
-"""Validation while training: metrics of held-out examples, and the best model.
+"""Validation during training: metrics on held-out images, and the best model.
 
-The metrics are those that test mode prints for the same folder with `--no_dropout`.
-Not in: when to validate.
+The metrics equal those of test mode for the same folder with `--no_dropout`.
 """
 
 import dataclasses
@@ -14,70 +13,70 @@ import tensorflow as tf
 from pix2pix_tf import checkpoints, data, metrics, networks
 from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
-from pix2pix_tf.options import write_options
+from pix2pix_tf.options import Options, write_options
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 HISTORY_NAME = "validation.json"
 BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
-MAX_STRIPS = 4  # examples that are shown, the first ones
-STRIP_TAG = "validation/pictures/"  # then the example's name, in event files
+MAX_STRIPS = 4  # strips of the first images, for TensorBoard
+STRIP_TAG = "validation/pictures/"  # followed by the image's name
 
 
 class Validation(NamedTuple):
-    """What one validation found."""
+    """The results of one validation."""
 
-    scalars: dict  # {tag: float}
+    scalars: dict[str, float]  # by tag
     strips: dict  # {tag: uint8 [1, height, 3 * width, 3]}: input, output, target
     is_best: bool
 
 
 class Validator:
-    """Measures a run's generator on held-out examples, and keeps the best one.
+    """Measures a run's generator on held-out images, and saves the best one.
 
-    Its results are in the run's `validation.json`: a list with an entry {"step": step,
-    metric: mean, ...} for each validation that was finished.
-
-    Attributes:
-        freq: int, steps from one validation to the next.
+    The run's `validation.json` is a list with an entry for each finished validation:
+    {"step": step, metric: mean, ...}.
 
     Args:
         options: Options, with `--val_dir`.
         state: TrainState.
 
+    Attributes:
+        freq: int, steps from one validation to the next.
+
     Raises:
         UsageError: the examples cannot be used.
     """
 
-    def __init__(self, options, state):
+    def __init__(self, options: Options, state: checkpoints.TrainState):
         self._options, self._run, self._state = options, options.run, state
         self._validation = options.validation
         self.freq = options.validation.val_freq
-        # Batch statistics make an output depend on the other examples of its batch.
+        # With batch statistics an image's output depends on the others in its batch.
         self._one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._kind = kind_of(options.pair)
         self._source = open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
-        # As test mode does, so that the metrics are equal to the digit.
+        # Test mode freezes it too; without this the metrics could differ from it.
         networks.freeze(self._generator)
         self._translate = make_translate(self._generator, self._kind, options.run.seed)
 
-    def is_done(self):
-        """Returns True if the generator was measured at the current step."""
+    def is_done(self) -> bool:
+        """Returns True if the current step has been validated."""
         step = int(self._state.global_step)
         return any(entry["step"] == step for entry in self._read_history())
 
-    def validate(self, caught):
-        """Measures the generator, and saves it if it is the best so far.
+    def validate(self, caught: list) -> Validation | None:
+        """Measures the generator, and saves it if it is the best one so far.
 
         Args:
-            caught: list, as `signals.catch_signals` yields it.
+            caught: list from `signals.catch_signals`.
 
         Returns:
-            Validation; or None if a signal came before the last example, and then
-            nothing is written.
+            Validation, or None if a signal came before the last image; then nothing is
+            written.
         """
         step = int(self._state.global_step)
         history = [entry for entry in self._read_history() if entry["step"] < step]
@@ -85,32 +84,31 @@ class Validator:
         if measured is None:
             return None
         scores, strips = measured
-        found = scores.means() | scores.shared_histograms()
-        earlier = [entry[self._validation.best_metric] for entry in history]
-        value = found[self._validation.best_metric]
-        is_best = all(self._is_better(value, other) for other in earlier)
+        means = scores.means() | scores.shared_histograms()
+        metric = self._validation.best_metric
+        is_best = all(
+            self._is_better(means[metric], entry[metric]) for entry in history
+        )
         if is_best:
             self._save_best(step, scores)
-        _write_json(
-            Path(self._run.output_dir, HISTORY_NAME),
-            [*history, {"step": step, **found}],
-        )
+        path = Path(self._run.output_dir, HISTORY_NAME)
+        _write_json(path, [*history, {"step": step, **means}])
         scalars = {
             f"validation/{name}": mean
-            for name, mean in found.items()
+            for name, mean in means.items()
             if mean is not None
         }
         return Validation(scalars, strips, is_best)
 
-    def why_stop(self):
-        """Returns why training is to end, as text, or None if it is not."""
+    def why_stop(self) -> str | None:
+        """Returns the reason why `--patience` ends training, or None if it does not."""
         history, metric = self._read_history(), self._validation.best_metric
         if not (self._validation.patience and history):
             return None
         best = 0
-        for place, entry in enumerate(history):
+        for index, entry in enumerate(history):
             if self._is_better(entry[metric], history[best][metric]):
-                best = place
+                best = index
         if len(history) - 1 - best < self._validation.patience:
             return None
         return (
@@ -123,7 +121,7 @@ class Validator:
         return value > other if is_high else value < other
 
     def _read_history(self):
-        """Returns the entries of `validation.json` up to the state's step."""
+        """Returns the entries of `validation.json` up to the current step."""
         path = Path(self._run.output_dir, HISTORY_NAME)
         if not path.exists():
             return []
@@ -137,14 +135,14 @@ class Validator:
             return [entry for entry in history if entry["step"] <= step]
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(
-                f"{path} is damaged: {error!r}; without it validation starts anew"
+                f"{path} is damaged: {error!r}; remove it to start validation anew"
             ) from None
 
     def _measure(self, caught):
         """Returns (Scores, strips), or None if a signal was caught."""
-        mine = networks.variables_by_name(self._generator)
+        own = networks.variables_by_name(self._generator)
         for name, variable in networks.variables_by_name(self._state.generator).items():
-            mine[name].assign(variable)
+            own[name].assign(variable)
         networks.freeze(self._generator)
         scores, strips = metrics.Scores(), {}
         batches = ordered_batches(
@@ -164,10 +162,10 @@ class Validator:
         return scores, strips
 
     def _save_best(self, step, scores):
-        """Writes a folder that can be tested, exported and trained further.
+        """Writes `model-best`, a folder that can be tested, exported and trained on.
 
-        Its `metrics.json` is always of the checkpoint beside it: while the checkpoint
-        is replaced there is none.
+        Its `metrics.json` is removed before the checkpoint is replaced, so that the two
+        always belong together.
         """
         folder = Path(self._run.output_dir, BEST_DIR)
         run = dataclasses.replace(self._run, output_dir=str(folder))
@@ -178,26 +176,23 @@ class Validator:
         _write_json(folder / metrics.JSON_NAME, found)
 
 
-def forget(output_dir):
-    """Removes the `validation.json` of an earlier run in the same folder.
+def forget(output_dir: Path | str) -> None:
+    """Removes the validation history of an earlier run in the same folder.
 
-    Its `model-best` stays until the first validation replaces it.
-
-    Args:
-        output_dir: folder path.
+    `model-best` stays until the first validation of the new run replaces it.
     """
     Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
 
 
-def _write_json(path, found):
-    files.write_whole(path, json.dumps(found, indent=4) + "\n")
+def _write_json(path, value):
+    files.write_whole(path, json.dumps(value, indent=4) + "\n")
 
 
-def open_source(options):
-    """Returns the data.Source of the validation images, all checked.
+def open_source(options: Options) -> data.Source:
+    """Returns the checked source of the validation images.
 
     Raises:
-        UsageError: they cannot be used.
+        UsageError: the images cannot be used.
     """
     val_dir = options.validation.val_dir
     target_dir = options.validation.val_target_dir
