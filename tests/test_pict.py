@@ -166,13 +166,6 @@ def test_unusable_variables_are_refused_and_the_old_file_stays(
     assert (tmp_path / "old.pict").read_bytes() == b"old"
 
 
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
-        pict.write(tmp_path / "folder", TINY)
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
 def _shapes(*shapes):
     return json.dumps([{"name": BIAS, "shape": shape} for shape in shapes]).encode()
 
