@@ -57,7 +57,10 @@ def write_image(path, height, width, seed=0, channels=3):
 
 def read_image(path):
     """Returns uint8 [height, width, channels] of a PNG or JPEG file."""
-    return tf.io.decode_image(path.read_bytes(), expand_animations=False).numpy()
+    contents = path.read_bytes()
+    if contents.startswith(b"\xff\xd8"):
+        return tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE").numpy()
+    return tf.io.decode_image(contents, expand_animations=False).numpy()
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def test_any_number_of_channels_comes_in_and_goes_out(tmp_path, capsys):
     np.testing.assert_allclose(shown[..., :2] / 255, outputs, atol=1 / 255)
     assert not shown[..., 2].any()
     assert not (tmp_path / "out/metrics.json").exists()
-    assert "no metrics: 2 channels are no picture" in capsys.readouterr().out
+    assert "no metrics: outputs of 2 channels are not RGB" in capsys.readouterr().out
     export_flags = ["--mode", "export", "--checkpoint", run, "--output_dir"]
     assert train.main([*export_flags, str(tmp_path / "model")]) == 0
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures

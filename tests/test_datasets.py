@@ -17,14 +17,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf import data, datasets, train
+from pix2pix_tf import data, datasets
 from pix2pix_tf.datasets import __main__ as command
 from pix2pix_tf.datasets import addresses, folder, paper, records
-from pix2pix_tf.datasets.source import Records
 from pix2pix_tf.images import kinds, pixels
-from pix2pix_tf.options import DataConfig, PairConfig
+from pix2pix_tf.options import PairConfig
 from pix2pix_tf.runtime.errors import UsageError
-from tests.conftest import TINY, write_image
+from tests.conftest import write_image
 
 SPLITS = ("train", "val", "test")
 PAIRS = kinds.kind_of(PairConfig())
@@ -69,6 +68,13 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 def _run(*arguments):
     return command.main([str(argument) for argument in arguments])
+
+
+def _error(capsys, *arguments):
+    """Returns the one line with which a command of wrong usage ends."""
+    assert _run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    return line
 
 
 def _names(builder, split):
@@ -187,38 +193,35 @@ def test_an_archive_put_there_by_hand_gives_what_its_folder_gives(
 
 def test_a_wrong_archive_is_refused_and_not_kept(capsys, tmp_path, server):
     arguments = ["--paper", "facades", "--base_url", server, "--data_dir", tmp_path]
-    assert _run(*arguments) == 2
-    [line] = capsys.readouterr().err.splitlines()
+    line = _error(capsys, *arguments)
     assert "facades.tar.gz 30168306: download it again" in line
     assert not list(tmp_path.rglob("*.tar.gz")) and not list(tmp_path.rglob("1.0.0*"))
 
 
-@pytest.mark.parametrize("cut", [50, 500, 1500, 2500])
-def test_an_archive_that_is_cut_short_is_told(capsys, tmp_path, server, cut):
-    by_hand = tmp_path / "by_hand" / "edges2shoes.tar.gz"
+@pytest.mark.parametrize(
+    "name, cut, words",
+    [
+        ("edges2shoes", 50, "edges2shoes.tar.gz is damaged ("),
+        ("edges2shoes", 2500, "edges2shoes.tar.gz is damaged ("),
+        ("edges2handbags", 0, "has no edges2handbags/train/*.jpg"),
+    ],
+)
+def test_an_archive_cut_short_or_of_another_data_set_is_told(
+    capsys, tmp_path, server, name, cut, words
+):
+    by_hand = tmp_path / "by_hand" / f"{name}.tar.gz"
     by_hand.parent.mkdir()
     urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand)
-    by_hand.write_bytes(by_hand.read_bytes()[:-cut])
-    arguments = ["--paper", "edges2shoes", "--manual_dir", by_hand.parent]
-    assert _run(*arguments, "--data_dir", tmp_path / "out") == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "edges2shoes.tar.gz is damaged (" in line and "download it again" in line
-
-
-def test_an_archive_of_another_data_set_is_told(capsys, tmp_path, server):
-    by_hand = tmp_path / "by_hand" / "edges2handbags.tar.gz"
-    by_hand.parent.mkdir()
-    urlretrieve(f"{server}/edges2shoes.tar.gz", by_hand)
-    arguments = ["--paper", "edges2handbags", "--manual_dir", by_hand.parent]
-    assert _run(*arguments, "--data_dir", tmp_path / "out") == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "edges2handbags.tar.gz has no edges2handbags/train/*.jpg" in line
+    contents = by_hand.read_bytes()
+    by_hand.write_bytes(contents[: len(contents) - cut])
+    arguments = ["--paper", name, "--manual_dir", by_hand.parent]
+    line = _error(capsys, *arguments, "--data_dir", tmp_path / "out")
+    assert words in line and "download it again" in line
 
 
 def test_an_address_without_the_archive_is_told_in_one_line(capsys, tmp_path, server):
     arguments = ["--paper", "maps", "--base_url", server, "--data_dir", tmp_path]
-    assert _run(*arguments) == 2
-    [line] = capsys.readouterr().err.splitlines()
+    line = _error(capsys, *arguments)
     assert "HTTP code: 404" in line and "--manual_dir DIR reads maps.tar.gz" in line
     arguments[3] = "http://127.0.0.1:1"
     assert _run(*arguments) == 2
@@ -293,12 +296,10 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     pictures = shutil.copytree(photo_dir, tmp_path / "photos")
     arguments = ["--input_dir", pictures, "--name", "x", "--data_dir", tmp_path / "out"]
     (pictures / "c.png").write_bytes(b"hello")
-    assert _run(*arguments) == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "1 of 3 examples cannot be used" in line and "c.png is no picture" in line
+    line = _error(capsys, *arguments)
+    assert "1 of 3 examples cannot be used" in line and "c.png is not an image" in line
     (pictures / "c.png").rename(pictures / "c.WEBP")
-    assert _run(*arguments) == 2
-    [line] = capsys.readouterr().err.splitlines()
+    line = _error(capsys, *arguments)
     assert "c.WEBP" in line and "tools/process.py" in line
     assert not list((tmp_path / "out").rglob("1.0.0*"))
 
@@ -318,8 +319,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     ],
 )
 def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
-    assert _run(*arguments, "--data_dir", tmp_path) == 2
-    [line] = capsys.readouterr().err.splitlines()
+    line = _error(capsys, *arguments, "--data_dir", tmp_path)
     assert line.startswith("python -m pix2pix_tf.datasets: error: ")
     assert all(word in line for word in words)
     assert not any(tmp_path.iterdir())
@@ -329,10 +329,11 @@ def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(
     capsys, tmp_path, photo_dir
 ):
     arguments = ["--input_dir", photo_dir, "--name", "x", "--data_dir", tmp_path]
-    assert _run(*arguments, "--num_shards", 3) == 2
-    assert "--num_shards 3 is more than the 2 examples" in capsys.readouterr().err
-    assert _run(*arguments) == 0 and _run(*arguments) == 2
-    assert "--name x exists already: give another, or rem" in capsys.readouterr().err
+    line = _error(capsys, *arguments, "--num_shards", 3)
+    assert "--num_shards 3 is more than the 2 examples" in line
+    assert _run(*arguments) == 0
+    line = _error(capsys, *arguments)
+    assert "--name x exists already: give another, or rem" in line
 
 
 def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):
@@ -422,157 +423,3 @@ def test_help_and_the_table_answer_without_tensorflow():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "--paper" in shown.stdout and "--no_flip" not in shown.stdout
-
-
-def _source(builder, split="train", kind=PAIRS, **flags):
-    channels = kind.image_channels
-    config = DataConfig(dataset=builder.name, **flags)
-    return data.Source(Records(builder, split, config, len(channels)), channels)
-
-
-def _batches(source, position, count):
-    config = DataConfig(scale_size=40)
-    batches = data.train_batches(source, PAIRS, config, 32, 7, position)
-    return [[part.numpy() for part in batch] for batch in batches.take(count)]
-
-
-def _assert_same(batches, others):
-    for batch, other in zip(batches, others, strict=True):
-        for part, other_part in zip(batch, other, strict=True):
-            np.testing.assert_array_equal(part, other_part)
-
-
-@pytest.fixture(scope="module")
-def prepared_dir(tmp_path_factory, pair_dir):
-    """pair_dir as a data set of each kind of file."""
-    folder = tmp_path_factory.mktemp("prepared")
-    for file_format in datasets.FILE_FORMATS:
-        arguments = ["--input_dir", pair_dir, "--name", file_format]
-        arguments += ["--data_dir", folder, "--file_format", file_format]
-        assert _run(*arguments) == 0
-    return folder
-
-
-def test_training_from_array_records_equals_training_from_the_files(
-    prepared_dir, pair_dir
-):
-    source = _source(datasets.load("array_record", prepared_dir))
-    files = data.Source(data.Files(data.find_examples(pair_dir)), PAIRS.image_channels)
-    _assert_same(_batches(source, 3, 9), _batches(files, 3, 9))
-    assert source.count_sizes() == files.count_sizes() == {"128x64, 3 channels": 5}
-
-
-def test_training_from_tfrecords_goes_on_at_any_position(prepared_dir):
-    source = _source(datasets.load("tfrecord", prepared_dir))
-    unbroken = _batches(source, 0, 15)
-    epochs = [[int(batch[0][0]) for batch in unbroken[n : n + 5]] for n in (0, 5, 10)]
-    assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
-    assert len(set(map(tuple, epochs))) > 1
-    for position in (3, 5, 12):
-        resumed = _batches(source, position, 3)
-        _assert_same(resumed, unbroken[position : position + 3])
-
-
-@pytest.mark.parametrize("file_format", datasets.FILE_FORMATS)
-def test_testing_reads_each_record_once_in_order(prepared_dir, file_format):
-    source = _source(datasets.load(file_format, prepared_dir), "train[1:4]")
-    batches = list(data.ordered_batches(source, PAIRS, DataConfig(), None))
-    assert [int(batch[0][0]) for batch in batches] == [0, 1, 2]
-    assert len(source) == 3 and source.name(np.int64(2)) == "000002"
-    assert batches[0][1].shape == (1, 64, 64, 3)
-
-
-def _build(data_dir, features, *examples):
-    """Prepares a data set of others' making, and returns its builder."""
-
-    class Given(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            return tfds.core.DatasetInfo(
-                builder=self,
-                features=tfds.features.FeaturesDict(features),
-                disable_shuffling=True,
-            )
-
-        def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples()}
-
-        def _generate_examples(self):
-            yield from enumerate(examples)
-
-    builder = Given(data_dir=data_dir)
-    builder.download_and_prepare()
-    return builder
-
-
-def test_features_are_chosen_by_name_and_labels_are_spread_over_all_grays(tmp_path):
-    features = {
-        "photo": tfds.features.Image(shape=(None, None, 3)),
-        "mask": tfds.features.LabeledImage(labels=5, shape=(None, None, 1)),
-        "depth": tfds.features.Tensor(shape=(4, 6, 1), dtype=np.float32),
-        "count": tfds.features.Scalar(np.int64),
-    }
-    example = {
-        "photo": np.full((4, 6, 3), 51, np.uint8),
-        "mask": np.full((4, 6, 1), 3, np.uint8),
-        "depth": np.full((4, 6, 1), 0.25, np.float32),
-        "count": 1,
-    }
-    builder = _build(tmp_path, features, example)
-
-    def means(pair=None, **names):
-        kind = kinds.kind_of(pair or PairConfig())
-        _, *images = next(iter(_source(builder, kind=kind, **names).ordered()))
-        return [float(image.numpy().mean()) for image in images]
-
-    two = {"input_feature": "photo", "target_feature": "mask"}
-    np.testing.assert_allclose(means(**two), [0.2, 0.75], atol=1e-6)
-    depth = PairConfig(target_channels=1)
-    two["target_feature"] = "depth"
-    np.testing.assert_allclose(means(depth, **two), [0.2, 0.25], atol=1e-6)
-    lab = PairConfig(lab_colorization=True)
-    np.testing.assert_allclose(means(lab, input_feature="photo"), [0.2], atol=1e-6)
-    with pytest.raises(UsageError, match="--input_feature image is not an image of"):
-        means()
-    with pytest.raises(UsageError, match="--target_feature count.*photo"):
-        means(input_feature="photo", target_feature="count")
-
-
-def test_a_record_that_cannot_be_used_is_named_with_its_data_set(tmp_path):
-    image = tfds.features.Image(shape=(None, None, 3))
-    small, wide = np.zeros([4, 6, 3], np.uint8), np.zeros([4, 8, 3], np.uint8)
-    builder = _build(
-        tmp_path,
-        {"input": image, "target": image},
-        {"input": small, "target": small},
-        {"input": small, "target": wide},
-    )
-    source = _source(builder)
-    source.check()  # of the first only
-    batches = data.ordered_batches(source, PAIRS, DataConfig(), 8)
-    with pytest.raises(UsageError) as error:
-        list(data.iterate(batches, source))
-    assert str(error.value) == (
-        "given/1.0.0: 1 of 2 examples cannot be used: input of record 1 and target of "
-        "record 1 are 6x4 and 8x4: wanted one size"
-    )
-
-
-def test_the_train_and_test_commands_take_a_data_set(
-    prepared_dir, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_dir))
-    flags = ["--dataset", "array_record", "--output_dir", str(tmp_path / "run")]
-    flags += ["--max_steps", "1", "--summary_freq", "0", "--crop_size", "32"]
-    flags += ["--n_layers", "1", *TINY]
-    assert train.main(["--mode", "train", *flags]) == 0
-    test = ["--mode", "test", "--dataset", "array_record", "--checkpoint"]
-    test += [str(tmp_path / "run"), "--output_dir", str(tmp_path / "out"), "--split"]
-    assert train.main([*test, "train[:2]"]) == 0
-    assert (tmp_path / "out/images/000001-outputs.png").exists()
-    capsys.readouterr()
-    assert train.main([*test, "val"]) == 2
-    assert "no split val" in capsys.readouterr().err
-    assert train.main([*test, "val", "--input_dir", "x"]) == 2
-    assert "--input_dir does not go with --dataset" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""DCGAN: networks, losses, pictures, and the whole command."""
+"""DCGAN: networks, losses, images, and the whole command."""
 
 import json
 import shutil
@@ -108,18 +108,18 @@ def test_a_step_depends_on_seed_and_step_only_and_moves_the_statistics():
     assert np.all(moving.numpy() != 1)
 
 
-def test_pictures_keep_their_pixels_and_larger_ones_are_scaled():
+def test_images_keep_their_pixels_and_larger_ones_are_scaled():
     small = crops.scale(RAMP.astype(np.float32) * np.float32(1 / 255), 64)
     np.testing.assert_array_equal(small, RAMP)
     for size, scaled in [((128, 200), (64, 100)), ((28, 28), (32, 32))]:
-        picture = np.zeros([*size, 3], np.float32)
-        assert crops.scale(picture, 64).shape == (*scaled, 3)
-    pictures = crops.join([small[:, :45], small[::-1]])
-    np.testing.assert_array_equal(pictures.picture(0), RAMP[:, :45])
-    np.testing.assert_array_equal(pictures.picture(1), RAMP[::-1])
+        image = np.zeros([*size, 3], np.float32)
+        assert crops.scale(image, 64).shape == (*scaled, 3)
+    images = crops.join([small[:, :45], small[::-1]])
+    np.testing.assert_array_equal(images.image(0), RAMP[:, :45])
+    np.testing.assert_array_equal(images.image(1), RAMP[::-1])
 
 
-def test_a_crop_is_a_window_of_the_picture_flipped_or_not():
+def test_a_crop_is_a_window_of_the_image_flipped_or_not():
     windows = np.lib.stride_tricks.sliding_window_view(RAMP, (32, 32), (0, 1))
     windows = np.moveaxis(windows, 2, -1).reshape(-1, 32, 32, 3)
     known = {window.tobytes() for window in windows}
@@ -133,9 +133,9 @@ def test_a_crop_is_a_window_of_the_picture_flipped_or_not():
 
 def test_batches_go_on_where_they_were(photo_dir):
     config = options.DataConfig(input_dir=str(photo_dir), batch_size=2)
-    pictures = crops.read(config)
-    unbroken = list(crops.train_batches(pictures, config, 7, 0).take(3))
-    [resumed] = crops.train_batches(pictures, config, 7, 4).take(1)
+    images = crops.read(config)
+    unbroken = list(crops.train_batches(images, config, 7, 0).take(3))
+    [resumed] = crops.train_batches(images, config, 7, 4).take(1)
     assert resumed[1].shape == (2, 32, 32, 3)
     for tensor, again in zip(unbroken[2], resumed, strict=True):
         np.testing.assert_array_equal(tensor, again)
@@ -182,8 +182,8 @@ def test_the_saved_model_draws_what_the_network_draws(run_dir):
     alone = signature["serving_default"](z=z[1:2])
     np.testing.assert_allclose(alone["images"], wanted[1:2], atol=1e-5)
     decoded = tf.io.decode_png(answer["png"][2])
-    pictures = training.images_of(_restored(run_dir).generator, z)
-    np.testing.assert_allclose(decoded.numpy().astype(int), pictures[2], atol=1)
+    images = training.images_of(_restored(run_dir).generator, z)
+    np.testing.assert_allclose(decoded.numpy().astype(int), images[2], atol=1)
 
 
 def test_going_on_keeps_the_step(capsys, run_dir, tmp_path, photo_dir):
@@ -228,10 +228,10 @@ def test_without_input_the_sample_facades_photographs_are_read(monkeypatch, pair
     from pix2pix_tf.data import samples
 
     monkeypatch.setattr(samples, "sample_dir", lambda lab, split: pair_dir)
-    pictures = crops.read(options.DataConfig())
-    assert len(pictures) == 5
+    images = crops.read(options.DataConfig())
+    assert len(images) == 5
     left = read_image(pair_dir / "2.png")[:, :64]
-    np.testing.assert_array_equal(pictures.picture(1), left)
+    np.testing.assert_array_equal(images.image(1), left)
 
 
 @pytest.mark.parametrize("name, side", [("svhn_cropped", 32), ("mnist", 32)])
@@ -239,9 +239,9 @@ def test_a_named_data_set_is_read(name, side):
     import tensorflow_datasets as tfds
 
     with tfds.testing.mock_data(num_examples=3):
-        pictures = crops.read(options.DataConfig(dataset=name))
-    assert len(pictures) == 3
-    assert pictures.picture(2).shape == (side, side, 3)
+        images = crops.read(options.DataConfig(dataset=name))
+    assert len(images) == 3
+    assert images.image(2).shape == (side, side, 3)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_data_set_that_cannot_be_had_is_told_in_one_line(
     assert "svhn_cropped is not prepared" in line and "no route to host)" in line
 
 
-def test_damaged_pictures_are_named_before_the_first_step(capsys, tmp_path, photo_dir):
+def test_damaged_images_are_named_before_the_first_step(capsys, tmp_path, photo_dir):
     folder = shutil.copytree(photo_dir, tmp_path / "photos")
     (folder / "c.png").write_bytes(b"hello")
     write_image(folder / "odd.png", 33, 35)  # nothing is wrong with odd sizes

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from pix2pix_tf import train
-from tests.conftest import read_image, write_image
+from tests.conftest import TINY, read_image, write_image
 
 # Runs in a process that does not import the package.
 CLIENT = """
@@ -74,6 +76,71 @@ def test_any_size_kind_and_number_of_images_is_served(exported_dir, tmp_path):
     for one, output in zip(contents, together, strict=True):
         assert _serve(exported_dir, one)[0] == output  # no mixing within a batch
         assert tf.io.decode_png(output).shape == (32, 32, 3)
+
+
+FILES = {  # name of a file: whether the exported model takes it
+    "rgb-1.png": True,
+    "gray-2.png": True,
+    "alpha-3.png": True,
+    "deep-4.png": True,
+    "palette-5.png": True,
+    "rgb-6.jpg": True,
+    "gray-7.jpg": True,
+    "cmyk-8.jpg": True,
+    "rgb-9.bmp": False,
+    "palette-10.bmp": False,
+    "palette-11.gif": False,
+    "rgb-12.webp": False,
+    "rgb-13.tif": False,
+    "rgb-14.ppm": False,
+}
+
+
+@pytest.fixture(scope="module")
+def files_dir(tmp_path_factory):
+    """A folder of one image in many formats."""
+    folder = tmp_path_factory.mktemp("files")
+    path = write_image(tmp_path_factory.mktemp("rgba") / "rgba.png", 40, 48, channels=4)
+    rgba = Image.open(path)
+    modes = {"gray": "L", "palette": "P", "cmyk": "CMYK", "rgb": "RGB", "alpha": "RGBA"}
+    for name in FILES:
+        mode = name.partition("-")[0]
+        if mode == "deep":
+            deep = np.asarray(rgba, np.uint16)[..., :3] * 200 + 99
+            (folder / name).write_bytes(tf.io.encode_png(deep).numpy())
+        else:
+            image = rgba if mode == "alpha" else rgba.convert("RGB")
+            image.convert(modes[mode]).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_file_gives_the_image_of_test_mode_or_is_refused_by_name(
+    channels, files_dir, pair_dir, tmp_path
+):
+    run, out, model = (str(tmp_path / name) for name in ("run", "out", "model"))
+    count = ["--input_channels", str(channels), "--target_channels", "3"]
+    flags = ["--mode", "train", "--input_dir", str(pair_dir), "--output_dir", run]
+    flags += ["--crop_size", "32", "--scale_size", "32", "--summary_freq", "0"]
+    assert train.main([*flags, *count, "--max_steps", "1", *TINY]) == 0
+    flags = ["--mode", "test", "--inputs_only", "--input_dir", str(files_dir)]
+    flags += ["--no_dropout", "--checkpoint", run, "--output_dir", out]
+    assert train.main(flags) == 0
+    assert _export(run, model, "--no_dropout") == 0
+
+    serve = tf.saved_model.load(model).signatures["serving_default"]
+    for name, is_taken in FILES.items():
+        contents = tf.constant([(files_dir / name).read_bytes()])
+        if is_taken:
+            [output] = serve(image_bytes=contents)["output_bytes"].numpy()
+            served = tf.io.decode_png(output).numpy().astype(int)
+            tested = read_image(
+                tmp_path / "out/images" / f"{Path(name).stem}-outputs.png"
+            )
+            assert np.abs(served - tested).max() <= 1, name
+        else:
+            with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG or PNG"):
+                serve(image_bytes=contents)
 
 
 def test_the_float_signature_takes_batches(exported_dir):

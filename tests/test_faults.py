@@ -176,7 +176,7 @@ def test_a_full_disk_at_an_image_saves_first_if_that_can_be_done(
     def refuse(*_):
         raise OSError(28, "No space left on device", "1-inputs.png")
 
-    monkeypatch.setattr(gallery, "write_pictures", refuse)
+    monkeypatch.setattr(gallery, "write_images", refuse)
     if not can_save:
         monkeypatch.setattr(checkpoints, "save", refuse)
     status, line = run("--display_freq", 3)

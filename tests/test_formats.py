@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,7 +36,13 @@ def write_tiff(folder, pixels, **settings):
 
 @pytest.mark.parametrize(
     "kind, settings",
-    [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True}), ("TIFF", {})],
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("PPM", {}),
+    ],
 )
 def test_lossless_formats_give_each_byte_over_255(kind, settings, tmp_path):
     path = write(tmp_path, encode(TALL, kind, **settings))
@@ -46,11 +53,22 @@ def test_lossless_formats_give_each_byte_over_255(kind, settings, tmp_path):
     assert codecs.probe(path) == (6, 4, 3)
 
 
-def test_jpeg_is_what_tensorflow_decodes_as_in_the_original(tmp_path):
-    contents = encode(np.repeat(np.repeat(TALL, 8, 0), 8, 1), "JPEG")
+def draw_lines():
+    """Returns black lines on white, the hardest thing for a JPEG."""
+    lines = np.full((64, 64, 3), 255, np.uint8)
+    lines[::7] = lines[:, ::5] = 0
+    return lines
 
-    expected = tf.image.convert_image_dtype(tf.io.decode_jpeg(contents), tf.float32)
-    np.testing.assert_array_equal(codecs.read(write(tmp_path, contents)), expected)
+
+@pytest.mark.parametrize("quality", [75, 100])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_jpeg_is_what_other_programs_decode(quality, mode, tmp_path):
+    contents = encode(draw_lines(), "JPEG", mode, quality=quality)
+    expected = np.asarray(Image.open(io.BytesIO(contents))).reshape(64, 64, -1) / 255
+
+    found = codecs.read(write(tmp_path, contents), expected.shape[2])
+
+    np.testing.assert_allclose(found, expected, atol=1.01 / 255)
 
 
 def test_gif_gives_its_first_frame(tmp_path):
@@ -188,20 +206,139 @@ def test_npy_that_is_no_picture_is_refused(pixels, reason, tmp_path):
 
 
 def test_damaged_files_are_refused_with_the_reason(tmp_path):
-    for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"):
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM"):
         whole = encode(np.repeat(np.repeat(TALL, 30, 0), 30, 1), kind)
-        with pytest.raises(codecs.ImageError, match="cannot be decoded"):
+        with pytest.raises(codecs.ImageError, match="decoded|damaged|has .* numbers"):
             codecs.read(write(tmp_path, whole[: len(whole) // 2]))
     for contents, reason in [
         (b"", "is empty"),
-        (b"no picture", "is no picture: wanted JPEG, PNG, BMP, GIF, WEBP, TIFF or NPY"),
+        (
+            b"text",
+            "is not an image, or is damaged: wanted JPEG, PNG, BMP, GIF, WEBP, A",
+        ),
         (b"II*\0\xff\0\0\0", "cannot be decoded"),
         (b"\x93NUMPY\x01\0", "cannot be decoded"),
+        (b"P5 3", "its Netpbm header is damaged"),
     ]:
         path = write(tmp_path, contents)
         for function in (codecs.read, codecs.probe):
             with pytest.raises(codecs.ImageError, match=reason):
                 function(path)
+
+
+@pytest.mark.parametrize(
+    "raised, expected",
+    [
+        (ModuleNotFoundError("No module named 'x'"), codecs.ImageError),
+        (RecursionError(), codecs.ImageError),
+        (OSError("no errno: a decoder's"), codecs.ImageError),
+        (OSError(5, "Input/output error"), OSError),
+        (MemoryError(), MemoryError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_whatever_a_decoder_raises_is_a_fault_of_the_file(
+    raised, expected, tmp_path, monkeypatch
+):
+    def fail(*arguments, **keywords):
+        raise raised
+
+    path = write(tmp_path, encode(TALL, "PNG"))
+    monkeypatch.setattr(Image, "open", fail)
+    for function in (codecs.read, codecs.probe, codecs.count_pages):
+        with pytest.raises(expected):
+            function(path)
+
+
+@pytest.mark.parametrize(
+    "contents, expected",
+    [
+        (b"P1\n# a comment\n3 1\n0 1 0\n", [1, 0, 1]),
+        (b"P1 3 1\n010", [1, 0, 1]),  # digits need no space
+        (b"P4 3 1\n\x40", [1, 0, 1]),
+        (b"P2 3 1 100\n0 50 # half\n100\n", [0, 0.5, 1]),
+        (b"P5 3 1 255\n\x00\x33\xff", [0, 0.2, 1]),
+        (b"P5 3 1 100\n\x00\x32\x64", [0, 0.5, 1]),
+        (b"P5 3 1 4095\n\0\0\x03\x33\x0f\xff", [0, 819 / 4095, 1]),
+        (b"P5 3 1 65535\n\0\0\x01\x00\xff\xff", [0, 256 / 65535, 1]),
+        (b"P3 1 1 65535\n0 256 65535\n", [[0, 256 / 65535, 1]]),
+        (b"P6 1 1 255\n\x00\x33\xff", [[0, 0.2, 1]]),
+        (b"P6 1 1 65535\n\0\0\x01\x00\xff\xff", [[0, 256 / 65535, 1]]),
+    ],
+)
+def test_netpbm_is_divided_by_the_maximum_that_it_names(contents, expected, tmp_path):
+    path = write(tmp_path, contents)
+    expected = np.reshape(expected, (1, len(expected), -1))
+
+    found = codecs.read(path, expected.shape[2])
+
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    assert found.dtype == np.float32
+    assert codecs.probe(path) == expected.shape
+
+
+@pytest.mark.parametrize(
+    "contents, reason",
+    [
+        (b"P5 3 1 255\n\0\0", "has 2 numbers, wanted 3"),
+        (b"P2 3 1 255\n1 2", "has 2 numbers, wanted 3"),
+        (b"P4 3 2\n\0", "has 3 numbers, wanted 6"),
+        (b"P2 3 1 100\n1 2 101", "numbers from 1 to 101: wanted 0 to 100"),
+        (b"P2 3 1 100\n1 -2 3", "numbers from -2 to 3: wanted 0 to 100"),
+        (b"P2 3 1 100\n1 two 3", "cannot be decoded"),
+        (b"P5 0 1 255\n", "has 0x1 pixels"),
+        (b"P5 1 1 65536\n\0\0", "a maximum from 1 to 65535"),
+        (b"P6 99999 99999 255\n", "wanted at most"),
+    ],
+)
+def test_netpbm_that_is_damaged_is_refused(contents, reason, tmp_path):
+    with pytest.raises(codecs.ImageError, match=reason):
+        codecs.read(write(tmp_path, contents))
+
+
+def test_avif_is_read_and_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    smooth = np.tile(np.uint8(np.linspace(0, 255, 40))[:, None, None], (1, 60, 3))
+    path = write(tmp_path, encode(smooth, "AVIF", quality=100, exif=exif))
+
+    found = codecs.read(path)
+
+    np.testing.assert_allclose(found, np.rot90(smooth, -1) / 255, atol=2.01 / 255)
+    assert codecs.probe(path) == (60, 40, 3)
+
+
+def test_channels_are_probed_as_they_are_read(tmp_path):
+    palette = Image.fromarray(TALL).convert("P", palette=Image.Palette.ADAPTIVE)
+    for kind in ("PNG", "GIF"):
+        for settings in ({}, {"transparency": 1}):
+            buffer = io.BytesIO()
+            palette.save(buffer, kind, **settings)
+            path = write(tmp_path, buffer.getvalue())
+            assert codecs.probe(path) == codecs.decode(buffer.getvalue()).shape
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_frames_are_counted(kind, tmp_path):
+    frames = [Image.fromarray(np.full((16, 16, 3), value, "u1")) for value in (9, 99)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+
+    assert codecs.count_pages(write(tmp_path, buffer.getvalue())) == 2
+    assert codecs.count_pages(write(tmp_path, encode(TALL, "JPEG"))) == 1
+    assert codecs.count_pages(write(tmp_path, b"P1 1 1\n0")) == 1
+
+
+def test_the_document_lists_every_suffix():
+    document = Path(__file__).parents[1] / "docs/formats.md"
+    text = document.read_text(encoding="utf-8")
+    assert all(f"`{suffix}`" in text for suffix in codecs.SUFFIXES)
+
+
+def test_what_is_read_and_what_is_not_have_different_suffixes():
+    assert not set(codecs.SUFFIXES) & set(codecs.UNREAD_SUFFIXES)
+    assert {".ppm", ".pgm", ".avif", ".jfif"} <= set(codecs.SUFFIXES)
+    assert {".heic", ".jxl", ".jp2"} <= set(codecs.UNREAD_SUFFIXES)
 
 
 def test_more_pixels_than_anybody_has_are_refused_before_they_are_decoded(tmp_path):

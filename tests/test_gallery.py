@@ -35,8 +35,8 @@ class _Page(html.parser.HTMLParser):
 
 
 def test_pictures_are_written_under_the_originals_names(tmp_path):
-    gallery.write_pictures(tmp_path, gallery.Row("a", 12), PICTURES)
-    gallery.write_pictures(tmp_path, gallery.Row("a"), PICTURES)
+    gallery.write_images(tmp_path, gallery.Row("a", 12), PICTURES)
+    gallery.write_images(tmp_path, gallery.Row("a"), PICTURES)
     for stem in ("a", "00000012-a"):
         for kind in ("inputs", "outputs", "targets"):
             image = read_image(tmp_path / "images" / f"{stem}-{kind}.png")
@@ -45,7 +45,7 @@ def test_pictures_are_written_under_the_originals_names(tmp_path):
 
 def test_a_picture_that_is_cut_leaves_the_one_before(tmp_path, monkeypatch):
     old, new = gallery.Row("a", 1), gallery.Row("a", 2)
-    gallery.write_pictures(tmp_path, old, PICTURES)
+    gallery.write_images(tmp_path, old, PICTURES)
     write_bytes = Path.write_bytes
 
     def cut(path, contents):
@@ -56,17 +56,17 @@ def test_a_picture_that_is_cut_leaves_the_one_before(tmp_path, monkeypatch):
     others = {kind: picture + 1 for kind, picture in PICTURES.items()}
     for row in (old, new):
         with pytest.raises(KeyboardInterrupt):
-            gallery.write_pictures(tmp_path, row, others)
+            gallery.write_images(tmp_path, row, others)
     assert gallery.training_rows(tmp_path) == [old]
     for kind, picture in PICTURES.items():
-        found = gallery.read_picture(tmp_path, old, kind)
+        found = gallery.read_image(tmp_path, old, kind)
         np.testing.assert_array_equal(found, picture)
 
 
 def test_the_index_is_valid_and_links_to_every_picture(tmp_path):
     rows = [gallery.Row("1"), gallery.Row("a b#c%d")]
     for row in rows:
-        gallery.write_pictures(tmp_path, row, PICTURES)
+        gallery.write_images(tmp_path, row, PICTURES)
     page = _Page(gallery.write_index(tmp_path, rows).read_text())
     assert page.cells == ["name", "input", "output", "target", "1", "a b#c%d"]
     assert len(page.sources) == 6
@@ -98,7 +98,7 @@ def test_columns_stand_before_the_pictures_and_say_which_end_is_worst(tmp_path):
 def test_training_rows_come_back_from_the_files_in_order(tmp_path):
     rows = [gallery.Row("b-c", 2), gallery.Row("a", 10)]
     for row in reversed(rows):
-        gallery.write_pictures(tmp_path, row, PICTURES)
+        gallery.write_images(tmp_path, row, PICTURES)
     assert gallery.training_rows(tmp_path) == rows
     page = _Page(gallery.write_index(tmp_path, rows).read_text())
     assert page.cells[:5] == ["step", "name", "input", "output", "target"]
@@ -107,7 +107,7 @@ def test_training_rows_come_back_from_the_files_in_order(tmp_path):
 
 def test_names_that_are_not_utf8_are_shown_and_linked(tmp_path):
     row = gallery.Row(os.fsdecode(b"caf\xe9"))
-    gallery.write_pictures(tmp_path, row, PICTURES)
+    gallery.write_images(tmp_path, row, PICTURES)
     page = _Page(gallery.write_index(tmp_path, [row]).read_text())
     assert page.cells[4] == "caf\ufffd"
     assert page.sources[0] == "images/caf%E9-inputs.png"
@@ -117,7 +117,7 @@ def test_names_that_are_not_utf8_are_shown_and_linked(tmp_path):
 def test_a_sub_folder_stays_one(tmp_path):
     rows = [gallery.Row("cats/7", 2), gallery.Row("cats/sub/7", 3)]
     for row in rows:
-        gallery.write_pictures(tmp_path, row, PICTURES)
+        gallery.write_images(tmp_path, row, PICTURES)
     assert (tmp_path / "images/cats/00000002-7-outputs.png").exists()
     assert gallery.training_rows(tmp_path) == rows
     page = _Page(gallery.write_index(tmp_path, rows).read_text())

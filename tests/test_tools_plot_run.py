@@ -48,7 +48,7 @@ def _make_run(folder, scalars=None, psnr=None, **options):
 def _add_images(folder, step, name="house", **colors):
     for kind, color in (COLORS | colors).items():
         image = np.full([256, 256, 3], color, np.uint8)
-        gallery.write_pictures(folder, gallery.Row(name, step), {kind: image})
+        gallery.write_images(folder, gallery.Row(name, step), {kind: image})
 
 
 def _add_strips(folder, names, levels):

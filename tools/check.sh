@@ -4,4 +4,4 @@ set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 
 bash tools/lint.sh
-pytest --numprocesses 2 --dist loadfile "$@"
+pytest --numprocesses 2 --dist worksteal "$@"

@@ -26,7 +26,7 @@ from pix2pix_tf.runtime import files
 TINY = ("--ngf", "1", "--ndf", "1", "--crop_size", "32")
 GOOD_ENDINGS = (0, 1, 2, 130, 143)
 MAX_LINE = 20_000  # characters of an error: it may name a hundred files
-HEIGHT, WIDTH = 32, 64  # of the pictures
+HEIGHT, WIDTH = 32, 64  # of the images
 PICTURES = {
     "jpg": "1.jpg",
     "png": "1.png",
@@ -237,7 +237,7 @@ def _renames(folder="png"):
 
 
 def make_template(folder):
-    """Writes `template`, what every case starts from: pictures, and a tiny model."""
+    """Writes `template`, what every case starts from: images, and a tiny model."""
     import numpy as np
     import tensorflow as tf
     import tifffile
@@ -249,7 +249,7 @@ def make_template(folder):
     template = folder / "template"
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     deep = pixels.astype(np.uint16) * 257
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     for name, file in PICTURES.items():
         path = template / name / file
         path.parent.mkdir(parents=True)
@@ -260,9 +260,9 @@ def make_template(folder):
         elif name == "png16":
             path.write_bytes(tf.io.encode_png(deep).numpy())
         elif name == "palette":
-            picture.convert("P", palette=Image.Palette.ADAPTIVE).save(path)
+            image.convert("P", palette=Image.Palette.ADAPTIVE).save(path)
         else:
-            picture.save(path)
+            image.save(path)
     argv = ["--mode", "train", "--input_dir", str(template / "png"), *TINY]
     options = parse([*argv, "--output_dir", str(template / "model")])
     state = step.make_state(

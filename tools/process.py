@@ -7,8 +7,8 @@ blank       the image, which must be square, with a white square in its middle
 combine     pairs for training: the image left, its namesake in --b_dir right
 edges       its lines, black on white: by Canny's detector, or with --hed_weights by HED
 
-It reads .jpg, .jpeg, .png, .bmp, .gif, .webp, .tif, .tiff and .npy files, and drops
-transparency. What is in --output_dir already is left as it is, whatever flags made it.
+It reads the files that docs/formats.md lists, and drops transparency. What is in
+--output_dir already is left as it is, whatever flags made it.
 HED's weights are an .npz or .h5 file of NAME/kernel [height, width, from, to] and
 NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
 """

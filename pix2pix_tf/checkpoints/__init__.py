@@ -24,28 +24,3 @@ from pix2pix_tf.checkpoints.contents import (
 from pix2pix_tf.checkpoints.optimizers import Adam
 from pix2pix_tf.checkpoints.state import TrainState, start_state
 from pix2pix_tf.checkpoints.store import find_latest, open_reader, read, verify, write
-
-__all__ = [
-    "DISCRIMINATOR_LOSS",
-    "EMA_NAMES",
-    "GAN_LOSS",
-    "L1_LOSS",
-    "OWN_NAMES",
-    "POSITION_NAME",
-    "Adam",
-    "TrainState",
-    "check_fit",
-    "check_widths",
-    "find_latest",
-    "is_generator_only",
-    "loss_names",
-    "open_reader",
-    "read",
-    "restore",
-    "restore_generator",
-    "save",
-    "start_state",
-    "tensors",
-    "verify",
-    "write",
-]

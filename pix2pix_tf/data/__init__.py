@@ -7,15 +7,3 @@ flips, scales, crops and batches them.
 from pix2pix_tf.data.batches import iterate, ordered_batches, train_batches
 from pix2pix_tf.data.examples import Example, find_examples, list_names
 from pix2pix_tf.data.source import Files, Source, shuffled
-
-__all__ = [
-    "Example",
-    "Files",
-    "Source",
-    "find_examples",
-    "iterate",
-    "list_names",
-    "ordered_batches",
-    "shuffled",
-    "train_batches",
-]

@@ -22,8 +22,8 @@ MAX_REASONS = 10  # in a message
 class Example(NamedTuple):
     """One example: what it is called, and the files that it is read from."""
 
-    name: str  # of its pictures; with the sub-folder where there is one: cats/7
-    paths: tuple  # of Path: one file; or of pictures A and B, two
+    name: str  # of its images; with the sub-folder where there is one: cats/7
+    paths: tuple  # of Path: one file; or of images A and B, two
 
 
 def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
@@ -34,7 +34,7 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
 
     Args:
         input_dir: folder path.
-        target_dir: folder path of pictures B; `input_dir` then has pictures A.
+        target_dir: folder path of images B; `input_dir` then has images A.
         is_one_enough: bool, `input_dir` may be a file too, or a pattern of such.
         flags: (str, str), what the folders are called where they cannot be used.
 
@@ -144,30 +144,29 @@ def _by_stem(flag, folder):
     return found
 
 
-def list_names(names):
+def list_names(names, num_shown=MAX_NAMES):
     """Returns the first names and how many more there are, as text."""
-    shown, num_more = ", ".join(names[:MAX_NAMES]), len(names) - MAX_NAMES
+    shown, num_more = ", ".join(names[:num_shown]), len(names) - num_shown
     return f"{shown} and {num_more} more" if num_more > 0 else shown
 
 
 def join_problems(problems):
-    """Returns problems as one line of text, each reason once.
+    """Returns problems as one line of text, each reason once, with the first names.
 
     Reasons that differ only in their numbers, such as sizes, are the same reason.
 
     Args:
         problems: list of (str, str): a name, and a reason such as "is empty".
     """
-    names_of = defaultdict(list)
-    first_of = {}
+    alike = defaultdict(list)
     for name, reason in problems:
-        kind = re.sub(r"\d+", "", reason)
-        first_of.setdefault(kind, f"{name} {reason}")
-        names_of[kind].append(name)
+        alike[re.sub(r"\d+", "", reason)].append((name, reason))
     texts = []
-    for kind, names in names_of.items():
-        others = f" (likewise {list_names(names[1:])})" if names[1:] else ""
-        texts.append(first_of[kind] + others)
+    for (name, reason), *others in alike.values():
+        if others:
+            others = list_names([other for other, _ in others], MAX_NAMES - 1)
+            name = f"{name} (likewise {others})"
+        texts.append(f"{name} {reason}")
     num_more = len(texts) - MAX_REASONS
     more = f"; and {num_more} more" if num_more > 0 else ""
     return "; ".join(texts[:MAX_REASONS]) + more

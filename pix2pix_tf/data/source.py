@@ -8,6 +8,7 @@ Not in: scaling, crops, batches.
 import contextlib
 import functools
 import itertools
+import os
 from collections import Counter
 
 import numpy as np
@@ -144,7 +145,7 @@ class Source:
         With `--on_bad_image skip` those that cannot be used are left out.
 
         Raises:
-            UsageError: one cannot be used, or with skip none can. It counts them.
+            UsageError: some cannot be used, or with skip none can.
         """
 
         def is_usable(index, *values):
@@ -154,17 +155,12 @@ class Source:
                 return False
             return True
 
-        usable = (
-            self._store.ordered()
-            .take(self._store.num_checked)
-            .map(
-                lambda *example: tf.numpy_function(
-                    is_usable, [*example], tf.bool, stateful=False
-                ),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-        )
-        usable = list(usable.as_numpy_iterator())
+        def check_one(*example):
+            return tf.numpy_function(is_usable, [*example], tf.bool, stateful=False)
+
+        first = self._store.ordered().take(self._store.num_checked)
+        checked = first.map(check_one, num_parallel_calls=os.cpu_count())
+        usable = list(checked.as_numpy_iterator())
         if all(usable):
             return
         if not (self._is_skipping and any(usable)):

@@ -67,7 +67,7 @@ class PrepareConfig(Config):
         super().__post_init__()
         if (self.input_dir is None) == (self.paper is None):
             raise UsageError(
-                "wanted either --input_dir, for pictures of your own, or --paper"
+                "wanted either --input_dir, for images of your own, or --paper"
             )
         if self.paper is None:
             self._refuse("--input_dir", "manual_dir", "base_url")

@@ -14,7 +14,7 @@ BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
 
 
 class Archive(NamedTuple):
-    """A .tar.gz that unpacks to NAME/<split>/*.jpg, two pictures side by side each."""
+    """A .tar.gz that unpacks to NAME/<split>/*.jpg, two images side by side each."""
 
     file: str
     splits: tuple[str, ...]

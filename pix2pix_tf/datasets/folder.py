@@ -1,4 +1,4 @@
-"""The TFDS builder `pix2pix_folder`: a person's own pictures, or pairs of them.
+"""The TFDS builder `pix2pix_folder`: a person's own images, or pairs of them.
 
 Files are stored as they are and in the order in which training reads a folder, so that
 both ways give the same examples under the same numbers.
@@ -27,7 +27,7 @@ class FolderConfig(tfds.core.BuilderConfig):
 
 
 class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
-    """Pictures, or pairs of them, from one's own folders."""
+    """Images, or pairs of them, from one's own folders."""
 
     name = FOLDER_BUILDER
     VERSION = tfds.core.Version("1.0.0")

@@ -1,6 +1,6 @@
 """The TFDS builder `pix2pix`: the six data sets of Isola et al. 2017.
 
-Images are stored as the bytes of the archive's JPEGs, the two pictures side by side:
+Images are stored as the bytes of the archive's JPEGs, the two images side by side:
 halves would have to be encoded anew, with loss or several times larger.
 """
 
@@ -16,7 +16,7 @@ from pix2pix_tf.runtime.errors import UsageError
 
 
 class Pix2pix(tfds.core.GeneratorBasedBuilder):
-    """Pairs of pictures, side by side: the data sets of the pix2pix paper."""
+    """Pairs of images, side by side: the data sets of the pix2pix paper."""
 
     name = "pix2pix"
     VERSION = tfds.core.Version("1.0.0")

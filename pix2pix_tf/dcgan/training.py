@@ -17,12 +17,12 @@ NUM_STRIPS = 4
 STRIP_LENGTH = 10  # samples, both ends included
 
 
-def train(options, pictures):
+def train(options, images):
     """Trains until stopped; or until done, and writes what the generator has learned.
 
     Args:
         options: DcganOptions.
-        pictures: Pictures.
+        images: Images.
 
     Returns:
         int, the number of the signal that stopped it, or 0.
@@ -36,12 +36,12 @@ def train(options, pictures):
 
     def batches():
         position = int(state.position)
-        return iter(crops.train_batches(pictures, options.data, seed, position))
+        return iter(crops.train_batches(images, options.data, seed, position))
 
     task = loop.Task(
         title="DCGAN",
         state=state,
-        num_examples=len(pictures),
+        num_examples=len(images),
         batch_size=options.data.batch_size,
         batches=batches,
         train_step=step.make_train_step(state, options.loss, seed),
@@ -84,7 +84,7 @@ def interpolation_z():
 
 
 def tile(batch, num_columns):
-    """Lays pictures out in rows.
+    """Lays images out in rows.
 
     Args:
         batch: uint8 [rows * num_columns, height, width, 3].
@@ -112,10 +112,10 @@ def save_model(generator, folder):
     @tf.function(input_signature=[tf.TensorSpec([None, Z_SIZE], tf.float32, "z")])
     def generate(z):
         outputs = generator(z, training=False)
-        pictures = pixels.to_uint8(pixels.deprocess(outputs))
+        images = pixels.to_uint8(pixels.deprocess(outputs))
         png = tf.map_fn(
-            lambda picture: pixels.encode(picture, "png"),
-            pictures,
+            lambda image: pixels.encode(image, "png"),
+            images,
             fn_output_signature=tf.string,
         )
         return {"images": outputs, "png": png}

@@ -1,8 +1,8 @@
 """The kinds of example: images become inputs and targets, and tensors become RGB again.
 
 In: images A and B side by side or in two files, a photograph for colorization, and the
-inputs of either alone. No other module asks whether a run is a colorization. Not in:
-which files there are, randomness, batching.
+inputs of either alone. Only this module and that of the flags know colorization. Not
+in: which files there are, randomness, batching.
 """
 
 import dataclasses
@@ -67,9 +67,6 @@ class Pairs:
 
     def to_rgb(self, inputs, outputs, targets=None):
         """Turns what the networks take and give into RGB images.
-
-        One channel is shown as gray, two as red and green, and of more than three the
-        first three.
 
         Args:
             inputs, outputs, targets: float32 [batch, height, width, channels] in

@@ -1,4 +1,4 @@
-"""Test mode: every image once, in order, to pictures and an index."""
+"""Test mode: every image once, in order, to images and an index."""
 
 import collections
 import concurrent.futures
@@ -15,7 +15,7 @@ from pix2pix_tf.options import write_options
 from pix2pix_tf.runtime import files
 
 NUM_WRITERS = 2  # threads
-MAX_WAITING = 8  # rows whose pictures are held until they are written
+MAX_WAITING = 8  # rows whose images are held until they are written
 
 
 def evaluate(options, source):
@@ -32,7 +32,7 @@ def evaluate(options, source):
 
     Raises:
         UsageError: the checkpoint does not fit, an image is damaged, or what measures
-            the pictures cannot be used.
+            the images cannot be used.
     """
     run, output = options.run, options.output
     set_scorer = metrics.SetScorer(output.fid_weights, output.palette)
@@ -52,7 +52,7 @@ def evaluate(options, source):
     metrics.remove_report(run.output_dir)
     done, scores = [], metrics.Scores()
     try:
-        _write_pictures(options, source, generator, done, scores)
+        _write_images(options, source, generator, done, scores)
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
         columns = _columns(done, scores) if scores.images else ()
@@ -61,7 +61,8 @@ def evaluate(options, source):
     if scores.images:
         _report(run.output_dir, done, scores, set_scorer)
     elif not options.data.inputs_only:
-        print(f"no metrics: {options.pair.channels[1]} channels are no picture")
+        channels = options.pair.channels[1]
+        print(f"no metrics: outputs of {channels} channels are not RGB images")
 
 
 def _columns(rows, scores):
@@ -81,7 +82,7 @@ def _report(output_dir, rows, scores, set_scorer):
     """Prints and writes the figures; those of sets come from the files written."""
 
     def read(kind):
-        return (gallery.read_picture(output_dir, row, kind) for row in rows)
+        return (gallery.read_image(output_dir, row, kind) for row in rows)
 
     def measure_sets():
         return set_scorer.measure(read, len(rows))
@@ -89,7 +90,7 @@ def _report(output_dir, rows, scores, set_scorer):
     metrics.report(output_dir, [row.name for row in rows], scores, measure_sets)
 
 
-def _write_pictures(options, source, generator, done, scores):
+def _write_images(options, source, generator, done, scores):
     """Generates batch by batch; fills `done` and `scores` with what is written.
 
     Encoding, writing and measuring go on in threads, beside the network's next batch.
@@ -108,12 +109,12 @@ def _write_pictures(options, source, generator, done, scores):
             batches = ordered_batches(source, kind, options.data, size, run.max_steps)
             for indices, *tensors in batches:
                 called = time.perf_counter()
-                outputs, pictures = translate(tf.constant(num_batches), *tensors)
+                outputs, images = translate(tf.constant(num_batches), *tensors)
                 outputs = outputs.numpy()  # waits for it, on a GPU too
                 network_s += time.perf_counter() - called
                 for place, index in enumerate(indices.numpy()):
                     row = gallery.Row(source.name(index))
-                    one = {name: batch[place] for name, batch in pictures.items()}
+                    one = {name: batch[place] for name, batch in images.items()}
                     write = pool.submit(
                         _write_row, options, row, one, outputs[place], scores
                     )
@@ -127,13 +128,13 @@ def _write_pictures(options, source, generator, done, scores):
     print(f"network {network_s / total_s:.0%} of the time")
 
 
-def _write_row(options, row, pictures, output, scores):
-    """Writes one example: its pictures, and its output where they do not show it."""
-    gallery.write_pictures(options.run.output_dir, row, pictures)
+def _write_row(options, row, images, output, scores):
+    """Writes one example: its images, and its output where they do not show it."""
+    gallery.write_images(options.run.output_dir, row, images)
     if not options.pair.has_rgb_outputs:
         gallery.write_array(options.run.output_dir, row, output)
     elif not options.data.inputs_only:
-        scores.add(row.name, pictures["outputs"].numpy(), pictures["targets"].numpy())
+        scores.add(row.name, images["outputs"].numpy(), images["targets"].numpy())
 
 
 def _finish(writes, num_left, done):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.images import kinds, pixels, served
 from pix2pix_tf.options import write_options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
@@ -46,11 +46,11 @@ class ServingModel(tf.Module):
 
     @tf.function
     def translate(self, image_bytes):
-        """Maps encoded images of any size, string [batch], to encoded outputs."""
+        """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
 
         def translate_one(contents):
-            image = pixels.decode(contents, self._pair.input_channels)
-            [inputs] = self._kind.to_tensors(pixels.to_float(image))
+            image = served.decode(contents, self._pair.input_channels)
+            [inputs] = self._kind.to_tensors(image)
             if not self._multiple:
                 inputs = pixels.resize_area(inputs, self._size)
                 inputs = tf.ensure_shape(inputs, [*self._size, inputs.shape[-1]])

@@ -1,4 +1,4 @@
-"""Pictures on disk: PNG files under `images/` and the `index.html` that shows them."""
+"""Images on disk: PNG files under `images/` and the `index.html` that shows them."""
 
 import html
 import os
@@ -19,14 +19,14 @@ TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 
 
 class Row(NamedTuple):
-    """One line of the index: the pictures of one example."""
+    """One line of the index: the images of one example."""
 
     name: str  # empty where there is one row a step
     step: int | None = None  # in training: the global step
 
     @property
     def stem(self):
-        """The beginning of the pictures' paths under `images/`.
+        """The beginning of the images' paths under `images/`.
 
         The step comes before the file's own name; a sub-folder stays one.
         """
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Numbers beside the pictures, to sort the rows by."""
+    """Numbers beside the images, to sort the rows by."""
 
     title: str
     values: list  # of float or None, one for each row
@@ -55,39 +55,39 @@ class Column(NamedTuple):
         return [f'<td class="number">{text}</td>' for text in texts]
 
 
-def write_pictures(output_dir, row, pictures):
+def write_images(output_dir, row, images):
     """Writes `images/<stem>-<kind>.png`, each whole or not at all.
 
     Args:
         output_dir: folder path.
         row: Row.
-        pictures: {kind, such as those of KINDS: uint8 [height, width, 3]}.
+        images: {kind, such as those of KINDS: uint8 [height, width, 3]}.
     """
-    for kind, picture in pictures.items():
-        path = picture_path(output_dir, row, kind)
+    for kind, image in images.items():
+        path = image_path(output_dir, row, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_whole(path, pixels.encode(picture, "png").numpy())
+        files.write_whole(path, pixels.encode(image, "png").numpy())
 
 
 def write_array(output_dir, row, output):
     """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
-    path = picture_path(output_dir, row, "outputs").with_suffix(".npy")
+    path = image_path(output_dir, row, "outputs").with_suffix(".npy")
     with files.writing(path) as partial, partial.open("wb") as file:
         np.save(file, output)
 
 
-def read_picture(output_dir, row, kind):
-    """Returns uint8 [height, width, 3], a picture that was written."""
-    return pixels.decode(picture_path(output_dir, row, kind).read_bytes()).numpy()
+def read_image(output_dir, row, kind):
+    """Returns uint8 [height, width, 3], a image that was written."""
+    return pixels.decode(image_path(output_dir, row, kind).read_bytes()).numpy()
 
 
-def picture_path(output_dir, row, kind):
+def image_path(output_dir, row, kind):
     """Returns `images/<stem>-<kind>.png`."""
     return Path(output_dir, IMAGES_NAME, f"{row.stem}-{kind}.png")
 
 
 def training_rows(output_dir, kinds=KINDS):
-    """Returns the rows of all training pictures in a folder, from their file names."""
+    """Returns the rows of all training images in a folder, from their file names."""
     rows = []
     ending = f"-{kinds[0]}.png"
     folder = Path(output_dir, IMAGES_NAME)
@@ -107,9 +107,9 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
     Args:
         output_dir: folder path.
         rows: list of Row.
-        kinds: tuple of str, the pictures that each row has.
+        kinds: tuple of str, the images that each row has.
         title: str, the page's.
-        columns: list of Column, shown before the pictures.
+        columns: list of Column, shown before the images.
     """
     texts = {"step": [row.step for row in rows], "name": [row.name for row in rows]}
     texts = {
@@ -122,7 +122,7 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
     head += [f"<th>{kind.removesuffix('s')}</th>" for kind in kinds]
     cells = [[_cell(value) for value in values] for values in texts.values()]
     cells += [column.cells() for column in columns]
-    cells += [[_picture(row, kind) for row in rows] for kind in kinds]
+    cells += [[_image(row, kind) for row in rows] for kind in kinds]
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
     page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
     path = Path(output_dir, INDEX_NAME)
@@ -134,7 +134,7 @@ def _cell(value):
     return f"<td>{html.escape(files.printable(str(value)))}</td>"
 
 
-def _picture(row, kind):
+def _image(row, kind):
     source = urllib.parse.quote(os.fsencode(f"{IMAGES_NAME}/{row.stem}-{kind}.png"))
     of = files.printable(row.name or f"step {row.step}")
     label = html.escape(f"{kind} of {of}")

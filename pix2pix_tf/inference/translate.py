@@ -1,4 +1,4 @@
-"""Test mode's way from examples to pictures, which validation takes too."""
+"""Test mode's way from examples to images, which validation takes too."""
 
 import tensorflow as tf
 

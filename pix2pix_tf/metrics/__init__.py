@@ -15,15 +15,3 @@ from pix2pix_tf.metrics.report import (
 )
 from pix2pix_tf.metrics.sets import SetScorer
 from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
-
-__all__ = [
-    "IMAGE_METRICS",
-    "JSON_NAME",
-    "METRICS",
-    "Scores",
-    "SetScorer",
-    "read_report",
-    "remove_report",
-    "report",
-    "score",
-]

@@ -18,18 +18,3 @@ from pix2pix_tf.networks.weights import (
     trainable_by_name,
     variables_by_name,
 )
-
-__all__ = [
-    "KERNEL_SIZE",
-    "build_discriminator",
-    "build_generator",
-    "count_parameters",
-    "describe_discriminator",
-    "freeze",
-    "generate_at_own_size",
-    "key_dropout",
-    "trainable_by_name",
-    "variables_by_name",
-    "width_factor",
-    "with_features",
-]

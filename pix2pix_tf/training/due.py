@@ -14,6 +14,11 @@ class Due:
     progress: bool  # print the losses
     save: bool
 
+    def without(self, other: "Due") -> "Due":
+        """Returns what is due here, but was not due in another."""
+        pairs = zip(vars(self).items(), vars(other).values(), strict=True)
+        return Due(**{name: here and not there for (name, here), there in pairs})
+
 
 def find_due(monitor, val_freq, step, is_last, minutes) -> Due:
     """Returns what is due at a step.

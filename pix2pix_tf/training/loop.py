@@ -208,14 +208,20 @@ def _train_steps(options, task, saver, callbacks, caught):
         if step == done + 1:
             with saver.saving_on_failure():
                 monitor.show_graph(task.train_step, *tensors)
+        # Before any save: a run that is killed after it goes on with the next step.
+        with saver.saving_on_failure():
+            _record(options.run, task, monitor, due, indices, tensors, result)
         if due.validation:
             watch.look()
             saver.save()  # `model-best` is never ahead of where a killed run goes on
             if _validate(task, monitor, caught):
-                is_last = True
+                is_last, recorded = True, due
                 due = find_due(monitor_config, task.val_freq, step, is_last, minutes)
-        with saver.saving_on_failure():
-            _record(options.run, task, monitor, due, indices, tensors, result)
+                with saver.saving_on_failure():
+                    missed = due.without(recorded)
+                    _record(
+                        options.run, task, monitor, missed, indices, tensors, result
+                    )
         del result  # frees the gradients before the next step needs the memory
         if due.progress:
             progress.report(step)
@@ -307,7 +313,7 @@ def _show(run, task, names, images):
     """Writes a batch's images and lists them in the index."""
     for number, name in enumerate(names):
         row = gallery.Row(name, int(task.state.global_step))
-        gallery.write_pictures(
+        gallery.write_images(
             run.output_dir,
             row,
             {kind: batch[number] for kind, batch in images.items()},

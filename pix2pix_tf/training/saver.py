@@ -4,7 +4,6 @@ import contextlib
 import time
 from pathlib import Path
 
-import tensorflow as tf
 import tqdm
 
 from pix2pix_tf import checkpoints
@@ -53,7 +52,7 @@ class Saver:
         """Saves the steps that are done, if possible, when the block fails."""
         try:
             yield
-        except (tf.errors.OpError, UsageError, OSError):
+        except Exception:
             if int(self._state.global_step) > int(self._state.first_step):
                 try:
                     self.save()

@@ -66,7 +66,7 @@ def draw_grid(cells, labels, title=""):
 
 def read_image(folder, row, kind):
     """Returns an image of a gallery.Row, float32 [height, width, 3] in [0, 1]."""
-    path = gallery.picture_path(folder, row, kind)
+    path = gallery.image_path(folder, row, kind)
     try:
         return codecs.read(path)
     except codecs.ImageError as error:

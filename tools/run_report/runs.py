@@ -91,7 +91,7 @@ def common_images(runs):
     runs = [run for run in runs if run.rows and run.kinds == gallery.KINDS]
 
     def is_same(row, kind):
-        paths = [gallery.picture_path(run.folder, row, kind) for run in runs]
+        paths = [gallery.image_path(run.folder, row, kind) for run in runs]
         return len({path.read_bytes() for path in paths}) == 1
 
     common = set.intersection(*(set(run.rows) for run in runs)) if len(runs) > 1 else ()
