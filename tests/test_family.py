@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, networks, train
+from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.inference import export
 from pix2pix_tf.networks import discriminators, parts
 from pix2pix_tf.options import LossConfig, ModelConfig, from_dict, parse
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import losses, step
-from tests.conftest import (
-    SMALL,
-    assert_equal_values,
-    read_image,
-    small_model,
-    values_of,
-    write_image,
-)
+from tests.conftest import assert_equal_values, small_model, values_of
 
 NGF = 4
 W = 8 * NGF  # filters of the inner levels
@@ -304,24 +297,3 @@ def test_without_a_gan_term_no_discriminator_is_built():
 def test_what_does_not_go_together_is_refused_by_name(arguments, words):
     with pytest.raises(UsageError, match=words):
         parse(["--mode", "train", *arguments.split()])
-
-
-def test_a_whole_run_of_another_family_trains_tests_and_exports(tmp_path):
-    def run(mode, *flags):
-        arguments = ["--mode", mode, "--output_dir", str(tmp_path / mode), *flags]
-        assert train.main(arguments) == 0
-        return tmp_path / mode
-
-    kinds = "--generator resnet --num_blocks 6 --gan_mode lsgan --norm instance"
-    write_image(tmp_path / "1.png", 32, 64)
-    data = ["--input_dir", str(tmp_path), "--max_steps", "1"]
-    trained = run("train", *data, *SMALL, *kinds.split(), "--summary_freq", "0")
-    made = ["--checkpoint", str(trained), "--no_dropout"]
-    images = run("test", *data, *made) / "images"
-    model = tf.saved_model.load(str(run("export", *made)))
-    contents = tf.constant([(images / "1-inputs.png").read_bytes()])
-    found = model.signatures["serving_default"](image_bytes=contents)
-    [served] = found["output_bytes"].numpy()
-    served = tf.io.decode_png(served).numpy().astype(int)
-    tested = read_image(images / "1-outputs.png").astype(int)
-    assert np.abs(served - tested).max() <= 1

@@ -19,16 +19,27 @@ from pix2pix_tf.training import faults, losses, step
 from tests.conftest import SMALL, assert_equal_values, small_model, values_of
 
 
-def _train(folder, pair_dir, *flags, callbacks=()):
-    arguments = ["--mode", "train", "--input_dir", pair_dir, *SMALL, "--seed", 5]
-    arguments += ["--output_dir", folder, "--max_steps", 4, "--summary_freq", 0]
-    return train.main([str(one) for one in [*arguments, *flags]], callbacks)
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "run"
 
 
-def _error(capsys):
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("pix2pix-tf: error: ")
-    return line
+@pytest.fixture
+def run(pair_dir, run_dir, capsys):
+    """A function that trains 4 steps; it returns (exit status, its error or output)."""
+
+    def train_with(*flags, folder=run_dir, callbacks=()):
+        arguments = ["--mode", "train", "--input_dir", pair_dir, *SMALL, "--seed", 5]
+        arguments += ["--output_dir", folder, "--max_steps", 4, "--summary_freq", 0]
+        status = train.main([str(one) for one in [*arguments, *flags]], callbacks)
+        captured = capsys.readouterr()
+        if status == 0:
+            return status, captured.out
+        [line] = captured.err.splitlines()
+        assert line.startswith("pix2pix-tf: error: ")
+        return status, line
+
+    return train_with
 
 
 @pytest.fixture(scope="module")
@@ -94,29 +105,27 @@ def nan_at(monkeypatch):
     return poison
 
 
-def test_training_stops_at_what_is_not_finite(nan_at, tmp_path, pair_dir, capsys):
+def test_training_stops_at_what_is_not_finite(nan_at, run, run_dir):
     nan_at([3])
-    assert _train(tmp_path / "run", pair_dir, "--save_freq", 2) == 1
-    line = _error(capsys)
-    assert "step 3: not finite: generator_loss_L1; " in line
-    assert line.endswith(f"; the last good checkpoint is {tmp_path / 'run/model-2'}")
-    assert checkpoints.find_latest(tmp_path / "run").endswith("model-2")
+    status, line = run("--save_freq", 2)
+    assert status == 1 and "step 3: not finite: generator_loss_L1; " in line
+    assert line.endswith(f"; the last good checkpoint is {run_dir / 'model-2'}")
+    assert checkpoints.find_latest(run_dir).endswith("model-2")
 
 
-def test_the_last_step_is_looked_at_too(nan_at, tmp_path, pair_dir, capsys):
+def test_the_last_step_is_looked_at_too(nan_at, run):
     nan_at([1])
-    assert _train(tmp_path / "run", pair_dir, "--max_steps", 1) == 1
-    line = _error(capsys)
+    status, line = run("--max_steps", 1)
+    assert status == 1
     assert "step 1: not finite" in line and "there is no checkpoint yet" in line
 
 
-def test_steps_that_are_not_finite_can_be_skipped(nan_at, tmp_path, pair_dir, capsys):
+def test_steps_that_are_not_finite_can_be_skipped(nan_at, run, run_dir):
     nan_at([2, 4])
-    assert _train(tmp_path / "run", pair_dir, "--on_nan", "skip") == 0
-    out = capsys.readouterr().out
-    assert "skipped step 2: not finite: generator_loss_L1" in out
+    status, out = run("--on_nan", "skip")
+    assert status == 0 and "skipped step 2: not finite: generator_loss_L1" in out
     assert out.splitlines()[-1] == "skipped 2 steps whose numbers were not finite"
-    reader = tf.train.load_checkpoint(str(tmp_path / "run"))
+    reader = tf.train.load_checkpoint(str(run_dir))
     assert reader.get_tensor("global_step") == 4
     assert reader.get_tensor("updates/generator") == 2
 
@@ -148,15 +157,13 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_ends_the_run_and_the_last_checkpoint_is_whole(
-    small_disk, pair_dir, capsys
-):
+def test_a_full_disk_ends_the_run_and_the_last_checkpoint_is_whole(small_disk, run):
     folder = small_disk / "run"
-    assert _train(folder, pair_dir, "--max_steps", 1) == 0
+    assert run("--max_steps", 1, folder=folder)[0] == 0
     room = shutil.disk_usage(small_disk).free - 20_000
     (small_disk / "ballast").write_bytes(bytes(room))
-    assert _train(folder, pair_dir, "--resume", "auto", "--max_steps", 2) == 2
-    line = _error(capsys)
+    status, line = run("--resume", "auto", "--max_steps", 2, folder=folder)
+    assert status == 2
     assert "model-2 cannot be written" in line and "No space left" in line
     checkpoints.verify(checkpoints.find_latest(folder))
     assert not list(folder.glob(".*"))
@@ -164,41 +171,32 @@ def test_a_full_disk_ends_the_run_and_the_last_checkpoint_is_whole(
 
 @pytest.mark.parametrize("can_save", [True, False])
 def test_a_full_disk_at_an_image_saves_first_if_that_can_be_done(
-    can_save, tmp_path, pair_dir, monkeypatch, capsys
+    can_save, run, run_dir, monkeypatch
 ):
     def refuse(*_):
         raise OSError(28, "No space left on device", "1-inputs.png")
 
-    def refuse_too(*_):
-        raise OSError("the checkpoint")
-
     monkeypatch.setattr(gallery, "write_images", refuse)
     if not can_save:
-        monkeypatch.setattr(checkpoints, "save", refuse_too)
-    assert _train(tmp_path / "run", pair_dir, "--display_freq", 3) == 2
-    captured = capsys.readouterr()
-    assert captured.err.endswith("No space left on device: '1-inputs.png'\n")
-    if can_save:
-        assert checkpoints.find_latest(tmp_path / "run").endswith("model-3")
-    else:
-        assert "warning: the checkpoint" in captured.out
+        monkeypatch.setattr(checkpoints, "save", refuse)
+    status, line = run("--display_freq", 3)
+    assert status == 2 and "No space left on device: '1-inputs.png'" in line
+    assert len(list(run_dir.glob("model-3.*"))) == (2 if can_save else 0)
 
 
-def test_a_removed_output_folder_is_made_anew(tmp_path, pair_dir):
-    folder = tmp_path / "run"
-
+def test_a_removed_output_folder_is_made_anew(run, run_dir):
     def remove(number, _):
         if number == 2:
-            shutil.rmtree(folder)
+            shutil.rmtree(run_dir)
 
     flags = ["--summary_freq", 1, "--display_freq", 1]
-    assert _train(folder, pair_dir, *flags, callbacks=[remove]) == 0
-    checkpoints.verify(checkpoints.find_latest(folder))
-    assert (folder / "options.json").exists() and (folder / "index.html").exists()
+    assert run(*flags, callbacks=[remove])[0] == 0
+    checkpoints.verify(checkpoints.find_latest(run_dir))
+    assert (run_dir / "options.json").exists() and (run_dir / "index.html").exists()
 
 
 def test_an_image_removed_in_mid_epoch_saves_first(
-    tmp_path, pair_dir, monkeypatch, capsys
+    run, run_dir, tmp_path, pair_dir, monkeypatch
 ):
     folder = shutil.copytree(pair_dir, tmp_path / "pairs")
     monkeypatch.setattr(data.source, "MAX_CHECKED", 0)
@@ -207,10 +205,10 @@ def test_an_image_removed_in_mid_epoch_saves_first(
         for path in folder.iterdir():
             path.unlink()
 
-    run, flags = tmp_path / "run", ["--summary_freq", 1, "--max_steps", 400]
-    assert _train(run, folder, *flags, callbacks=[remove]) == 2
-    assert "No such file" in _error(capsys)
-    checkpoints.verify(checkpoints.find_latest(run))
+    flags = ["--input_dir", folder, "--summary_freq", 1, "--max_steps", 400]
+    status, line = run(*flags, callbacks=[remove])
+    assert status == 2 and "No such file" in line
+    checkpoints.verify(checkpoints.find_latest(run_dir))
 
 
 @pytest.mark.parametrize("allocate", [tf.zeros, np.zeros])

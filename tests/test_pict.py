@@ -98,27 +98,21 @@ def test_the_codebook_spans_the_range_of_the_weights():
     np.testing.assert_allclose(codebook, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_a_round_trip_stays_within_half_a_quantisation_step(tmp_path):
-    variables = _generator_variables()
-    pict.write(tmp_path / "generator.pict", variables)
-    got = pict.read(tmp_path / "generator.pict")
-    scale = max(np.abs(value).max() for value in variables.values())
-    assert sorted(got) == sorted(variables)
-    for name, value in variables.items():
-        assert got[name].dtype == np.float32 and got[name].shape == value.shape
-        # Half a bin is a factor of 256 ** (1 / 256) at most on |x| + scale / 255.
-        bound = (np.abs(value) + scale / 255) * (256 ** (1 / 256) - 1)
-        assert (np.abs(got[name] - value) <= bound * (1 + 1e-5)).all()
-
-
 def test_every_weight_gets_the_nearest_entry_of_the_codebook(tmp_path):
     variables = _generator_variables()
     pict.write(tmp_path / "generator.pict", variables)
-    weights = np.concatenate([variables[name].ravel() for name in sorted(variables)])
+    got = pict.read(tmp_path / "generator.pict")
+    assert list(got) == sorted(variables)
+    weights = np.concatenate([variables[name].ravel() for name in got])
     codebook = pict.make_codebook(weights.min(), weights.max())
-    expected = np.abs(weights[:, None] - codebook).argmin(axis=1)
-    codes = (tmp_path / "generator.pict").read_bytes()[-weights.size :]
-    np.testing.assert_array_equal(np.frombuffer(codes, np.uint8), expected)
+    nearest = codebook[np.abs(weights[:, None] - codebook).argmin(axis=1)]
+    found = np.concatenate([array.ravel() for array in got.values()])
+    np.testing.assert_array_equal(found, nearest)
+    assert {array.dtype for array in got.values()} == {np.dtype(np.float32)}
+    # Half a bin is a factor of 256 ** (1 / 256) at most on |x| + scale / 255.
+    scale = np.abs(weights).max()
+    bound = (np.abs(weights) + scale / 255) * (256 ** (1 / 256) - 1)
+    assert (np.abs(found - weights) <= bound * (1 + 1e-5)).all()
 
 
 @pytest.mark.parametrize("read_elsewhere", [_read_by_sections, _read_as_a_stream])
@@ -172,13 +166,6 @@ def test_unusable_variables_are_refused_and_the_old_file_stays(
     assert (tmp_path / "old.pict").read_bytes() == b"old"
 
 
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
-        pict.write(tmp_path / "folder", TINY)
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
 def _shapes(*shapes):
     return json.dumps([{"name": BIAS, "shape": shape} for shape in shapes]).encode()
 
@@ -196,16 +183,13 @@ def _shapes(*shapes):
         (_file(b"not JSON"), "got shapes that are not JSON"),
         (_file(b"\xff\xfe"), "got shapes that are not JSON"),
         (_file(b"[" * 100_000), "got shapes that are not JSON"),
-        (_file(b"{}"), "got {} for shapes, wanted a list with entries"),
         (_file(b"[]"), "got [] for shapes, wanted a list with entries"),
         (_file(b'["a"]'), "got 'a' for a variable, wanted a unique name"),
         (_file(b'[{"name": 1, "shape": [3]}]'), "got {'name': 1, 'shape': [3]}"),
-        (_file(b'[{"name": "a\\n"}]'), r"got {'name': 'a\n'} for a variable"),
         (_file(_shapes(3)), "wanted a unique name and a shape of one to four"),
         (_file(_shapes([])), "a shape of one to four integers above 0"),
         (_file(_shapes([0])), "'shape': [0]} for a variable"),
         (_file(_shapes([3.0])), "'shape': [3.0]} for a variable"),
-        (_file(_shapes([True])), "'shape': [True]} for a variable"),
         (_file(_shapes([1] * 5)), "'shape': [1, 1, 1, 1, 1]} for a variable"),
         (_file(_shapes([1], [2])), "wanted a unique name"),
         (_file(_shapes([10**9] * 4)), f"got 3 bytes of codes, wanted {10**36}"),

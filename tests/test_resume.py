@@ -46,6 +46,10 @@ def _train(command, folder, *flags, callback=None):
     return train.main([str(argument) for argument in arguments], callbacks)
 
 
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: nothing is saved."""
+
+
 def _stop(number):
     """Sends a signal to this process."""
     os.kill(os.getpid(), number)
@@ -106,10 +110,6 @@ def test_a_signal_saves_and_the_same_command_ends_the_run(
     assert statuses == [129, 130, 0]
     assert capsys.readouterr().out.count("saving model") == 5  # steps 1, 2, 3, 6, 8
     assert run_files.compare(unbroken_dir, tmp_path / "run") == []
-
-
-class Killed(BaseException):
-    """Ends a run without a save, as SIGKILL does."""
 
 
 def test_an_error_in_a_callback_saves_first(command, tmp_path):

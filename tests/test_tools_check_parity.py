@@ -2,8 +2,6 @@
 
 import functools
 import json
-import os
-import pickle
 
 import keras
 import numpy as np
@@ -158,42 +156,31 @@ def test_one_wrong_constant_fails(capsys, monkeypatch, recording, change, failin
     assert "0 of 1 files agree" in out
 
 
-class _Code:
-    """Unpickled, it makes a folder."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
 BIAS = "generator/encoder_1/conv2d/bias"
+
+
+def _meta(**changes):
+    return {"meta": json.dumps(META | changes)}
 
 
 @pytest.mark.parametrize(
     "changes, words",
     [
         ({"meta": None}, ["meta is missing"]),
-        ({"meta": "{"}, ["meta is not JSON"]),
         ({"meta": "[" * 10**5}, ["meta is not JSON"]),
         ({"meta": "[1]"}, ["meta must hold a JSON object, got list"]),
         ({"meta": '{"ngf": 1}'}, ["meta lacks ndf"]),
-        ({"meta": json.dumps(META | {"ngf": "4"})}, ["meta: ngf must be a whole"]),
-        ({"meta": json.dumps(META | {"epsilon": 0})}, ["epsilon must be between"]),
-        ({"meta": json.dumps(META | {"dropout": True})}, ["recorded with dropout"]),
-        ({"meta": json.dumps(META | {"ngf": 2})}, ["has shape [1], wanted [2]"]),
+        (_meta(ngf="4"), ["meta: ngf must be a whole"]),
+        (_meta(epsilon=0), ["epsilon must be between"]),
+        (_meta(dropout=True), ["recorded with dropout"]),
+        (_meta(ngf=2), ["has shape [1], wanted [2]"]),
         (
             {"outputs": None, f"grad/{BIAS}": None, "var/generator/x": np.zeros(1)},
             ["outputs is missing", f"grad/{BIAS} is missing", "generator/x is unknown"],
         ),
         (
-            {
-                "targets": np.zeros([1, 256, 256, 2], np.float32),
-                "outputs": np.zeros([1, 256, 256, 3], np.int32),
-                f"var/{BIAS}": np.array([np.nan], np.float32),
-            },
-            ["targets has shape", "outputs is int32", f"var/{BIAS} has a NaN"],
+            {"outputs": np.zeros([1, 256, 256, 3], np.int32), f"var/{BIAS}": [np.nan]},
+            ["outputs is int32", f"var/{BIAS} has a NaN"],
         ),
     ],
 )
@@ -210,20 +197,12 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(
     assert all(word in line for word in words), line
 
 
-def test_damaged_files_and_code_are_refused_and_the_code_does_not_run(
-    capsys, recording, tmp_path
-):
-    code = _Code(tmp_path / "ran")
-    np.savez(tmp_path / "code.npz", meta=np.array([code], dtype=object))
-    (tmp_path / "pickle.npz").write_bytes(pickle.dumps(code))
+def test_damaged_files_are_refused_one_by_one(capsys, recording, tmp_path):
     (tmp_path / "cut.npz").write_bytes(recording.read_bytes()[:5000])
-    (tmp_path / "empty.npz").write_bytes(b"")
     np.save(tmp_path / "array.npy", np.zeros(3))
     paths = sorted(tmp_path.iterdir())
     status, _, err = _run(capsys, *paths, tmp_path / "absent.npz")
-    assert status == 2 and not (tmp_path / "ran").exists()
-    lines = err.splitlines()
-    assert len(lines) == len(paths) + 1
-    for path, line in zip(paths, lines, strict=False):
+    *lines, absent = err.splitlines()
+    assert status == 2 and "absent.npz" in absent
+    for path, line in zip(paths, lines, strict=True):
         assert str(path) in line and "wanted an .npz of arrays alone" in line
-    assert "absent.npz" in lines[-1]

@@ -4,6 +4,7 @@ Files of PyTorch: tests/test_pytorch.py.
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import tensorflow as tf
 import convert_checkpoint
 from pix2pix_tf import checkpoints, train
 from pix2pix_tf.interop import convert, pict
-from pix2pix_tf.options import from_dict
+from pix2pix_tf.options import from_dict, write_options
 from pix2pix_tf.runtime.errors import UsageError
-from tests.conftest import read_image
+from pix2pix_tf.training import step
+from tests.conftest import assert_equal_values, read_image
 
 
 def _convert(capsys, *arguments):
@@ -29,28 +31,55 @@ def _convert(capsys, *arguments):
 
 
 def _values(folder):
-    reader = tf.train.load_checkpoint(str(folder))
-    names = reader.get_variable_to_shape_map()
-    return {name: reader.get_tensor(name) for name in names}
+    reader, shapes = checkpoints.open_reader(checkpoints.find_latest(folder))
+    return {name: reader.get_tensor(name) for name in shapes}
 
 
-@pytest.fixture(scope="module")
-def originals_dir(trained_dir, tmp_path_factory):
-    """A folder as the original writes it: its options only, and no `position`."""
-    folder = tmp_path_factory.mktemp("tf1") / "tf1"
-    assert convert_checkpoint.main([str(trained_dir), str(folder)]) == 0
-    path = folder / "options.json"
-    options = json.loads(path.read_text())
-    for name in ("norm", "innermost_norm", "no_dropout", "keep_checkpoints"):
-        del options[name]
-    path.write_text(json.dumps(options))
+def _options(folder):
+    return json.loads((folder / "options.json").read_text())
+
+
+def _write_model(folder, **flags):
+    """Writes a folder as training does after 3 steps, with random values."""
+    options = from_dict({"output_dir": str(folder)} | flags)
+    state = step.make_state(options.pair.channels, options.model, options.loss)
+    rng = np.random.default_rng(1)
+    for count in (state.global_step, state.position):
+        count.assign(3)
+    for _, optimizer in state.trained:
+        optimizer.iterations.assign(3)
+    values = checkpoints.tensors(state)
+    for name, one in values.items():
+        if one.dtype == tf.float32:
+            values[name] = rng.normal(0, 0.02, one.shape).astype(np.float32)
+    write_options(options)
+    checkpoints.write(values, folder, step=3)
     return folder
 
 
 @pytest.fixture(scope="module")
-def pict_path(trained_dir, tmp_path_factory):
+def model_dir(tmp_path_factory):
+    """A folder of ours, of networks that the original has too."""
+    folder = tmp_path_factory.mktemp("ours") / "run"
+    return _write_model(folder, ngf=2, ndf=2, which_direction="BtoA", seed=5)
+
+
+@pytest.fixture(scope="module")
+def originals_dir(model_dir, tmp_path_factory):
+    """A folder as the original writes it: its options only, and no `position`."""
+    folder = tmp_path_factory.mktemp("tf1") / "tf1"
+    assert convert_checkpoint.main([str(model_dir), str(folder)]) == 0
+    options = _options(folder)
+    for name in ("norm", "innermost_norm", "no_dropout", "keep_checkpoints"):
+        del options[name]
+    (folder / "options.json").write_text(json.dumps(options))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pict_path(model_dir, tmp_path_factory):
     path = tmp_path_factory.mktemp("pict") / "generator.pict"
-    assert convert_checkpoint.main([str(trained_dir), str(path)]) == 0
+    assert convert_checkpoint.main([str(model_dir), str(path)]) == 0
     return path
 
 
@@ -65,73 +94,79 @@ def generator_dir(pict_path, tmp_path_factory):
 
 def _graph_of_the_original(ngf, ndf):
     """Makes the global variables of the original's graph, under its names."""
-    shapes, trained = {}, []
+    shapes, statistics = {}, {}
 
     def add(scope, kind, kernel, has_norm):
-        filters = kernel[2 if kind == "conv2d_transpose" else 3]
-        parts = {f"{kind}/kernel": kernel, f"{kind}/bias": [filters]}
+        filters = [kernel[2 if kind == "conv2d_transpose" else 3]]
+        shapes.update(
+            {f"{scope}/{kind}/kernel": kernel, f"{scope}/{kind}/bias": filters}
+        )
         if has_norm:
-            norm = "batch_normalization"
-            parts |= {f"{norm}/{part}": [filters] for part in ("gamma", "beta")}
+            norm = f"{scope}/batch_normalization"
+            shapes.update({f"{norm}/{part}": filters for part in ("gamma", "beta")})
             for part in ("moving_mean", "moving_variance"):
-                shapes[f"{scope}/{norm}/{part}"] = [filters]
-        trained.extend(f"{scope}/{part}" for part in parts)
-        shapes.update({f"{scope}/{part}": shape for part, shape in parts.items()})
+                statistics[f"{norm}/{part}"] = filters
 
     widths = [3] + [ngf * times for times in (1, 2, 4, 8, 8, 8, 8, 8)]
     for level in range(1, 9):
         kernel = [4, 4, widths[level - 1], widths[level]]
         add(f"generator/encoder_{level}", "conv2d", kernel, level > 1)
-    for level in range(8, 0, -1):
-        width = widths[level] * (1 if level == 8 else 2)
-        kernel = [4, 4, widths[level - 1], width]
+        kernel = [*kernel[:3], widths[level] * (1 if level == 8 else 2)]
         add(f"generator/decoder_{level}", "conv2d_transpose", kernel, level > 1)
     widths = [6, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 1]
     for level in range(1, 6):
         kernel = [4, 4, widths[level - 1], widths[level]]
         add(f"discriminator/layer_{level}", "conv2d", kernel, 1 < level < 5)
-    for name in trained:
-        for slot in ("Adam", "Adam_1"):
-            shapes[f"{name}/{slot}"] = shapes[name]
+    for slot in ("Adam", "Adam_1"):
+        statistics |= {f"{name}/{slot}": shape for name, shape in shapes.items()}
     for scope in ("discriminator_train", "generator_train"):
         for power in ("beta1_power", "beta2_power"):
-            shapes[f"{scope}/{power}"] = []
+            statistics[f"{scope}/{power}"] = []
     for loss in ("discriminator_loss/Mean", "generator_loss/Mean"):
-        shapes[f"{loss}/ExponentialMovingAverage"] = []
-    shapes["generator_loss/Mean_1/ExponentialMovingAverage"] = []
-    for name, shape in shapes.items():
+        statistics[f"{loss}/ExponentialMovingAverage"] = []
+    statistics["generator_loss/Mean_1/ExponentialMovingAverage"] = []
+    for name, shape in (shapes | statistics).items():
         tf.compat.v1.get_variable(name, shape)
     tf.compat.v1.get_variable("global_step", [], tf.int64)
 
 
 def test_tensorflow_1s_saver_restores_all_the_originals_variables(
-    trained_dir, originals_dir
+    model_dir, originals_dir
 ):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         _graph_of_the_original(2, 2)
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(str(originals_dir)))
         got = session.run({v.op.name: v for v in tf.compat.v1.global_variables()})
-    ours = _values(trained_dir)
+    ours = _values(model_dir)
     own = {name for name in ours if name.startswith(checkpoints.OWN_NAMES)}
-    assert set(ours) == set(got) | own and "position" in own
-    for name, values in got.items():
-        np.testing.assert_array_equal(values, ours[name], name)
-    assert got["global_step"] == 3
+    assert "position" in own
+    assert_equal_values(got, {name: ours[name] for name in set(ours) - own})
 
 
 def test_there_and_back_every_value_is_the_same(
-    capsys, trained_dir, originals_dir, tmp_path
+    capsys, model_dir, originals_dir, tmp_path
 ):
     status, line = _convert(capsys, originals_dir, tmp_path / "ours")
-    assert status == 0 and "checkpoint: all that training goes on from" in line
-    assert line.endswith("from tf1")
-    before, after = _values(trained_dir), _values(tmp_path / "ours")
-    assert set(before) == set(after)
-    for name, values in before.items():
-        np.testing.assert_array_equal(after[name], values, name)
-    options = json.loads((tmp_path / "ours" / "options.json").read_text())
-    assert options == json.loads((trained_dir / "options.json").read_text())
+    assert status == 0 and line.endswith(
+        "(checkpoint: everything that training continues from) from tf1"
+    )
+    assert_equal_values(_values(tmp_path / "ours"), _values(model_dir))
+    assert _options(tmp_path / "ours") == _options(model_dir)
+
+
+def test_a_run_of_any_losses_is_converted_on_a_machine_without_its_files(
+    capsys, tmp_path
+):
+    flags = {"crop_size": 32, "num_downs": 5, "ngf": 1, "gan_weight": 0.0}
+    flags |= {"l2_weight": 1.0, "perceptual_weight": 1.0}
+    source = _write_model(tmp_path / "run", vgg_weights="/gone/vgg.h5", **flags)
+    status, line = _convert(capsys, source, tmp_path / "new", "--to", "checkpoint")
+    assert status == 0, line
+    values = _values(tmp_path / "new")
+    assert_equal_values(values, _values(source))
+    assert "generator_loss_perceptual/ExponentialMovingAverage" in values
+    assert _options(tmp_path / "new") == _options(source)
 
 
 def test_a_folder_of_the_original_trains_on_as_it_is(originals_dir, pair_dir, tmp_path):
@@ -144,51 +179,38 @@ def test_a_folder_of_the_original_trains_on_as_it_is(originals_dir, pair_dir, tm
     before, after = _values(originals_dir), _values(tmp_path / "run")
     assert after["global_step"] == 4
     name = checkpoints.EMA_NAMES["generator_loss_L1"]
-    assert before[name] < after[name] < before[name] + 0.02  # from zero, by 1 % a step
-
-
-def test_without_its_checkpoint_file_the_highest_step_is_taken(originals_dir, tmp_path):
-    folder = Path(shutil.copytree(originals_dir, tmp_path / "copy"))
-    (folder / "checkpoint").unlink()
-    for suffix in ("index", "data-00000-of-00001"):
-        shutil.copy(folder / f"model-3.{suffix}", folder / f"model-20.{suffix}")
-    assert checkpoints.find_latest(folder) == str(folder / "model-20")
+    assert before[name] < after[name] < before[name] + 0.02  # by 1 % a step
 
 
 def test_pict_and_back_lose_no_more_than_the_quantisation_step(
-    trained_dir, pict_path, generator_dir
+    model_dir, pict_path, generator_dir
 ):
-    before, after = _values(trained_dir), _values(generator_dir)
-    codebook = pict.make_codebook(
-        *(
-            function(v.min() if function is min else v.max() for v in kept)
-            for function in (min, max)
-            for kept in [[before[name] for name in pict.read(pict_path)]]
-        )
-    )
-    for name, values in pict.read(pict_path).items():
+    before, after = _values(model_dir), _values(generator_dir)
+    arrays = pict.read(pict_path)
+    lowest = min(before[name].min() for name in arrays)
+    highest = max(before[name].max() for name in arrays)
+    codebook = pict.make_codebook(lowest, highest)
+    for name, values in arrays.items():
         np.testing.assert_array_equal(after[name], values)
-        steps = np.diff(codebook)[
-            np.clip(np.searchsorted(codebook, before[name]) - 1, 0, 254)
-        ]
+        places = np.clip(np.searchsorted(codebook, before[name]) - 1, 0, 254)
+        steps = np.diff(codebook)[places]
         assert np.all(np.abs(after[name] - before[name]) <= steps), name
     moving = [name for name in after if "/moving_" in name]
     assert len(moving) == 28
-    assert set(after) == set(pict.read(pict_path)) | set(moving) | {"global_step"}
+    assert set(after) == set(arrays) | set(moving) | {"global_step"}
 
 
 def test_a_generator_alone_is_tested_and_exported(
-    trained_dir, generator_dir, pair_dir, tmp_path
+    model_dir, generator_dir, pair_dir, tmp_path
 ):
-    for name, checkpoint in (("all", trained_dir), ("part", generator_dir)):
+    images = []
+    for name, checkpoint in (("all", model_dir), ("part", generator_dir)):
         arguments = ["--mode", "test", "--no_dropout", "--checkpoint", str(checkpoint)]
         arguments += ["--input_dir", str(pair_dir), "--max_steps", "1"]
         assert train.main([*arguments, "--output_dir", str(tmp_path / name)]) == 0
-    pictures = [
-        read_image(tmp_path / name / "images" / "1-outputs.png").astype(int)
-        for name in ("all", "part")
-    ]
-    assert np.abs(pictures[0] - pictures[1]).mean() < 3  # of 255: the quantisation
+        image = read_image(tmp_path / name / "images" / "1-outputs.png")
+        images.append(image.astype(int))
+    assert np.abs(images[0] - images[1]).mean() < 3  # of 255: the quantisation
     arguments = ["--mode", "export", "--checkpoint", str(generator_dir)]
     assert train.main([*arguments, "--output_dir", str(tmp_path / "export")]) == 0
     assert (tmp_path / "export" / "saved_model.pb").exists()
@@ -223,38 +245,29 @@ def test_what_the_readers_cannot_build_is_refused_by_flag(tmp_path, kind, flags)
     assert list(tmp_path.iterdir()) == []
 
 
-def _damaged(folder, tmp_path, name, change):
-    copy = Path(shutil.copytree(folder, tmp_path / "source"))
-    path = copy / name
-    path.write_bytes(change(path.read_bytes()))
-    return copy
+NORM = "layer_2/instance_normalization/beta, "
 
 
 @pytest.mark.parametrize(
-    "name, change, words",
+    "options, words",
     [
-        ("model-3.data-00000-of-00001", lambda old: old[:5000], "is damaged"),
-        ("model-3.index", lambda old: old[:-8] + b"notmagic", "is damaged"),
-        ("options.json", lambda old: b"[1, 2]", "must hold a JSON object, got list"),
-        ("options.json", lambda old: b"[" * 10**5, "is damaged"),
-        ("options.json", lambda old: b'{"ngf": 3, "ndf": 2}', "of another shape (gen"),
-        ("options.json", lambda old: b'{"lr": "x"}', "options.json: lr must be"),
-        (
-            "options.json",
-            lambda old: b'{"ngf": 2, "ndf": 2, "innermost_norm": "none"}',
-            "unknown (generator/encoder_8/batch_normalization/beta, ",
-        ),
-        (
-            "options.json",
-            lambda old: b'{"ngf": 2, "ndf": 2, "norm": "instance"}',
-            "missing (discriminator/layer_2/instance_normalization/beta, ",
-        ),
+        ("[1, 2]", "must hold a JSON object, got list"),
+        ("[" * 10**5, "is damaged"),
+        ('{"ngf": 3, "ndf": 2}', "of another shape (gen"),
+        ('{"lr": "x"}', "options.json: lr must be"),
+        ('{"ngf": 2, "innermost_norm": "none"}', "unknown (generator/encoder_8/batch_"),
+        ('{"ngf": 2, "norm": "instance"}', f"missing (discriminator/{NORM}"),
+        (None, "model-3 is damaged"),  # its data is cut
     ],
 )
 def test_what_is_damaged_or_does_not_fit_is_named_and_nothing_written(
-    capsys, trained_dir, tmp_path, name, change, words
+    capsys, model_dir, tmp_path, options, words
 ):
-    source = _damaged(trained_dir, tmp_path, name, change)
+    source = Path(shutil.copytree(model_dir, tmp_path / "source"))
+    if options is None:
+        os.truncate(source / "model-3.data-00000-of-00001", 5000)
+    else:
+        (source / "options.json").write_text(options)
     status, line = _convert(capsys, source, tmp_path / "new")
     assert status == 2 and words in line and str(source) in line
     assert list(tmp_path.iterdir()) == [source]
@@ -274,19 +287,19 @@ def test_a_damaged_pict_is_named(capsys, pict_path, tmp_path):
     assert "1 unknown (generator/x)" in line
 
 
-def test_other_sources_and_destinations_are_refused(capsys, trained_dir, tmp_path):
+def test_other_sources_and_destinations_are_refused(capsys, model_dir, tmp_path):
     (tmp_path / "file.txt").write_text("x")
     (tmp_path / "new").mkdir()
     for source, destination, words in (
         (tmp_path / "absent", "a", "does not exist"),
         (tmp_path / "file.txt", "a", "is of no known kind"),
         (tmp_path / "new", "a", "options.json is missing"),
-        (trained_dir, "new", "new exists"),
-        (trained_dir, "file.txt/a", "cannot be written"),
+        (model_dir, "new", "new exists"),
+        (model_dir, "file.txt/a", "cannot be written"),
     ):
         status, line = _convert(capsys, source, tmp_path / destination)
         assert status == 2 and words in line
-    arguments = [trained_dir, tmp_path / "a", "--which_direction", "AtoB"]
+    arguments = [model_dir, tmp_path / "a", "--which_direction", "AtoB"]
     status, line = _convert(capsys, *arguments)
     assert status == 2 and "--which_direction AtoB contradicts" in line
     assert len(list(tmp_path.iterdir())) == 2

@@ -216,7 +216,10 @@ def test_a_dry_run_counts_the_examples_and_the_memory_of_validation(
     assert "\nvalidation examples count = 2\n" in printed
     assert "expected memory: about 4.7 GB (3.20 weights, " in printed
     assert ", 0.80 validation, 0.7 TensorFlow)" in printed
-    assert "warning: this machine has 4.0 GB, so training will run out of memory" in printed
+    assert (
+        "warning: this machine has 4.0 GB, so training will run out of memory"
+        in printed
+    )
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry_run"]])
