@@ -1,16 +1,17 @@
-"""4x4 convolutions in the forms that are fastest: for training, and with fixed kernels.
+"""4x4 convolutions in the fastest forms, for training and for inference.
 
-Each equals the library's convolution but for the order of sums; gradients come from
-TensorFlow. Times are of ngf 64 and batch 1, on two cores with AVX2.
+Each equals TensorFlow's own convolution except for the order of sums. Times are of ngf
+64 and batch 1, on two cores with AVX2.
 
-- Training: at 1x1 to 16x16 pixels the library spends its time laying out kernels, which
-  have up to 8 million numbers each. As one matrix product with the kernel as it lies in
-  memory, forward and gradients of decoder_8 to decoder_4 take 280 ms where they took
-  500, of encoder_6 to encoder_8 29 ms for 67; layer_5, with one filter, 4 ms for 58.
-  The inputs' gradient of layer_4, tap by tap, takes 41 ms for 78.
+- Training: at 1x1 to 16x16 pixels TensorFlow spends its time on the layout of kernels,
+  which have up to 8 million numbers each. One matrix product with the kernel as it lies
+  in memory takes 280 ms instead of 500 ms for decoder_8 to decoder_4 with their
+  gradients, 29 instead of 67 ms for encoder_6 to encoder_8, and 4 instead of 58 ms for
+  layer_5, which has one filter. The gradient of layer_4's inputs, computed one position
+  of the kernel at a time, takes 41 instead of 78 ms.
 - Inference: `freeze` lays kernels out beforehand, so that a stride of 2 becomes a 2x2
-  convolution between blocks of 2x2 pixels: 250 ms an image for 415. They stay
-  variables: constants of the graph gained nothing, and took 9 GB to save.
+  convolution between blocks of 2x2 pixels: 250 instead of 415 ms an image. They stay
+  variables: constants of the graph gained no speed, and took 9 GB to save.
 """
 
 import itertools
@@ -21,24 +22,25 @@ from keras import layers, ops
 
 from pix2pix_tf.runtime import precision
 
-# Pixels of the smaller image, above which the library's convolutions are faster.
+# Pixels of the smaller image, above which TensorFlow's own convolutions are faster.
 MAX_CONV_AREA = 16
 MAX_DECONV_AREA = 256
 ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # of padding
 
 
 class Conv2D(layers.Conv2D):
-    """Keras's, in a faster form where there is one."""
+    """Keras' Conv2D, in a faster form where there is one."""
 
-    frozen_kernel = None  # tf.Variable, as `call` wants it
+    frozen_kernel = None  # tf.Variable, laid out for `call`
 
     @property
     def _halves(self):
+        """True for a 4x4 convolution that halves height and width."""
         form = (self.kernel_size, self.strides, self.padding)
         return form == ((4, 4), (2, 2), "same")
 
     def freeze(self):
-        """Lays the kernel out as it is now, for inference: changes come no more."""
+        """Lays the kernel out for inference; later changes to it are ignored."""
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
         _lay_out(self, blocks_kernel(kernel) if self._halves else kernel)
 
@@ -65,12 +67,12 @@ class Conv2D(layers.Conv2D):
 
 
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras's, in a faster form where there is one."""
+    """Keras' Conv2DTranspose, in a faster form where there is one."""
 
-    frozen_kernel = None  # tf.Variable, as `call` wants it
+    frozen_kernel = None  # tf.Variable, laid out for `call`
 
     def freeze(self):
-        """As `Conv2D.freeze`; a kernel that is not 4x4 stays as it is."""
+        """Lays a 4x4 kernel out for inference; later changes to it are ignored."""
         if self.kernel_size == (4, 4):
             kernel = np.asarray(self.kernel).astype(self.compute_dtype)
             is_small = _is_small(self.input, MAX_DECONV_AREA)
@@ -94,8 +96,8 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 def _in_fast_format(convolve, x, kernel):
     """Convolves; in float32 with inputs and outputs of 16 bits, if that is emulated.
 
-    A processor that has the format multiplies its numbers, adds up in float32, and
-    rounds once: so does this. It makes 2 s of the 16 of a step in bfloat16.
+    Like a processor that has the format, it multiplies numbers of 16 bits, adds up in
+    float32, and rounds once. A step in bfloat16 takes 2 s instead of 16 s.
     """
     kernel = tf.convert_to_tensor(kernel)
     if not precision.is_emulated(x.dtype):
@@ -118,7 +120,7 @@ def _is_small(images, max_area):
 
 
 def conv(x, kernel):
-    """A 4x4 convolution of stride 2, padded by one pixel, without bias.
+    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
 
     Args:
         x: [batch, 2 * height, 2 * width, channels].
@@ -142,7 +144,7 @@ def conv(x, kernel):
 
 @tf.custom_gradient
 def _product(x, kernel):
-    """[n, inputs] by [inputs, outputs], where n is much the smallest."""
+    """Multiplies [n, inputs] by [inputs, outputs], where n is much the smallest."""
 
     def gradient(dy):
         # Not dy by the transpose: that lays out the whole kernel (19 ms against 3).
@@ -153,7 +155,7 @@ def _product(x, kernel):
 
 
 def conv_to_one(x, kernel):
-    """A 4x4 convolution of stride 1 to one channel, without padding and bias.
+    """Computes a 4x4 convolution of stride 1 to one channel, without padding or bias.
 
     Args:
         x: [batch, height, width, channels].
@@ -175,7 +177,7 @@ def conv_to_one(x, kernel):
 
 @tf.custom_gradient
 def conv_by_one(x, kernel):
-    """A 4x4 convolution of stride 1, without padding and bias.
+    """Computes a 4x4 convolution of stride 1, without padding or bias.
 
     Args:
         x: [batch, height, width, channels].
@@ -207,7 +209,7 @@ def conv_by_one(x, kernel):
 
 
 def deconv(x, kernel):
-    """The transpose of `conv`: every pixel adds its multiple of the kernel.
+    """Computes the transpose of `conv`: each pixel adds its multiple of the kernel.
 
     Args:
         x: [batch, height, width, channels].
@@ -242,14 +244,22 @@ def blocks_kernel(kernel):
 
 
 def conv_blocks(x, kernel):
-    """As `conv`, for a kernel that `blocks_kernel` laid out."""
+    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
+
+    Args:
+        x: [batch, 2 * height, 2 * width, channels].
+        kernel: [2, 2, 4 * channels, filters], as `blocks_kernel` lays it out.
+
+    Returns:
+        [batch, height, width, filters].
+    """
     return tf.nn.conv2d(
         tf.nn.space_to_depth(tf.pad(x, ONE_PIXEL), 2), kernel, 1, "VALID"
     )
 
 
 def blocks_deconv_kernel(kernel):
-    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters]; `deconv_blocks`'."""
+    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters], for deconv_blocks."""
     filters, channels = kernel.shape[2:]
     # A block of 2x2 outputs has its later rows from the earlier pixel.
     kernel = kernel.reshape(2, 2, 2, 2, filters, channels)[::-1, :, ::-1]
@@ -257,7 +267,15 @@ def blocks_deconv_kernel(kernel):
 
 
 def deconv_blocks(x, kernel):
-    """As `deconv`, for a kernel that `blocks_deconv_kernel` laid out."""
+    """Computes the transpose of a 4x4 convolution of stride 2, without bias.
+
+    Args:
+        x: [batch, height, width, channels].
+        kernel: [2, 2, channels, 4 * filters], as `blocks_deconv_kernel` lays it out.
+
+    Returns:
+        [batch, 2 * height, 2 * width, filters].
+    """
     y = tf.nn.conv2d(tf.pad(x, ONE_PIXEL), kernel, 1, "VALID")
     return tf.nn.depth_to_space(y, 2)[:, 1:-1, 1:-1]
 
