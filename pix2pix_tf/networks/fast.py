@@ -1,18 +1,17 @@
-"""4x4 convolutions that are faster than TensorFlow's, for training and for inference.
+"""4x4 convolutions in the fastest forms, for training and for inference.
 
-Each gives the same values as TensorFlow's convolution, except that it adds them up in
-another order. The times below are for ngf 64 and batch 1 on two CPU cores with AVX2.
+Each equals TensorFlow's own convolution except for the order of sums. Times are of ngf
+64 and batch 1, on two cores with AVX2.
 
-- Training: on images of 1x1 to 16x16 pixels TensorFlow spends most of its time copying
-  kernels of up to 8 million weights into another memory layout. One matrix product with
-  the kernel in its own layout avoids the copy. Times of the forward and backward pass:
-  decoder_8 to decoder_4 280 ms (before: 500), encoder_6 to encoder_8 29 ms (67),
-  layer_5, with one filter, 4 ms (58). The gradient of layer_4's inputs is computed for
-  one kernel position at a time: 41 ms (78).
-- Inference: `freeze` rearranges the kernels once, so that a convolution of stride 2
-  becomes a 2x2 convolution between blocks of 2x2 pixels: 250 ms per image (415). The
-  kernels stay variables: as graph constants they were not faster, and saving the graph
-  took 9 GB of memory.
+- Training: at 1x1 to 16x16 pixels TensorFlow spends its time on the layout of kernels,
+  which have up to 8 million numbers each. One matrix product with the kernel as it lies
+  in memory takes 280 ms instead of 500 ms for decoder_8 to decoder_4 with their
+  gradients, 29 instead of 67 ms for encoder_6 to encoder_8, and 4 instead of 58 ms for
+  layer_5, which has one filter. The gradient of layer_4's inputs, computed one position
+  of the kernel at a time, takes 41 instead of 78 ms.
+- Inference: `freeze` lays kernels out beforehand, so that a stride of 2 becomes a 2x2
+  convolution between blocks of 2x2 pixels: 250 instead of 415 ms an image. They stay
+  variables: constants of the graph gained no speed, and took 9 GB to save.
 """
 
 import itertools
@@ -23,28 +22,25 @@ from keras import layers, ops
 
 from pix2pix_tf.runtime import precision
 
-# Above this number of pixels TensorFlow's convolutions are faster. It is counted in the
-# outputs of a convolution and in the inputs of a transposed convolution.
+# Pixels of the smaller image, above which TensorFlow's own convolutions are faster.
 MAX_CONV_AREA = 16
 MAX_DECONV_AREA = 256
 ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # paddings of `tf.pad`
 
 
 class Conv2D(layers.Conv2D):
-    """Keras' Conv2D, computed in a faster way if there is one."""
+    """Keras' Conv2D, in a faster form where there is one."""
 
-    frozen_kernel = None  # tf.Variable, the kernel in the layout used for inference
+    frozen_kernel = None  # tf.Variable, laid out for `call`
 
     @property
     def _halves(self):
+        """True for a 4x4 convolution that halves height and width."""
         form = (self.kernel_size, self.strides, self.padding)
         return form == ((4, 4), (2, 2), "same")
 
     def freeze(self):
-        """Copies the kernel into the layout for inference.
-
-        Later changes to the kernel are ignored until the next call.
-        """
+        """Lays the kernel out for inference; later changes to it are ignored."""
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
         _lay_out(self, blocks_kernel(kernel) if self._halves else kernel)
 
@@ -71,15 +67,12 @@ class Conv2D(layers.Conv2D):
 
 
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras' Conv2DTranspose, computed in a faster way if there is one."""
+    """Keras' Conv2DTranspose, in a faster form where there is one."""
 
-    frozen_kernel = None  # tf.Variable, the kernel in the layout used for inference
+    frozen_kernel = None  # tf.Variable, laid out for `call`
 
     def freeze(self):
-        """Copies a 4x4 kernel into the layout for inference; other sizes do not change.
-
-        Later changes to the copied kernel are ignored until the next call.
-        """
+        """Lays a 4x4 kernel out for inference; later changes to it are ignored."""
         if self.kernel_size == (4, 4):
             kernel = np.asarray(self.kernel).astype(self.compute_dtype)
             is_small = _is_small(self.input, MAX_DECONV_AREA)
@@ -103,9 +96,8 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 def _in_fast_format(convolve, x, kernel):
     """Convolves; if a 16-bit dtype is emulated, computes in float32 and rounds once.
 
-    A processor with 16-bit arithmetic does the same: it multiplies 16-bit numbers, adds
-    the products in float32, and rounds the sum. With emulation a bfloat16 step takes
-    2 s, without it 16 s.
+    Like a processor that has the format, it multiplies numbers of 16 bits, adds up in
+    float32, and rounds once. A step in bfloat16 takes 2 s instead of 16 s.
     """
     kernel = tf.convert_to_tensor(kernel)
     if not precision.is_emulated(x.dtype):
@@ -128,7 +120,7 @@ def _is_small(images, max_area):
 
 
 def conv(x, kernel):
-    """4x4 convolution of stride 2, padded by one pixel, without bias.
+    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
 
     Args:
         x: float [batch, 2 * height, 2 * width, channels].
@@ -152,7 +144,7 @@ def conv(x, kernel):
 
 @tf.custom_gradient
 def _product(x, kernel):
-    """[n, inputs] @ [inputs, outputs], fast if n is the smallest size."""
+    """Multiplies [n, inputs] by [inputs, outputs], where n is much the smallest."""
 
     def gradient(dy):
         # Equals dy @ kernel^T, which would copy the whole kernel (19 ms instead of 3).
@@ -163,7 +155,7 @@ def _product(x, kernel):
 
 
 def conv_to_one(x, kernel):
-    """4x4 convolution of stride 1 with one filter, without padding or bias.
+    """Computes a 4x4 convolution of stride 1 to one channel, without padding or bias.
 
     Args:
         x: float [batch, height, width, channels].
@@ -185,7 +177,7 @@ def conv_to_one(x, kernel):
 
 @tf.custom_gradient
 def conv_by_one(x, kernel):
-    """4x4 convolution of stride 1, without padding or bias.
+    """Computes a 4x4 convolution of stride 1, without padding or bias.
 
     Args:
         x: float [batch, height, width, channels].
@@ -217,7 +209,7 @@ def conv_by_one(x, kernel):
 
 
 def deconv(x, kernel):
-    """4x4 transposed convolution of stride 2, the transpose of `conv`, without bias.
+    """Computes the transpose of `conv`: each pixel adds its multiple of the kernel.
 
     Args:
         x: float [batch, height, width, channels].
@@ -252,14 +244,14 @@ def blocks_kernel(kernel):
 
 
 def conv_blocks(x, kernel):
-    """Computes `conv` from the kernel that `blocks_kernel` returns.
+    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
 
     Args:
-        x: float [batch, 2 * height, 2 * width, channels].
-        kernel: float [2, 2, 4 * channels, filters], of the same dtype.
+        x: [batch, 2 * height, 2 * width, channels].
+        kernel: [2, 2, 4 * channels, filters], as `blocks_kernel` lays it out.
 
     Returns:
-        float [batch, height, width, filters].
+        [batch, height, width, filters].
     """
     return tf.nn.conv2d(
         tf.nn.space_to_depth(tf.pad(x, ONE_PIXEL), 2), kernel, 1, "VALID"
@@ -267,7 +259,7 @@ def conv_blocks(x, kernel):
 
 
 def blocks_deconv_kernel(kernel):
-    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters]: `deconv_blocks`."""
+    """[4, 4, filters, channels] -> [2, 2, channels, 4 * filters], for deconv_blocks."""
     filters, channels = kernel.shape[2:]
     # Of two input pixels, the first one adds the later rows of the kernel to a block.
     kernel = kernel.reshape(2, 2, 2, 2, filters, channels)[::-1, :, ::-1]
@@ -275,14 +267,14 @@ def blocks_deconv_kernel(kernel):
 
 
 def deconv_blocks(x, kernel):
-    """Computes `deconv` from the kernel that `blocks_deconv_kernel` returns.
+    """Computes the transpose of a 4x4 convolution of stride 2, without bias.
 
     Args:
-        x: float [batch, height, width, channels].
-        kernel: float [2, 2, channels, 4 * filters], of the same dtype.
+        x: [batch, height, width, channels].
+        kernel: [2, 2, channels, 4 * filters], as `blocks_deconv_kernel` lays it out.
 
     Returns:
-        float [batch, 2 * height, 2 * width, filters].
+        [batch, 2 * height, 2 * width, filters].
     """
     y = tf.nn.conv2d(tf.pad(x, ONE_PIXEL), kernel, 1, "VALID")
     return tf.nn.depth_to_space(y, 2)[:, 1:-1, 1:-1]
