@@ -255,6 +255,25 @@ def test_untouched_by_a_bad_checkpoint(capsys, tmp_path, pair_dir, trained_dir):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_path_that_is_a_pattern_is_a_path_to_train_test_and_convert(
+    tmp_path, pair_dir, capsys
+):
+    folder = tmp_path / "p[1] *?" / "run{a}'\\n"
+    flags = ["--mode", "train", "--input_dir", str(pair_dir), *TINY, "--max_steps", "1"]
+    flags += ["--summary_freq", "0", "--output_dir", str(folder)]
+    assert train.main(flags) == 0
+    assert train.main([*flags[:-2], "--resume", "auto", *flags[-2:]]) == 0
+    test = ["--mode", "test", "--checkpoint", str(folder), "--input_dir", str(pair_dir)]
+    assert train.main([*test, "--output_dir", str(tmp_path / "[test]")]) == 0
+    assert len(list((tmp_path / "[test]" / "images").iterdir())) == 15
+    export = ["--mode", "export", "--checkpoint", str(folder), "--output_dir"]
+    assert train.main([*export, str(tmp_path / "m")]) == 0
+    capsys.readouterr()
+    assert train.main([*export, str(tmp_path / "m[1]")]) == 2
+    assert "m[1] has [ in its path" in capsys.readouterr().err
+    assert not (tmp_path / "m[1]").exists()
+
+
 def test_one_line_of_error_without_a_traceback(tmp_path):
     write_image(tmp_path / "odd.png", 8, 33)
     command = [sys.executable, "-m", "pix2pix_tf.train", "--mode", "train"]

@@ -23,4 +23,11 @@ from pix2pix_tf.checkpoints.contents import (
 )
 from pix2pix_tf.checkpoints.optimizers import Adam
 from pix2pix_tf.checkpoints.state import TrainState, start_state
-from pix2pix_tf.checkpoints.store import find_latest, open_reader, read, verify, write
+from pix2pix_tf.checkpoints.store import (
+    PATTERN_CHARACTERS,
+    find_latest,
+    open_reader,
+    read,
+    verify,
+    write,
+)

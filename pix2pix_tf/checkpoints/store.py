@@ -1,6 +1,10 @@
 """The files of checkpoints, in TensorFlow 1's format: finds, reads and writes them."""
 
+import atexit
+import os
 import re
+import shutil
+import tempfile
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -12,6 +16,7 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 SUFFIXES = (".data-00000-of-00001", ".index")
+PATTERN_CHARACTERS = frozenset("*?[\\")  # that TensorFlow reads in a path
 # Errors that TensorFlow raises for files that are truncated or overwritten.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
@@ -86,10 +91,26 @@ def open_reader(prefix: Path | str):
         if path.exists() and not path.is_file():  # reading a pipe never ends
             raise UsageError(f"{prefix} is damaged: {path} is not a file")
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
+        reader = tf.train.load_checkpoint(_without_pattern(prefix))
         return reader, reader.get_variable_to_shape_map()
     except _READ_ERRORS as error:
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+
+
+def _without_pattern(prefix):
+    """Returns a path of the same files that TensorFlow does not take for a pattern.
+
+    It reads `[`, `*`, `?` and a backslash in a checkpoint's path as a pattern of names.
+    Such a checkpoint is read through links in a temporary folder, which is removed when
+    the process ends, because TensorFlow opens the files only when they are needed.
+    """
+    if not PATTERN_CHARACTERS & set(str(prefix)):
+        return str(prefix)
+    folder = Path(tempfile.mkdtemp(prefix="pix2pix_tf-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for suffix in SUFFIXES:
+        Path(f"{folder}/model{suffix}").symlink_to(os.path.abspath(f"{prefix}{suffix}"))
+    return f"{folder}/model"
 
 
 def read(reader, names, prefix: Path | str) -> dict[str, np.ndarray]:

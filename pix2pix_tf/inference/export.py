@@ -1,5 +1,7 @@
 """Export mode: a SavedModel that takes and gives encoded images."""
 
+import os
+
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
@@ -82,11 +84,19 @@ def export(options):
         options: Options.
 
     Raises:
-        UsageError: the checkpoint does not fit.
+        UsageError: the checkpoint does not fit, or no SavedModel could be loaded from
+            the folder.
     """
     run, pair = options.run, options.pair
     if options.output.output_filetype == "jpeg" and pair.channels[1] == 4:
         raise UsageError("--output_filetype jpeg has no alpha: leave it out, for PNG")
+    place = os.path.abspath(run.output_dir)
+    if special := sorted(checkpoints.PATTERN_CHARACTERS & set(place)):
+        raise UsageError(
+            f"--output_dir {place} has {' and '.join(special)} in its path, which "
+            "TensorFlow reads as a pattern, so that no model can be loaded from there: "
+            "name another folder"
+        )
     prefix = checkpoints.find_latest(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
