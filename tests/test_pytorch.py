@@ -294,7 +294,7 @@ def test_a_damaged_file_is_refused(tmp_path, name, contents):
     if name.endswith("safetensors"):
         pytest.importorskip("safetensors", reason="needs pip install safetensors")
     (tmp_path / name).write_bytes(contents)
-    with pytest.raises(ValueError, match="damaged file.* wanted the tensors of a stat"):
+    with pytest.raises(ValueError, match="damaged file.* wanted only the tensors"):
         pytorch.read_generator(tmp_path / name)
 
 
