@@ -101,6 +101,6 @@ def _print_memory(trained, options):
     machine = psutil.virtual_memory().total
     if total > machine and not tf.config.list_logical_devices("GPU"):
         print(
-            f"warning: this machine has {machine / 1e9:.1f} GB, so training will run "
-            f"out of memory: lower {faults.memory_flags(options)}"
+            f"warning: this machine has {machine / 1e9:.1f} GB, so training will end "
+            f"for lack of memory: lower {faults.memory_flags(options)}"
         )
