@@ -178,17 +178,17 @@ def test_a_dry_run_shows_everything_and_trains_nothing(pair_dir, tmp_path, capsy
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ("train --inputs_only", "--inputs_only: this has no meaning in --mode train"),
-        ("train --full_size", "--full_size: this has no meaning in --mode train"),
+        ("train --inputs_only", "--inputs_only cannot be used in --mode train"),
+        ("train --full_size", "--full_size cannot be used in --mode train"),
         ("train --target_dir x", "--target_dir needs --input_dir"),
-        ("train --crop_size 1 2 3", "one number or two"),
+        ("train --crop_size 1 2 3", "one or two numbers"),
         ("train --crop_size 250", "--crop_size 250 .*multiples of 32: .*224 and 256"),
         ("train --crop_size 320 --num_downs 8", "256 and 512; or give --num_downs 6"),
         ("train --crop_size 512 --scale_size 500", "--scale_size must be at least"),
-        ("train --lab_colorization --input_channels 1", "--input_channels does not go"),
+        ("train --lab_colorization --input_channels 1", "--input_channels cannot be"),
         (
             "train --lab_colorization --input_dir a --target_dir b",
-            "--target_dir does not go with --lab_colorization",
+            "--target_dir cannot be used with --lab_colorization",
         ),
     ],
 )  # fmt: skip

@@ -309,7 +309,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     [
         ([], ["--input_dir", "--paper"]),
         (["--paper", "facades", "--input_dir", "x"], ["either", "--paper"]),
-        (["--paper", "facades", "--name", "x"], ["--name does not go with --paper"]),
+        (["--paper", "facades", "--name", "x"], ["--name cannot be used with --paper"]),
         (["--input_dir", "x"], ["--input_dir needs --name"]),
         (["--input_dir", "x", "--name", "1.0"], ["letters", "got 1.0"]),
         (["--input_dir", "x", "--name", "a", "--manual_dir", "b"], ["--manual_dir"]),

@@ -95,6 +95,12 @@ def test_columns_stand_before_the_pictures_and_say_which_end_is_worst(tmp_path):
     assert '<th class="number" data-sort="up">ssim</th>' in text
 
 
+def test_images_of_a_test_are_not_taken_for_training_images(tmp_path):
+    image = np.zeros([4, 4, 3], np.uint8)
+    gallery.write_images(tmp_path, gallery.Row("1"), {"inputs": image})
+    assert gallery.training_rows(tmp_path) == []
+
+
 def test_training_rows_come_back_from_the_files_in_order(tmp_path):
     rows = [gallery.Row("b-c", 2), gallery.Row("a", 10)]
     for row in reversed(rows):

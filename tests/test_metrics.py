@@ -233,7 +233,7 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     for text, words in (
         ("a,1,2,3\nb,1,2", "line 2: wanted NAME,R,G,B .* got 'b,1,2'"),
         ("a,1,2,3\nb,1,2,256", "line 2: wanted"),
-        ("a,1,2,3\na,1,2,4", "line 2: the name or colour is there twice"),
+        ("a,1,2,3\na,1,2,4", "line 2: the name or colour occurs twice"),
         ("wall,0,0,17O\nsky,0,0,255\na,1,1,1", "line 1: wanted"),  # not a heading
         ("a,1,2,3", "has 1 colours"),
     ):

@@ -128,7 +128,9 @@ def test_every_flag_that_has_no_meaning_in_the_mode_is_refused_by_name(checkpoin
         value = [] if one.type is bool else [str(one.choices[0] if one.choices else 1)]
         for mode in MODES:
             if mode not in one.modes:
-                with pytest.raises(UsageError, match=f"--{name}: .*--mode {mode}"):
+                with pytest.raises(
+                    UsageError, match=f"--{name} cannot be used in --mode {mode}"
+                ):
                     parse([*start, mode, f"--{name}", *value])
 
 
@@ -263,7 +265,7 @@ def _read_options(folder, contents):
         ('{"flip": 1}', "flip must be true or false"),
         ('{"crop_size": [1, 2, 3]}', "crop_size must be a whole number, or a height"),
         ('{"mode": "drive"}', "mode must be one of train, test, export, dcgan"),
-        ('{"ngf": 2, "ngf": 3}', "damaged.*a key is in it twice"),
+        ('{"ngf": 2, "ngf": 3}', "damaged.*contains a key twice"),
         ('{"nfg": 2}', "'nfg' are not flags"),
         ('{"ngf": ' + "1" * 5000 + "}", "damaged"),
         ('{"a": ' + "[" * 10**5, "damaged"),

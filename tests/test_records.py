@@ -166,4 +166,4 @@ def test_the_train_and_test_commands_take_a_data_set(
     assert train.main([*test, "val"]) == 2
     assert "no split val" in capsys.readouterr().err
     assert train.main([*test, "val", "--input_dir", "x"]) == 2
-    assert "--input_dir does not go with --dataset" in capsys.readouterr().err
+    assert "--input_dir cannot be used with --dataset" in capsys.readouterr().err

@@ -189,7 +189,7 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     "flags, words",
     [
         ("--mode train", "--resume auto needs --output_dir"),
-        ("--mode test --checkpoint {}", "--resume: this has no meaning in --mode test"),
+        ("--mode test --checkpoint {}", "--resume cannot be used in --mode test"),
     ],
 )
 def test_resume_has_its_place(flags, words, cut_dir):

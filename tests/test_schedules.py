@@ -95,12 +95,12 @@ def test_without_a_schedule_both_rates_are_lr():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ("--lr_policy linear", "--lr_policy linear needs the run's end"),
+        ("--lr_policy linear", "--lr_policy linear needs a planned end"),
         ("--lr_policy cosine --max_steps 0", "--max_epochs or --max_steps"),
         ("--decay_from 3", "--decay_from needs --lr_policy"),
         ("--lr_policy linear --max_epochs 3 --decay_from 3", "below --max_epochs 3"),
         ("--d_lr 0", "--d_lr must be above 0"),
-        ("--d_lr 0.1 --gan_weight 0", "--d_lr does not go with --gan_weight 0"),
+        ("--d_lr 0.1 --gan_weight 0", "--d_lr cannot be used with --gan_weight 0"),
     ],
 )
 def test_rates_that_cannot_be_are_refused(arguments, words):

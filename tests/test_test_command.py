@@ -117,7 +117,7 @@ def test_inputs_alone_have_no_metrics(trained_dir, photo_dir, tmp_path, capsys):
     [
         ("--fid_weights /nowhere", "--fid_weights /nowhere is not a file"),
         ("--palette /nowhere", "--palette /nowhere cannot be read"),
-        ("--palette x --inputs_only", "--palette does not go with --inputs_only"),
+        ("--palette x --inputs_only", "--palette cannot be used with --inputs_only"),
     ],
 )
 def test_what_cannot_measure_is_named_before_any_picture(

@@ -58,7 +58,7 @@ def test_of_combinations_that_train_the_same_network_one_is_run(capsys):
         ("--vary which_direction=AtoB,BtoA", "is the same for all runs"),
         ("--vary ngf=2 --ngf 3", "--ngf is the same for all runs"),
         ("--run ngf", "--run must be FLAG=VALUE"),
-        ("--run ngf=2 --checkpoint y", "--checkpoint does not go with ablate"),
+        ("--run ngf=2 --checkpoint y", "--checkpoint cannot be used with ablate"),
         ("--run ngf=2 --full_size --batch_size 2", "--full_size"),
         ("", "nothing to compare"),
     ],

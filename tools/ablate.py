@@ -96,7 +96,7 @@ def parse(argv=None):
         given.passed.insert(0, "--seed=0")
     for name in sorted(varied | shared):
         if name in OWN_NAMES:
-            raise UsageError(f"--{name} does not go with ablate: leave it out")
+            raise UsageError(f"--{name} cannot be used with ablate: leave it out")
         if name not in options.FLAGS:
             raise UsageError(f"pix2pix_tf.train has no flag --{name}")
         if name in varied and name in shared.union(SHARED_NAMES):

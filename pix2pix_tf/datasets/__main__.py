@@ -83,7 +83,7 @@ class PrepareConfig(Config):
         flags = flags_in(PrepareConfig)
         for name in names:
             if getattr(self, name) != flags[name].default:
-                raise UsageError(f"--{name} does not go with {given}: leave it out")
+                raise UsageError(f"--{name} cannot be used with {given}: leave it out")
 
 
 def main(argv=None) -> int:

@@ -95,7 +95,10 @@ def training_rows(output_dir, kinds=KINDS):
         step, _, name = path.name.removesuffix(ending).partition("-")
         if step.isdecimal():
             parent = path.relative_to(folder).parent
-            rows.append(Row((parent / name).as_posix() if name else "", int(step)))
+            row = Row((parent / name).as_posix() if name else "", int(step))
+            # Test mode writes 1-inputs.png, of an example named 1.
+            if image_path(output_dir, row, kinds[0]) == path:
+                rows.append(row)
     return rows
 
 

@@ -1,8 +1,8 @@
-"""Metrics of the outputs: of each image beside its target, and of whole sets.
+"""Metrics of output images: of each image against its target, and of whole sets.
 
 In: the metrics, and the report that collects, prints and writes them. All are computed
-from the uint8 images that were written, so that anyone can repeat them from the files.
-Not in: what the networks are trained by (`training.losses`).
+from the uint8 images that are written, so that they can be reproduced from the files.
+Not in: the training losses (`training.losses`).
 """
 
 from pix2pix_tf.metrics.per_image import score

@@ -1,10 +1,11 @@
 """FID and KID between two sets of images.
 
 The features are those of Keras' InceptionV3 after its average pooling. Most published
-values come from TensorFlow's Inception of 2015, whose weights differ: compare values of
-one extractor only, at equal numbers of images.
+values use TensorFlow's Inception of 2015, whose weights differ: compare values only if
+they use the same extractor and the same number of images.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,8 @@ from pix2pix_tf.runtime.errors import UsageError
 
 SIDE = 299  # pixels; the input size of InceptionV3
 BATCH_SIZE = 16  # images
-KID_BLOCK = 1000  # images; its square of kernel values is held in memory
-MIN_COUNT = 2048  # images; with fewer than features, FID is clearly too high
+KID_BLOCK = 1000  # images; memory grows with its square
+MIN_COUNT = 2048  # images, the number of features; with fewer, FID is too high
 
 
 class Extractor(NamedTuple):
@@ -29,17 +30,17 @@ class Extractor(NamedTuple):
     run: Callable  # float32 [batch, SIDE, SIDE, 3] in [-1, 1] -> [batch, features]
 
 
-def open_extractor(weights):
-    """Returns an Extractor.
+def open_extractor(weights: str) -> Extractor:
+    """Loads a feature extractor, and tries it on two gray images.
 
     Args:
         weights: "imagenet", which Keras downloads once; the path of a weights file of
-            Keras' InceptionV3 without its top; or the path of another network, a
-            `.keras` file, from the same images to features. Its layers are run: see
-            docs/security.md.
+            Keras' InceptionV3 without its top; or the path of a `.keras` file with
+            another network that maps the same images to features. Its layers are run:
+            see docs/security.md.
 
     Raises:
-        UsageError: it cannot be used; two gray images are tried.
+        UsageError: the weights or the network cannot be used.
     """
     if weights != "imagenet" and not Path(weights).is_file():
         raise UsageError(f"--fid_weights {weights} is not a file")
@@ -48,7 +49,7 @@ def open_extractor(weights):
             network, name = _open_network(weights)
         extractor = Extractor(name, _make_run(network))
         extractor.run(tf.zeros([2, SIDE, SIDE, 3]))
-    except Exception as error:  # layers raise anything; a download just that
+    except Exception as error:  # layers and downloads may raise any exception
         reason = str(error).partition("\n")[0]
         raise UsageError(
             f"--fid_weights {weights} cannot be used ({reason}): give imagenet, a "
@@ -86,27 +87,21 @@ def extract(extractor, images):
 
     Args:
         extractor: Extractor.
-        images: iterable of uint8 [height, width, 3], of any sizes; they are scaled to
-            SIDE, bilinear and antialiased.
+        images: iterable of uint8 [height, width, 3], of any sizes; they are resized to
+            SIDE x SIDE, bilinear with antialiasing.
     """
-    found, batch = [], []
-
-    def finish():
+    images, found = iter(images), []
+    while batch := list(itertools.islice(images, BATCH_SIZE)):
+        batch = [
+            tf.image.resize(image, [SIDE, SIDE], antialias=True) for image in batch
+        ]
         inputs = tf.stack(batch) / 127.5 - 1
         found.append(np.asarray(extractor.run(inputs), np.float64))
-        batch.clear()
-
-    for image in images:
-        batch.append(tf.image.resize(image, [SIDE, SIDE], antialias=True))
-        if len(batch) == BATCH_SIZE:
-            finish()
-    if batch:
-        finish()
     return np.concatenate(found)
 
 
-def frechet_distance(a, b):
-    """Returns the Frechet distance of two Gaussians fitted to two sets of features.
+def frechet_distance(a, b) -> float:
+    """Returns the Frechet distance of two Gaussians, fitted to two sets of features.
 
     |mean a - mean b|^2 + Tr(A + B - 2 (A B)^(1/2)), with the covariances A and B. With
     A = X'X and B = Y'Y the trace of the root is the sum of the singular values of X Y'.
@@ -131,8 +126,8 @@ def _covariance_root(features):
     return np.linalg.qr(centred, mode="r") if is_tall else centred
 
 
-def kernel_distance(a, b):
-    """Returns the squared maximum mean discrepancy of two sets of features.
+def kernel_distance(a, b) -> float:
+    """Returns the squared maximum mean discrepancy between two sets of features.
 
     The estimate is unbiased, so it may be slightly below 0. The kernel is
     (x y / features + 1)^3. The result is the mean over blocks of KID_BLOCK images.
@@ -151,9 +146,9 @@ def _discrepancy(x, y):
     def kernel(left, right):
         return (left @ right.T / left.shape[1] + 1) ** 3
 
-    def mean_of_others(kernels):
+    def mean_off_diagonal(kernels):
         count = len(kernels)
         return (kernels.sum() - np.trace(kernels)) / (count * (count - 1))
 
-    within = mean_of_others(kernel(x, x)) + mean_of_others(kernel(y, y))
+    within = mean_off_diagonal(kernel(x, x)) + mean_off_diagonal(kernel(y, y))
     return within - 2 * kernel(x, y).mean()

@@ -1,7 +1,7 @@
-"""The intersection of two image sets' histograms in L, a and b of CIE L*a*b*.
+"""Histograms of L, a and b of CIE L*a*b*, and their intersection for two image sets.
 
-Source: Isola et al. 2017, section 4.3 and table 5. The paper does not give the width of
-its bins; ours is 1.
+Source: Isola et al. 2017, section 4.3 and table 5. The paper does not state its bin
+width; here it is 1.
 """
 
 import numpy as np
@@ -9,20 +9,20 @@ import tensorflow as tf
 
 from pix2pix_tf.images import color, pixels
 
-BINS = 256  # of width 1, from 0 for L (which uses 100 of them), from -128 for a and b
+BINS = 256  # of width 1, from 0 for L (of which 100 are used), from -128 for a and b
 _LOWEST = (0, -128, -128)
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
 def _bins(image):
-    """Returns int32 [height, width, 3]: L's bins from 0, a's from BINS, then b's."""
+    """Returns the bins of L, a + BINS and b + 2 * BINS: int32 [height, width, 3]."""
     lab = color.rgb_to_lab(pixels.to_float(image))
     places = tf.cast(tf.floor(lab), tf.int32) - _LOWEST
     return tf.clip_by_value(places, 0, BINS - 1) + (0, BINS, 2 * BINS)
 
 
 def count(image):
-    """Returns the numbers of pixels in each bin of L, a and b: int64 [3, BINS].
+    """Returns the number of pixels in each bin of L, a and b: int64 [3, BINS].
 
     Args:
         image: uint8 [height, width, 3].

@@ -1,8 +1,9 @@
-"""Metrics of outputs that are label maps.
+"""Metrics of label maps: pixel accuracy, class accuracy and class IoU.
 
-Pixel accuracy, class accuracy and class IoU (Long et al. 2015, section 5; Isola et al.
-2017, table 6). A pixel belongs to the class with the nearest colour, in targets too,
-because scaling mixes colours at borders.
+A pixel of an output or a target gets the class with the nearest colour, because scaling
+mixes colours at borders.
+
+Source: Long et al. 2015, section 5; Isola et al. 2017, table 6.
 """
 
 import csv
@@ -13,19 +14,19 @@ from scipy import ndimage, spatial
 
 from pix2pix_tf.runtime.errors import UsageError
 
-# What counts as a colour of the targets; JPEG files blur colours, scaling mixes them.
-MIN_SHARE = 1e-4  # of the pixels inside areas
+# Which colours of the targets are classes: JPEG files blur colours, scaling mixes them.
+MIN_SHARE = 1e-4  # of the pixels inside areas of one colour
 MIN_DISTANCE = 32  # levels, from every more frequent colour
 MAX_RANGE = 8  # levels, within the 3 x 3 pixels around a pixel inside an area
 
 
-def read_palette(path):
-    """Returns {class name: (red, green, blue)} of a CSV file of NAME,R,G,B.
+def read_palette(path: str) -> dict[str, tuple[int, int, int]]:
+    """Reads {class name: (red, green, blue)} from a CSV file of NAME,R,G,B.
 
-    A first line without numbers is taken as a heading.
+    A first line without numbers is skipped as a heading.
 
     Raises:
-        UsageError: it cannot be read; the line is named.
+        UsageError: the file cannot be read, or a line is wrong.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets write a BOM
@@ -46,23 +47,26 @@ def read_palette(path):
             )
         if name in palette or color in palette.values():
             raise UsageError(
-                f"--palette {path}, line {number}: the name or colour is there twice"
+                f"--palette {path}, line {number}: the name or colour occurs twice"
             )
         palette[name] = color
     return _checked(palette, path)
 
 
 def find_palette(targets):
-    """Returns {such as "#0000aa": (red, green, blue)}, the most frequent colour first.
+    """Finds the colours of label maps, the most frequent first.
 
-    A colour counts if at least MIN_SHARE of the pixels inside areas have it, and if it
-    is at least MIN_DISTANCE from every more frequent colour.
+    A colour is a class if at least MIN_SHARE of the pixels inside areas have it, and if
+    its distance to every more frequent class is at least MIN_DISTANCE.
 
     Args:
         targets: iterable of uint8 [height, width, 3].
 
+    Returns:
+        {name, such as "#0000aa": (red, green, blue)}
+
     Raises:
-        UsageError: there are fewer than two.
+        UsageError: there are fewer than two classes.
     """
     counts = np.zeros(2**24, np.int64)
     for target in targets:
@@ -84,10 +88,10 @@ def find_palette(targets):
     return _checked(palette, "targets")
 
 
-def _checked(palette, where):
+def _checked(palette, source):
     if len(palette) < 2:
         raise UsageError(
-            f"--palette {where} has {len(palette)} colours: label maps have 2 at least"
+            f"--palette {source} has {len(palette)} colours: label maps need at least 2"
         )
     return palette
 
@@ -108,8 +112,8 @@ def confuse(output, target, palette):
 def summarise(confusion, palette):
     """Returns ({metric: float}, [a dict for each class]).
 
-    The mean accuracy leaves out classes that are in no target; the mean IoU those that
-    are in no output either. Their own values are None.
+    The value of a class is None, and not part of the mean, if no target has the class
+    (accuracy), or if neither targets nor outputs have it (IoU).
 
     Args:
         confusion: int [classes, classes], not all zero.

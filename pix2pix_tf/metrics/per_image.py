@@ -1,7 +1,7 @@
-"""Metrics of one image beside its target.
+"""Metrics of one image against its target.
 
-NumPy and SciPy only: other threads can work meanwhile, and TensorFlow's MS-SSIM takes
-ten times as long on a CPU.
+They use NumPy and SciPy only, so that other threads can run meanwhile; TensorFlow's
+MS-SSIM takes ten times as long on a CPU.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from skimage.metrics import structural_similarity
 from pix2pix_tf.options import MS_SSIM_SIDE
 
 PEAK = 255
-MAX_PSNR = 100.0  # dB; equal images have an infinite one, which JSON cannot hold
+MAX_PSNR = 100.0  # dB; for equal images it is infinite, which JSON cannot hold
 SSIM_SIDE = 7  # pixels of the window
-# The weights of the scales, and the window of all of them: Wang et al. 2003.
+# The weights of the scales, and the window of each scale: Wang et al. 2003.
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _GAUSSIAN = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 _WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
@@ -30,8 +30,8 @@ def score(output, target):
         {"l1", "psnr", "ssim", "ms_ssim": float}: the mean absolute difference of the
         images in [-1, 1]; the peak signal-to-noise ratio in dB, at most MAX_PSNR; the
         structural similarity (Wang et al. 2004) with scikit-image's defaults, in
-        windows of 7 x 7 pixels; and the same at five scales. The last two are None for
-        images with a side below SSIM_SIDE or MS_SSIM_SIDE.
+        windows of 7 x 7 pixels; and the structural similarity at five scales. "ssim" is
+        None if a side is below SSIM_SIDE, "ms_ssim" if one is below MS_SSIM_SIDE.
     """
     output, target = np.asarray(output), np.asarray(target)
     difference = output.astype(np.float32) - target
@@ -47,19 +47,19 @@ def score(output, target):
 
 
 def _ssim(output, target):
-    """Returns scikit-image's SSIM in float32: half the time, equal to 1e-6."""
+    """Returns scikit-image's SSIM in float32: twice as fast, equal within 1e-6."""
     output, target = output.astype(np.float32), target.astype(np.float32)
     return float(structural_similarity(target, output, channel_axis=2, data_range=PEAK))
 
 
-def ms_ssim(output, target):
-    """Returns the structural similarity at five scales, each half the one before.
+def ms_ssim(output, target) -> float:
+    """Returns the structural similarity at five scales, each half the size of the last.
 
     It equals `tf.image.ssim_multiscale`.
 
     Args:
-        output, target: uint8 [height, width, channels], sides of at least MS_SSIM_SIDE
-            pixels.
+        output, target: uint8 [height, width, channels]; both sides are at least
+            MS_SSIM_SIDE pixels.
 
     Source: Wang et al. 2003, equation 7.
     """
@@ -89,14 +89,14 @@ def _similarities(output, target):
 
 
 def _blur(image):
-    """Returns the means under the window, where it lies inside the image."""
+    """Returns the weighted means under the window, wherever it fits the image."""
     for axis in (0, 1):
         image = ndimage.correlate1d(image, _WINDOW, axis)
     return image[5:-5, 5:-5]
 
 
 def _halve(image):
-    """Returns the means of 2 x 2 pixels; an odd last row or column counts twice."""
+    """Returns the means of 2 x 2 pixels; an odd last row or column is repeated."""
     height, width = image.shape[:2]
     image = np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], "edge")
     rows = image[::2] + image[1::2]

@@ -1,9 +1,9 @@
-"""The metrics of a whole test: collected, printed as a table, and written.
+"""The report of a test: collects metrics, prints a table, and writes two files.
 
 `metrics.json` is strict JSON: {"count", "mean": {metric: number or null}, "set":
 {metric: number or null}, "images": [{"name", metric: number or null, ...}, ...]}, and
-"extractor" or "classes" if FID or label metrics were asked for. `metrics.csv` has a row
-for each image.
+"extractor" or "classes" if FID or label metrics are requested. `metrics.csv` has one
+row for each image.
 """
 
 import csv
@@ -23,7 +23,7 @@ JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 
 
 class Scores:
-    """Collects the metrics of images; `add` may be called in any thread.
+    """Collects the metrics of images; `add` may be called from any thread.
 
     Attributes:
         images: {name: {metric of IMAGE_METRICS: float or None}}
@@ -34,11 +34,11 @@ class Scores:
         self._histograms = np.zeros([2, 3, histograms.BINS], np.int64)
         self._lock = threading.Lock()
 
-    def add(self, name, output, target):
+    def add(self, name: str, output, target):
         """Measures one image.
 
         Args:
-            name: str.
+            name: the name of the image.
             output, target: uint8 [height, width, 3].
         """
         metrics = per_image.score(output, target)
@@ -49,14 +49,13 @@ class Scores:
 
     def means(self):
         """Returns {metric: mean over the images that have it, or None}."""
-        found = {name: self._values(name) for name in IMAGE_METRICS}
         return {
-            name: float(np.mean(values)) if values else None
-            for name, values in found.items()
+            name: float(np.mean(values)) if (values := self._values(name)) else None
+            for name in IMAGE_METRICS
         }
 
-    def count(self, name):
-        """Returns the number of images that a metric was measured on."""
+    def count(self, name: str) -> int:
+        """Returns the number of images that have a metric."""
         if name in IMAGE_METRICS:
             return len(self._values(name))
         return len(self.images)
@@ -76,7 +75,7 @@ class Scores:
         }
 
     def _values(self, name):
-        # In one order, whatever thread was first: sums depend on it.
+        # Sorted: the order of threads varies, and float sums depend on the order.
         values = (self.images[image][name] for image in sorted(self.images))
         return [value for value in values if value is not None]
 
@@ -89,10 +88,10 @@ def report(output_dir, names, scores, measure_sets):
 
     Args:
         output_dir: folder path, or None to write nothing.
-        names: list of str, the images in the order of the files' rows.
-        scores: Scores of these images, of one at least.
-        measure_sets: function without arguments; it returns the pair that
-            `SetScorer.measure` returns.
+        names: list of str, the images in the order in which they are written.
+        scores: Scores of these images, at least one.
+        measure_sets: function without arguments that returns the result of
+            `SetScorer.measure`.
     """
     set_metrics, details = {}, {}
     try:
@@ -121,15 +120,15 @@ def _write(output_dir, found):
 
 
 def remove_report(output_dir):
-    """Removes the files of an earlier test in the same folder."""
+    """Removes the report of an earlier test in the same folder."""
     for name in (JSON_NAME, CSV_NAME):
         Path(output_dir, name).unlink(missing_ok=True)
 
 
 def read_report(output_dir):
-    """Returns the {metric: float or None} of a folder's `metrics.json`.
+    """Reads {metric: float or None} from a folder's `metrics.json`.
 
-    They are the means over the images, then the metrics of the whole set.
+    The means over the images come first, then the metrics of the whole set.
 
     Raises:
         UsageError: the file is damaged.
@@ -148,7 +147,7 @@ def read_report(output_dir):
 
 
 def _table(found, scores):
-    """Returns the metrics as text, a line each, with what they were measured on."""
+    """Returns the metrics as text: a line for each, with its notes."""
     lines = []
     for name, value in (found["mean"] | found["set"]).items():
         metric, count = METRICS[name], scores.count(name)
@@ -158,8 +157,8 @@ def _table(found, scores):
             notes.append(found["extractor"])
         if name == "fid" and count < features.MIN_COUNT:
             notes.append(
-                f"fewer than {features.MIN_COUNT} make it too high: compare at equal "
-                "numbers only"
+                f"too high with fewer than {features.MIN_COUNT}: compare only tests of "
+                "equally many images"
             )
         better = "higher" if metric.is_higher_better else "lower"
         notes.append(f"{metric.meaning}; {better} is better")

@@ -1,22 +1,22 @@
-"""Metrics of whole sets, computed from the image files that were written."""
+"""Metrics of whole sets of images."""
 
 from pix2pix_tf.metrics import features, labels
 
-FROM_TARGETS = "targets"  # a palette of the colours that are found in the targets
+FROM_TARGETS = "targets"  # instead of a file: find the palette in the targets
 
 
 class SetScorer:
-    """Measures FID and KID, and the accuracy of label maps, if they are asked for.
+    """Measures FID and KID, and the accuracy of label maps, if they are requested.
 
-    It is made before any work, so that a file that cannot be used ends the run at once.
+    Build it before other work: a file that cannot be used then ends the run at once.
     """
 
     def __init__(self, fid_weights: str | None = None, palette: str | None = None):
-        """Reads what is needed.
+        """Loads the extractor and the palette.
 
         Args:
-            fid_weights: the value of `--fid_weights`; None: no FID and KID.
-            palette: the value of `--palette`; None: no label metrics.
+            fid_weights: the value of `--fid_weights`, or None for no FID and KID.
+            palette: the value of `--palette`, or None for no label metrics.
 
         Raises:
             UsageError: the weights or the palette cannot be used.
@@ -26,19 +26,19 @@ class SetScorer:
             self._palette = labels.read_palette(palette)
         self._extractor = fid_weights and features.open_extractor(fid_weights)
 
-    def measure(self, read, count):
+    def measure(self, read, count: int):
         """Returns ({metric: float or None}, {details for metrics.json}).
 
         Args:
             read: function from "outputs" or "targets" to an iterator of these images,
-                uint8 [height, width, 3], in one order; it is called for each pass.
-            count: int, the number of outputs.
+                uint8 [height, width, 3], in the same order; it is called for each pass.
+            count: the number of outputs.
 
         Raises:
-            UsageError: no palette is found in the targets.
+            UsageError: the targets have fewer than two colours of label maps.
         """
         metrics, details = {}, {}
-        if self._palette:  # first: it is quick, and may fail
+        if self._palette:  # before the features, because it is quick and may fail
             metrics, details["classes"] = self._compare_labels(read)
         if self._extractor:
             metrics = self._compare_features(read, count) | metrics

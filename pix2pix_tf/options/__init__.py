@@ -1,8 +1,9 @@
 """Flags and options: the command line, `options.json`, and the checks between them.
 
-Each field of a `Config` here is one flag, declared once: name, type, default, bounds,
-help. No TensorFlow here, so that `--help` and wrong usage answer at once. Not in: the
-flags of DCGAN and of the tools. A command calls `parse`, a stage takes its own Config.
+Each field of a `Config` declares one flag: its name, type, default, bounds and help.
+This package does not import TensorFlow, so `--help` and usage errors are shown at once.
+The flags of DCGAN and of the tools are elsewhere. A command calls `parse`; each stage
+takes only its own Config.
 """
 
 from pix2pix_tf.options.command import complete, parse

@@ -1,4 +1,4 @@
-"""The command line: what was given, what follows from it, and what completes it."""
+"""The command line: parsing it, and filling in the options that it leaves out."""
 
 import random
 import time
@@ -13,24 +13,24 @@ from pix2pix_tf.options.inherited import (
     stored_run,
 )
 from pix2pix_tf.options.model import CROP_SIZE, MIN_DOWNS, deepest
-from pix2pix_tf.options.options import FLAGS, from_dict
+from pix2pix_tf.options.options import FLAGS, Options, from_dict
 from pix2pix_tf.options.parser import parse_flags
 from pix2pix_tf.runtime.errors import UsageError
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> Options:
     """Returns the Options of a command line, completed from its checkpoint.
 
     Args:
-        argv: list of str, or None for the process's own.
+        argv: the arguments, or None for those of the process.
 
     Raises:
-        UsageError: a flag, its value, or a file that it names cannot be used.
+        UsageError: a flag, its value, or the file it names cannot be used.
         SystemExit: after `--help`.
     """
     description = (
         "pix2pix on image pairs or for colorization: train, test, export.\n"
-        "A flag marked [train] has a meaning in --mode train only, and so on."
+        "A flag marked [train] can be used in --mode train only, and so on."
     )
     given = parse_flags(FLAGS, argv, "pix2pix-tf", description)
     mode = given["mode"]
@@ -53,18 +53,18 @@ def parse(argv=None):
 
 
 def _refuse_other_modes(given, mode):
-    """Refuses flags that mean nothing in this mode."""
+    """Raises UsageError if a flag of another mode is given."""
     foreign = [name for name in given if mode not in FLAGS[name].modes]
     if foreign:
         modes = " and ".join(f"--mode {one}" for one in FLAGS[foreign[0]].modes)
         raise UsageError(
-            f"{', '.join(f'--{name}' for name in foreign)}: this has no meaning in "
+            f"{', '.join(f'--{name}' for name in foreign)} cannot be used in "
             f"--mode {mode}, only in {modes}: leave it out"
         )
 
 
 def _following_crop(values, given):
-    """Returns the flags that follow --crop_size where they are not given."""
+    """Returns the values of flags whose defaults depend on --crop_size."""
     crop_size, follows = values["crop_size"], {}
     FLAGS["crop_size"].check(crop_size)
     if "scale_size" not in given and crop_size != CROP_SIZE:
@@ -78,20 +78,20 @@ def _following_crop(values, given):
     return follows
 
 
-def complete(values):
-    """Returns {flag name: value} with a seed and an output folder in any case."""
+def complete(values: dict) -> dict:
+    """Returns {flag name: value} with a seed and an output folder chosen if missing."""
     values = dict(values)
-    if values["seed"] is None:  # also of a run that was stopped before it could save
+    if values["seed"] is None:  # a run stopped before its first save has one already
         values["seed"] = stored_options(values).get("seed")
     if values["seed"] is None:
-        values["seed"] = random.SystemRandom().randrange(2**31)
+        values["seed"] = random.SystemRandom().randrange(FLAGS["seed"].below)
     if values["output_dir"] is None:
         values["output_dir"] = _fresh_dir(values["mode"])
     return values
 
 
 def _fresh_dir(mode):
-    """Returns runs/<mode>-<time>, numbered where one of that second exists."""
+    """Returns runs/<mode>-<time>; a number is added if that folder exists."""
     first = Path("runs", f"{mode}-{time.strftime('%Y%m%d-%H%M%S')}")
     path, number = first, 1
     while path.exists():

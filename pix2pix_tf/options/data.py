@@ -1,4 +1,4 @@
-"""The flags of the data: from files to examples, and from examples to batches."""
+"""The flags of the data: which examples are read, and how they are batched."""
 
 import dataclasses
 
@@ -6,8 +6,8 @@ from pix2pix_tf.options.flag import Config, Size, flag, refuse
 from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
-MAX_SIDE = 16384  # pixels, of what is held in memory as a whole
-MAX_CHANNELS = 4096  # more than any camera has
+MAX_SIDE = 16384  # pixels, of an image that is held in memory
+MAX_CHANNELS = 4096  # more than any hyperspectral camera has
 READ = ("train", "test")  # the modes that read examples
 
 
@@ -25,7 +25,7 @@ class PairConfig(Config):
     )
     which_direction: str = flag(
         "AtoB",
-        "which one is the input; A is the left image, or the lightness",
+        "the direction of the translation; A is the left image, or the lightness",
         choices=("AtoB", "BtoA"),
         from_checkpoint=True,
         in_original=True,
@@ -50,30 +50,34 @@ class PairConfig(Config):
     def __post_init__(self):
         super().__post_init__()
         if self.lab_colorization:
-            for name in ("input_channels", "target_channels"):
-                refuse(getattr(self, name) != 3, f"--{name}", "--lab_colorization")
+            self.refuse_changed(
+                "--lab_colorization", "input_channels", "target_channels"
+            )
 
     @property
-    def channels(self):
-        """(input channels, target channels): 3 and 3, or for Lab 1 and 2."""
+    def channels(self) -> tuple[int, int]:
+        """The channels of the network's inputs and targets; 1 and 2 for Lab AtoB."""
         if self.lab_colorization:
             return (1, 2) if self.which_direction == "AtoB" else (2, 1)
         return self.input_channels, self.target_channels
 
-    def refuse_targets(self, flag, folder):
-        """Refuses a flag's folder of targets where each file has its own target."""
+    def refuse_targets(self, flag: str, folder: str | None):
+        """Raises UsageError if a folder of targets is given for --lab_colorization.
+
+        There, each image is split into its own input and target.
+        """
         is_used = self.lab_colorization and folder is not None
         refuse(is_used, flag, "--lab_colorization")
 
     @property
-    def has_rgb_outputs(self):
-        """True if outputs can be shown as RGB or gray images without any loss."""
-        return self.target_channels in (1, 3)  # for Lab they are joined to RGB
+    def has_rgb_outputs(self) -> bool:
+        """True if outputs can be shown as RGB or gray images without loss."""
+        return self.target_channels in (1, 3)  # with Lab it is 3, and so are outputs
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Config):
-    """The data: from files to batches."""
+    """The data."""
 
     are_hyperparameters = True
 
@@ -89,7 +93,7 @@ class DataConfig(Config):
     target_dir: str | None = flag(
         None,
         "the folder of images B, if --input_dir has images A only; they are paired by "
-        "name, without the suffix (default: none)",
+        "file name without suffix (default: none)",
         unit="folder",
         modes=READ,
         is_path=True,
@@ -110,23 +114,23 @@ class DataConfig(Config):
     )
     input_feature: str | None = flag(
         None,
-        "the feature of --dataset that is image A (default: input; or image, with "
-        "both side by side)",
+        "the feature of --dataset that holds image A (default: input; or image, if it "
+        "holds A and B side by side)",
         unit="name",
         modes=READ,
     )
     target_feature: str | None = flag(
         None,
-        "the feature of --dataset that is image B (default: target)",
+        "the feature of --dataset that holds image B (default: target)",
         unit="name",
         modes=READ,
     )
     inputs_only: bool = flag(
-        False, "the images are inputs alone, without targets", modes=("test",)
+        False, "the images are inputs only, without targets", modes=("test",)
     )
     on_bad_image: str = flag(
         "error",
-        "what to do about images that cannot be used",
+        "what to do if an image cannot be used",
         choices=("error", "skip"),
         modes=READ,
         may_change=True,
@@ -143,7 +147,7 @@ class DataConfig(Config):
     )
     scale_size: Size = flag(
         SCALE_SIZE,
-        "scale images to this size, one number or height and width, before the crop",
+        "scale images to this size before the crop: one number, or height and width",
         unit="pixels",
         minimum=1,
         maximum=2 * MAX_SIDE,  # the largest crop is cut from a larger image
@@ -159,9 +163,7 @@ class DataConfig(Config):
                 if getattr(self, name) is not None:
                     raise UsageError(f"--{name} needs --dataset")
         else:
-            for name in ("input_dir", "target_dir"):
-                refuse(getattr(self, name) is not None, f"--{name}", "--dataset")
-            refuse(self.on_bad_image != "error", "--on_bad_image", "--dataset")
+            self.refuse_changed("--dataset", "input_dir", "target_dir", "on_bad_image")
         if self.target_dir is not None:
             if self.input_dir is None:
                 raise UsageError("--target_dir needs --input_dir, with images A")

@@ -1,8 +1,7 @@
 """How a flag is declared, and how its value is checked.
 
-A flag is a field of a `Config`: its name, type, default, help, bounds and everything
-else that is known of it stand in that one line. Other modules derive their lists from
-it. Not in: the flags themselves, argparse.
+A flag is a field of a `Config`, which declares its name, type, default, help, bounds
+and properties. Lists of flags in other modules are derived from these declarations.
 """
 
 import dataclasses
@@ -15,40 +14,39 @@ from typing import ClassVar
 from pix2pix_tf.runtime.errors import UsageError
 
 MODES = ("train", "test", "export")
-# The type of a flag that is one number of pixels, or a height and a width.
-Size = int | tuple[int, int]
+Size = int | tuple[int, int]  # pixels: the side of a square, or (height, width)
 
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """All that is known of one flag."""
+    """The declaration of one flag."""
 
     name: str
     type: type  # bool, int, float, str or Size
     default: object
-    group: str  # the heading under which --help lists it
+    group: str  # its heading in --help
     help: str
-    unit: str | None = None  # such as "steps" or "pixels"; for paths what they name
+    unit: str | None = None  # such as "steps"; for a path, "file" or "folder"
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
     below: float | None = None
     choices: tuple | None = None
-    modes: tuple = MODES  # in which it means something
+    modes: tuple = MODES  # in which it can be used
     is_required: bool = False
     is_path: bool = False
     is_hyperparameter: bool = False  # listed on TensorBoard's HParams page
-    from_checkpoint: bool = False  # it shapes the networks, so a checkpoint decides it
+    from_checkpoint: bool = False  # the checkpoint decides it: it shapes the networks
     may_change: bool = False  # when a run is resumed
-    in_original: bool = False
+    in_original: bool = False  # the original program has it
     needs_memory: bool = False  # a larger value needs more memory
 
-    def check(self, value, where=None):
+    def check(self, value, where: str | None = None):
         """Raises UsageError unless a value has the flag's type and is in its bounds.
 
         Args:
             value: any object.
-            where: str, how the message names the flag (default: --NAME).
+            where: the flag's name in the message (default: --NAME).
         """
         if value is None and self.default is None:
             return
@@ -63,7 +61,7 @@ class Flag:
             raise UsageError(f"{where} must be {wanted}, got {_SHORT.repr(value)}")
 
     def _missed(self, value):
-        """Returns the bounds that a value of the right type misses, as text."""
+        """Returns the bounds that a value of the right type violates, as text."""
         missed = []
         if self.choices is not None and value not in self.choices:
             missed.append("one of " + ", ".join(map(str, self.choices)))
@@ -83,26 +81,37 @@ def flag(default, help, **known):
 
     Args:
         default: the default value.
-        help: str, what --help says, without the default.
-        known: other fields of `Flag`, but name, type and group.
+        help: str, its text in --help, without the default.
+        known: other fields of `Flag`, except name, type and group.
     """
     return dataclasses.field(default=default, metadata={"help": help, **known})
 
 
 class Config:
-    """The base of a group of flags; its docstring's first line is the group's heading.
+    """The base class of a group of flags; `--help` shows the docstring as its heading.
 
-    Making one checks the type and bounds of every flag.
+    The constructor checks the type and bounds of every flag.
     """
 
-    are_hyperparameters: ClassVar[bool] = False  # of all flags of the group
+    are_hyperparameters: ClassVar[bool] = False  # True: all flags of the group are
 
     def __post_init__(self):
         for name, one in flags_in(type(self)).items():
             one.check(getattr(self, name))
 
+    def refuse_changed(self, other: str, *names: str):
+        """Raises UsageError if a flag of these names does not have its default.
 
-def flags_in(config_class) -> dict[str, Flag]:
+        Args:
+            other: the flag they cannot be used with, such as "--dataset".
+            names: of flags of this group.
+        """
+        flags = flags_in(type(self))
+        for name in names:
+            refuse(getattr(self, name) != flags[name].default, f"--{name}", other)
+
+
+def flags_in(config_class: type) -> dict[str, Flag]:
     """Returns {name: Flag} of one Config class."""
     hints = typing.get_type_hints(config_class)
     group = config_class.__doc__.splitlines()[0].rstrip(".")
@@ -119,7 +128,7 @@ def flags_in(config_class) -> dict[str, Flag]:
     }
 
 
-def flags_of(options_class) -> dict[str, Flag]:
+def flags_of(options_class: type) -> dict[str, Flag]:
     """Returns {name: Flag} of all parts of an options class."""
     return {
         name: one
@@ -128,12 +137,17 @@ def flags_of(options_class) -> dict[str, Flag]:
     }
 
 
-def reuse(original, **changes):
-    """Returns the field of a flag that another command has too.
+def train_flag(default, help, **known):
+    """Returns the field of a flag that can be used in --mode train only."""
+    return flag(default, help, modes=("train",), **known)
+
+
+def reuse(original: Flag, **changes):
+    """Returns a field that declares another command's flag of the same name.
 
     Args:
-        original: Flag.
-        changes: what differs there: `default`, `help` or another field of `Flag`.
+        original: the flag to copy.
+        changes: the fields of `Flag` that differ, such as `default` and `help`.
     """
     known = vars(original) | changes
     for name in ("name", "type", "group"):
@@ -141,10 +155,10 @@ def reuse(original, **changes):
     return flag(known.pop("default"), known.pop("help"), **known)
 
 
-def refuse(is_used, name, other):
-    """Raises UsageError if the flag `name` is used together with `other`."""
+def refuse(is_used: bool, name: str, other: str):
+    """Raises UsageError if the flag `name` is used, as `other` does not allow it."""
     if is_used:
-        raise UsageError(f"{name} does not go with {other}: leave one of them out")
+        raise UsageError(f"{name} cannot be used with {other}: leave one of them out")
 
 
 def sides(size: Size) -> tuple[int, int]:
@@ -153,16 +167,16 @@ def sides(size: Size) -> tuple[int, int]:
 
 
 def make_size(height: int, width: int) -> Size:
-    """Returns the Size of a height and a width: one number where they are equal."""
+    """Returns the Size of a height and a width: one number if they are equal."""
     return height if height == width else (height, width)
 
 
 def value_text(value) -> str:
-    """Returns a flag's value as it is written on a command line."""
+    """Returns the text of a flag's value on a command line."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-_SHORT = reprlib.Repr()  # of a value from a file, for one line
+_SHORT = reprlib.Repr()  # shortens a value of a file to one line
 _SHORT.maxstring = _SHORT.maxother = 200  # characters
 _TYPE_NAMES = {
     bool: "true or false",
@@ -174,7 +188,7 @@ _TYPE_NAMES = {
 
 
 def _plain_type(annotation):
-    """Returns the type of a flag without the None of `T | None`."""
+    """Returns T of `T | None`; any other type as it is."""
     if annotation == Size or not isinstance(annotation, types.UnionType):
         return annotation
     (plain,) = [one for one in typing.get_args(annotation) if one is not type(None)]
@@ -187,6 +201,6 @@ def _has_type(value, wanted):
         return all(type(side) is int for side in pair)
     if wanted is float:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        # A NaN compares as False; a larger int has no float.
+        # NaN fails this comparison; a larger int cannot be a float.
         return is_number and abs(value) <= sys.float_info.max
     return type(value) is wanted

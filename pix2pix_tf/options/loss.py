@@ -1,18 +1,17 @@
-"""The flags of what the networks learn from: the losses, and the optimizers."""
+"""The flags of the losses and the optimizers."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
-from pix2pix_tf.options.flag import Config, flag, refuse
+from pix2pix_tf.options.flag import Config, flag, refuse, train_flag
 from pix2pix_tf.runtime.errors import UsageError
 
-_train = functools.partial(flag, modes=("train",))
+DOWNLOAD = "imagenet"  # in place of a file of weights
 
 
 def _weight(default, term, **known):
-    """Returns the field of the weight of a loss term."""
-    return _train(default, f"weight of {term}", unit="weight", minimum=0, **known)
+    """Returns the field of the flag that weights a loss term."""
+    return train_flag(default, f"weight of {term}", unit="weight", minimum=0, **known)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,28 +20,28 @@ class OptimizerConfig(Config):
 
     are_hyperparameters = True
 
-    lr: float = _train(
+    lr: float = train_flag(
         0.0002, "Adam's initial learning rate", unit="rate", above=0, in_original=True
     )
-    d_lr: float | None = _train(
+    d_lr: float | None = train_flag(
         None,
         "the discriminator's own initial learning rate (default: --lr)",
         unit="rate",
         above=0,
     )
-    lr_policy: str = _train(
+    lr_policy: str = train_flag(
         "constant",
-        "how the rates change: not, or down to 0 at the end that --max_epochs or "
-        "--max_steps sets",
+        "how the learning rates change: constant, or decaying to 0 at the end, which "
+        "--max_epochs or --max_steps sets",
         choices=("constant", "linear", "cosine"),
     )
-    decay_from: int | None = _train(
+    decay_from: int | None = train_flag(
         None,
-        "linear, cosine: epochs of this run at the initial rate (default: 0)",
+        "linear, cosine: epochs of this run before the decay starts (default: 0)",
         unit="epochs",
         minimum=0,
     )
-    beta1: float = _train(
+    beta1: float = train_flag(
         0.5, "Adam's momentum term", unit="rate", minimum=0, below=1, in_original=True
     )
 
@@ -52,8 +51,8 @@ class OptimizerConfig(Config):
             raise UsageError("--decay_from needs --lr_policy linear or cosine")
 
     @property
-    def rates(self):
-        """(the generator's, the discriminator's) initial learning rate."""
+    def rates(self) -> tuple[float, float]:
+        """The initial learning rates of the generator and the discriminator."""
         return self.lr, self.lr if self.d_lr is None else self.d_lr
 
 
@@ -69,9 +68,9 @@ class LossConfig(Config):
         choices=("vanilla", "lsgan", "hinge", "wgangp"),
         from_checkpoint=True,
     )
-    label_smoothing: float = _train(
+    label_smoothing: float = train_flag(
         0.0,
-        "vanilla, lsgan: lower the label of real pairs by this",
+        "vanilla, lsgan: subtract this from the label 1 of real pairs",
         unit="amount",
         minimum=0,
         below=1,
@@ -81,12 +80,14 @@ class LossConfig(Config):
     )
     l1_weight: float = _weight(100.0, "the generator's L1 term", in_original=True)
     l2_weight: float = _weight(0.0, "the mean squared difference")
-    tv_weight: float = _weight(0.0, "the outputs' total variation")
-    feature_weight: float = _weight(0.0, "matching the discriminator's activations")
+    tv_weight: float = _weight(0.0, "the total variation of the outputs")
+    feature_weight: float = _weight(
+        0.0, "the distance of the discriminator's activations"
+    )
     perceptual_weight: float = _weight(0.0, "the VGG19 distance (image pairs only)")
-    vgg_weights: str = _train(
-        "imagenet",
-        "VGG19's weights: a file, or imagenet to download them",
+    vgg_weights: str = train_flag(
+        DOWNLOAD,
+        f"VGG19's weights: a file, or {DOWNLOAD} to download them",
         unit="file",
         is_path=True,
     )
@@ -102,7 +103,7 @@ class LossConfig(Config):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
-        # Total variation alone knows no targets.
+        # Total variation does not compare with the targets, so it is not enough.
         weights = {
             f"--{name}": value
             for name, value in vars(self).items()
@@ -116,13 +117,10 @@ class LossConfig(Config):
             )
 
     def check_files(self):
-        """Refuses a file that does not exist.
+        """Raises UsageError if a file does not exist.
 
-        Making the options does not, as those of a checkpoint may name files of another
-        machine.
-
-        Raises:
-            UsageError: it names the flag.
+        The constructor does not check this: the options of a checkpoint may name files
+        of another machine.
         """
-        if self.vgg_weights != "imagenet" and not Path(self.vgg_weights).is_file():
+        if self.vgg_weights != DOWNLOAD and not Path(self.vgg_weights).is_file():
             raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")

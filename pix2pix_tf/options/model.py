@@ -1,4 +1,4 @@
-"""The flags of the two networks, and the sizes of images that they take."""
+"""The flags of the two networks, and checks of the image size that they need."""
 
 import dataclasses
 import functools
@@ -15,14 +15,14 @@ from pix2pix_tf.options.flag import (
 )
 from pix2pix_tf.runtime.errors import UsageError
 
-CROP_SIZE = 256  # pixels; the original's, eight stride-2 layers take it to 1
-MAX_FILTERS = 1024  # in a first layer; beyond it no machine holds the network
+CROP_SIZE = 256  # pixels; the original's: eight stride-2 layers reduce it to 1
+MAX_FILTERS = 1024  # in a first layer; a larger network fits into no memory
 MIN_DOWNS, MAX_DOWNS = 5, 10  # halvings of a U-Net
 DEFAULT_DOWNS = 8
 RESNET_MULTIPLE = 4  # pixels: two halvings
-MIN_SIDE = 8  # pixels; a ResNet cannot mirror less by 1 after two halvings
+MIN_SIDE = 8  # pixels; two halvings leave 2, the least that a ResNet can mirror
 
-# A flag of what a checkpoint has fixed: the shapes and layers of the networks.
+# A flag that shapes the networks: a checkpoint fixes it.
 _shape = functools.partial(flag, from_checkpoint=True)
 
 
@@ -34,7 +34,7 @@ class ModelConfig(Config):
 
     crop_size: Size = _shape(
         CROP_SIZE,
-        "size of the networks' images, one number or height and width",
+        "image size of the networks: one number, or height and width",
         unit="pixels",
         minimum=MIN_SIDE,
         maximum=MAX_SIDE,
@@ -54,8 +54,8 @@ class ModelConfig(Config):
     )
     num_downs: int = _shape(
         DEFAULT_DOWNS,
-        "unet, encoder_decoder: how often the size is halved (default: as often as "
-        f"--crop_size allows, at most {DEFAULT_DOWNS} times)",
+        "unet, encoder_decoder: number of halvings of the size (default: as many as "
+        f"--crop_size allows, at most {DEFAULT_DOWNS})",
         unit="halvings",
         minimum=MIN_DOWNS,
         maximum=MAX_DOWNS,
@@ -74,18 +74,18 @@ class ModelConfig(Config):
     )
     no_dropout: bool = flag(
         False,
-        "leave dropout out, so that one input always has the same output",
+        "turn dropout off, so that equal inputs have equal outputs",
         modes=("test", "export"),
     )
     norm: str = _shape(
         "batch",
-        "normalise over the batch, over each image by itself, or not at all",
+        "batch normalisation, instance normalisation, or none",
         choices=("batch", "instance", "none"),
     )
     innermost_norm: str = _shape(
         "batch",
-        "batch: the innermost encoder layer has a norm like the others, as in the "
-        "original; none: it has none (the paper's erratum)",
+        "whether the innermost encoder layer is normalised: batch: like the others, "
+        "as in the original; none: not, as the paper's erratum says",
         choices=("batch", "none"),
     )
     init: str = _shape(
@@ -95,7 +95,7 @@ class ModelConfig(Config):
     )
     discriminator: str = _shape(
         "patch",
-        "what the discriminator judges: patches, single pixels, or the whole image",
+        "what the discriminator classifies: patches, single pixels, or whole images",
         choices=("patch", "pixel", "image"),
     )
     ndf: int = _shape(
@@ -109,13 +109,13 @@ class ModelConfig(Config):
     )
     n_layers: int = _shape(
         3,
-        "patch: how often the size is halved; 3 sees 70x70 pixels",
+        "patch: number of halvings of the size; 3 makes patches of 70x70 pixels",
         unit="layers",
         minimum=1,
         maximum=6,
     )
     unconditional: bool = _shape(
-        False, "the discriminator sees no inputs, only targets or outputs"
+        False, "the discriminator does not see the inputs, only targets or outputs"
     )
     num_discriminators: int = _shape(
         1,
@@ -132,12 +132,12 @@ class ModelConfig(Config):
         self._check_discriminator()
 
     @property
-    def multiple(self):
-        """What the height and the width of the generator's images are multiples of."""
+    def multiple(self) -> int:
+        """The height and width of the generator's images must be multiples of this."""
         return RESNET_MULTIPLE if self.generator == "resnet" else 2**self.num_downs
 
     def _check_crop(self):
-        """Refuses a size that the generator cannot halve and double again."""
+        """Raises UsageError if the generator cannot halve the size without a rest."""
         if any(side % self.multiple for side in sides(self.crop_size)):
             raise UsageError(
                 f"--crop_size {value_text(self.crop_size)} must be multiples of "
@@ -146,36 +146,26 @@ class ModelConfig(Config):
             )
 
     def _nearest_size(self):
-        """Returns the usable sizes around --crop_size, as text."""
-        counts = [side // self.multiple for side in sides(self.crop_size)]
-        low = make_size(*(max(count, 1) * self.multiple for count in counts))
-        high = make_size(
-            *(
-                -(-side // self.multiple) * self.multiple
-                for side in sides(self.crop_size)
-            )
-        )
+        """Returns the nearest usable sizes below and above --crop_size, as text."""
+        unit, crop = self.multiple, sides(self.crop_size)
+        low = make_size(*(max(side // unit, 1) * unit for side in crop))
+        high = make_size(*(-(-side // unit) * unit for side in crop))
         return " and ".join(dict.fromkeys([value_text(low), value_text(high)]))
 
     def _fewer_downs(self):
-        """Returns what --num_downs would do instead, as text; "" where none would."""
+        """Returns advice to lower --num_downs, as text; "" if that would not help."""
         downs = deepest(self.crop_size)
         if self.generator == "resnet" or downs is None or downs >= self.num_downs:
             return ""
         return f"; or give --num_downs {downs}"
 
     def _check_generator(self):
-        """Refuses kinds and flags that do not go together."""
+        """Raises UsageError if the generator's flags contradict each other."""
+        kind = f"--generator {self.generator}"
         if self.generator == "resnet":
-            refuse(self.separable_conv, "--separable_conv", "--generator resnet")
-            refuse(self.num_downs != DEFAULT_DOWNS, "--num_downs", "--generator resnet")
-            refuse(
-                self.innermost_norm != "batch", "--innermost_norm", "--generator resnet"
-            )
+            self.refuse_changed(kind, "separable_conv", "num_downs", "innermost_norm")
         else:
-            refuse(
-                self.num_blocks != 9, "--num_blocks", f"--generator {self.generator}"
-            )
+            self.refuse_changed(kind, "num_blocks")
         refuse(
             self.separable_conv and self.upsample != "deconv",
             f"--upsample {self.upsample}",
@@ -183,35 +173,32 @@ class ModelConfig(Config):
         )
 
     def _check_discriminator(self):
-        """Refuses kinds, flags and sizes that do not go together."""
+        """Raises UsageError if the discriminator's flags or the size contradict it."""
         kind = f"--discriminator {self.discriminator}"
-        refuse(self.discriminator != "patch" and self.n_layers != 3, "--n_layers", kind)
-        refuse(
-            self.discriminator == "image" and self.num_discriminators > 1,
-            "--num_discriminators",
-            kind,
-        )
+        if self.discriminator != "patch":
+            self.refuse_changed(kind, "n_layers")
+        if self.discriminator == "image":
+            self.refuse_changed(kind, "num_discriminators")
         height, width = sides(self.crop_size)
         if self.discriminator == "image" and (height != width or height & (height - 1)):
             raise UsageError(
                 f"--discriminator image halves a square down to 4 pixels: --crop_size "
                 f"must be one power of 2, got {value_text(self.crop_size)}"
             )
-        # n halvings and two layers that take one pixel each leave size / 2**n - 2.
+        # n halvings, then two layers that each remove one pixel: size / 2**n - 2.
         smallest = min(height, width) // 2 ** (self.num_discriminators - 1)
         if self.discriminator == "patch" and smallest < 3 * 2**self.n_layers:
             raise UsageError(
                 f"--n_layers {self.n_layers} leaves nothing of the {smallest} pixels "
-                f"that --num_discriminators {self.num_discriminators} ends with: give "
-                "fewer of either"
+                f"that the last of --num_discriminators {self.num_discriminators} "
+                "sees: give fewer of either"
             )
 
 
-def deepest(size):
-    """Returns the most halvings, up to the default, that keep a Size's pixels whole.
+def deepest(size: Size) -> int | None:
+    """Returns the largest number of halvings that divide a Size without a rest.
 
-    Returns:
-        int, or None where not even MIN_DOWNS do.
+    At most DEFAULT_DOWNS; None if even MIN_DOWNS are too many.
     """
     for downs in range(DEFAULT_DOWNS, MIN_DOWNS - 1, -1):
         if not any(side % 2**downs for side in sides(size)):

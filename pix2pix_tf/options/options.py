@@ -1,4 +1,4 @@
-"""All options of pix2pix's own command: their parts, and the checks between these."""
+"""All options of the command pix2pix-tf, and the checks across their parts."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ from pix2pix_tf.options.run import (
 )
 from pix2pix_tf.runtime.errors import UsageError
 
-MS_SSIM_SIDE = 161  # pixels; halved four times, rounded up, they fill MS-SSIM's window
+MS_SSIM_SIDE = 161  # pixels; four halvings leave 11, the side of MS-SSIM's window
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Everything one command was told, in the parts that its stages take."""
+    """All options of one command; each stage takes only its part."""
 
     run: RunConfig
     data: DataConfig
@@ -34,7 +34,7 @@ class Options:
     execution: ExecutionConfig
 
     def __post_init__(self):
-        """Refuses what does not go together across the parts."""
+        """Raises UsageError if options of different parts contradict each other."""
         self._check_data()
         self._check_sizes()
         if self.run.mode == "train":
@@ -56,8 +56,8 @@ class Options:
         height, _ = sides(self.model.crop_size)
         if round(height * self.output.aspect_ratio) < 1:
             raise UsageError(
-                f"--aspect_ratio {self.output.aspect_ratio} makes images of {height} "
-                "pixels' height less than one pixel wide: give a larger ratio"
+                f"--aspect_ratio {self.output.aspect_ratio} makes images {height} "
+                "pixels high and less than one pixel wide: give a larger ratio"
             )
 
     def _check_training(self):
@@ -71,8 +71,9 @@ class Options:
             raise UsageError("--perceptual_weight needs RGB targets: leave it out")
         if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
             raise UsageError(
-                "--gan_mode wgangp needs each image judged by itself, and batch norm "
-                "mixes them: give --norm none, or --norm instance --innermost_norm none"
+                "--gan_mode wgangp cannot be used with batch norm, which mixes the "
+                "images of a batch: give --norm none, or --norm instance "
+                "--innermost_norm none"
             )
         scale, crop = sides(self.data.scale_size), sides(self.model.crop_size)
         if scale[0] < crop[0] or scale[1] < crop[1]:
@@ -83,11 +84,11 @@ class Options:
             )
 
     def _check_validation(self):
-        """Refuses images that the metrics are not made for."""
+        """Raises UsageError if the metrics cannot measure the outputs."""
         self.pair.refuse_targets("--val_target_dir", self.validation.val_target_dir)
         if not self.pair.has_rgb_outputs:
             raise UsageError(
-                "--val_dir needs targets that are images, of 1 or 3 channels, got "
+                "--val_dir needs targets of 1 or 3 channels, got "
                 f"--target_channels {self.pair.target_channels}"
             )
         is_small = min(sides(self.model.crop_size)) < MS_SSIM_SIDE
@@ -102,16 +103,12 @@ FLAGS = flags_of(Options)
 
 
 def check_schedule(optimizer: OptimizerConfig, run: RunConfig):
-    """Refuses rates that fall towards an end that the run does not have.
-
-    Raises:
-        UsageError: there is no end, or the rates would fall after it.
-    """
+    """Raises UsageError if the learning rates cannot decay before the run ends."""
     if optimizer.lr_policy == "constant":
         return
     if not (run.max_steps or run.max_epochs):
         raise UsageError(
-            f"--lr_policy {optimizer.lr_policy} needs the run's end: give --max_epochs "
+            f"--lr_policy {optimizer.lr_policy} needs a planned end: give --max_epochs "
             "or --max_steps"
         )
     decay_from = optimizer.decay_from or 0
@@ -122,12 +119,12 @@ def check_schedule(optimizer: OptimizerConfig, run: RunConfig):
         )
 
 
-def from_dict(values, options_class=Options):
-    """Returns the options of {flag name: value}; what is absent has its default.
+def from_dict(values: dict, options_class: type = Options):
+    """Returns the options of {flag name: value}; missing ones have their defaults.
 
     Args:
         values: {flag name: value}.
-        options_class: Options, or another dataclass of such parts.
+        options_class: Options, or another dataclass whose fields are Configs.
 
     Raises:
         UsageError: a value does not fit its flag.
@@ -136,8 +133,8 @@ def from_dict(values, options_class=Options):
     return options_class(**{part.name: make_part(part.type, values) for part in parts})
 
 
-def make_part(part_class, values):
-    """Returns one part of the options, of those of {flag name: value} that it has."""
+def make_part(part_class: type, values: dict):
+    """Returns a Config of the values in {flag name: value} that are its fields."""
     names = [field.name for field in dataclasses.fields(part_class)]
     return part_class(**{name: values[name] for name in names if name in values})
 

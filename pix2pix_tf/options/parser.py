@@ -1,4 +1,4 @@
-"""The command line of declared flags: argparse, and a `--help` in groups."""
+"""Parses the command line of declared flags with argparse; groups `--help`."""
 
 import argparse
 import itertools
@@ -8,13 +8,16 @@ from pix2pix_tf.options.flag import MODES, Flag, Size, make_size, value_text
 from pix2pix_tf.runtime.command import Parser
 
 
-def parse_flags(flags: dict[str, Flag], argv, prog, description) -> dict:
-    """Returns {flag name: value} of the flags that a command line gives.
+def parse_flags(
+    flags: dict[str, Flag], argv: list[str] | None, prog: str, description: str
+) -> dict:
+    """Returns {flag name: value} of the flags on a command line, without defaults.
 
     Args:
-        flags: {flag name: Flag}; those of one group stand together.
-        argv: list of str, or None for the process's own.
-        prog, description: str, for usage and help.
+        flags: {flag name: Flag}; the flags of one group must be consecutive.
+        argv: the arguments, or None for those of the process.
+        prog: the command's name, for --help.
+        description: its purpose, for --help.
 
     Raises:
         UsageError: a flag is wrong.
@@ -52,7 +55,7 @@ def _add_flag(group, one):
     else:
         group.add_argument(
             flag_name,
-            # The shell expands no ~ in --output_dir=~/runs.
+            # The shell does not expand the ~ of --output_dir=~/runs.
             type=os.path.expanduser if one.is_path else one.type,
             choices=one.choices,
             metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
@@ -62,7 +65,7 @@ def _add_flag(group, one):
 
 
 def _help(one):
-    """Returns what --help says of a Flag: its text, default, and modes."""
+    """Returns the text of a Flag in --help, with its default and modes."""
     text = one.help.replace("%", "%%")
     if one.default is not None and "(default" not in text and not one.is_required:
         text += f" (default: {_default(one)})"
@@ -79,9 +82,9 @@ def _default(one):
 
 
 class _SizeAction(argparse.Action):
-    """Takes one number or two for a Size."""
+    """Parses one or two numbers as a Size."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         if len(values) > 2:
-            parser.error(f"{option_string} takes one number or two, got {len(values)}")
+            parser.error(f"{option_string} takes one or two numbers, got {len(values)}")
         setattr(namespace, self.dest, make_size(values[0], values[-1]))

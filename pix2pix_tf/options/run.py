@@ -1,18 +1,15 @@
-"""The flags of a run: what it does, when it reports, and how it computes."""
+"""The flags of a run: its mode, its reports, its validation, how it is computed."""
 
 import dataclasses
-import functools
 
-from pix2pix_tf.options.flag import MODES, Config, flag, refuse
+from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
 from pix2pix_tf.runtime.errors import UsageError
 
-_train = functools.partial(flag, modes=("train",))
-
 
 def _every(default, what):
-    """Returns the field of a flag of the original that counts steps between actions."""
-    return _train(
+    """Returns the field of a flag that is a number of steps between two actions."""
+    return train_flag(
         default,
         f"{what} every so many steps (0: never)",
         unit="steps",
@@ -44,7 +41,7 @@ class RunConfig(Config):
         is_path=True,
         in_original=True,
     )
-    resume: str = _train(
+    resume: str = train_flag(
         "never",
         "auto continues the run in --output_dir up to its planned end, or starts it "
         "if there is none",
@@ -61,7 +58,7 @@ class RunConfig(Config):
         is_hyperparameter=True,
         in_original=True,
     )
-    max_epochs: int | None = _train(
+    max_epochs: int | None = train_flag(
         None,
         "stop after this many epochs (default: no limit; 0 too)",
         unit="epochs",
@@ -80,7 +77,7 @@ class RunConfig(Config):
         in_original=True,
     )
     deterministic: bool = flag(
-        False, "the same command gives the same bits; slower", may_change=True
+        False, "make results repeatable bit by bit, which is slower", may_change=True
     )
 
     def __post_init__(self):
@@ -95,7 +92,7 @@ class MonitorConfig(Config):
 
     progress_freq: int = _every(50, "print the losses")
     summary_freq: int = _every(100, "write TensorBoard summaries")
-    summary_histograms: str = _train(
+    summary_histograms: str = train_flag(
         "all",
         "TensorBoard histograms of all variables and gradients, or none",
         choices=("all", "none"),
@@ -104,24 +101,24 @@ class MonitorConfig(Config):
     display_freq: int = _every(0, "write the images of the current batch")
     trace_freq: int = _every(0, "profile one step")
     save_freq: int = _every(5000, "write a checkpoint")
-    save_minutes: float = _train(
+    save_minutes: float = train_flag(
         0.0,
-        "write a checkpoint every so many minutes, too (0: never)",
+        "also write a checkpoint every so many minutes (0: never)",
         unit="minutes",
         minimum=0,
         may_change=True,
     )
-    keep_checkpoints: int = _train(
+    keep_checkpoints: int = train_flag(
         1,
         "keep this many of the newest checkpoints",
         unit="checkpoints",
         minimum=1,
         may_change=True,
     )
-    on_nan: str = _train(
+    on_nan: str = train_flag(
         "stop",
-        "what to do if a loss or gradient is not finite; its update is left out in "
-        "both cases",
+        "what to do if a loss or gradient is not finite; in both cases its update is "
+        "left out",
         choices=("stop", "skip"),
         may_change=True,
     )
@@ -133,20 +130,22 @@ class ExecutionConfig(Config):
 
     precision: str = flag(
         "float32",
-        "the number format in which the networks compute; variables stay float32",
+        "the dtype policy of the networks; variables stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         is_hyperparameter=True,
     )
-    emulate_16bit: str = _train(
+    emulate_16bit: str = train_flag(
         "auto",
         "with a 16-bit --precision, compute convolutions in float32 and round to 16 "
         "bits; auto: if the processor lacks the format",
         choices=("auto", "on", "off"),
         is_hyperparameter=True,
     )
-    xla: bool = _train(False, "compile the step with XLA (see docs/performance.md)")
-    dry_run: bool = _train(
-        False, "show what would be trained on what, then stop", may_change=True
+    xla: bool = train_flag(False, "compile the step with XLA (see docs/performance.md)")
+    dry_run: bool = train_flag(
+        False,
+        "print the networks and the data, then stop without training",
+        may_change=True,
     )
 
 
@@ -154,30 +153,30 @@ class ExecutionConfig(Config):
 class ValidationConfig(Config):
     """Validation while training."""
 
-    val_dir: str | None = _train(
+    val_dir: str | None = train_flag(
         None,
         "a folder of held-out examples; the best model is kept in "
         "OUTPUT_DIR/model-best (default: no validation)",
         unit="folder",
         is_path=True,
     )
-    val_target_dir: str | None = _train(
+    val_target_dir: str | None = train_flag(
         None,
         "the folder of images B, if --val_dir has images A only (default: none)",
         unit="folder",
         is_path=True,
     )
-    val_freq: int = _train(
+    val_freq: int = train_flag(
         1000, "validate every so many steps", unit="steps", minimum=1, may_change=True
     )
-    best_metric: str = _train(
+    best_metric: str = train_flag(
         "ssim",
-        "the metric by which a model is the best",
+        "the metric that selects the best model",
         choices=("l1", "psnr", "ssim", "ms_ssim"),
     )
-    patience: int = _train(
+    patience: int = train_flag(
         0,
-        "stop after this many validations without a better one (0: never)",
+        "stop after this many validations without improvement (0: never)",
         unit="validations",
         minimum=0,
         may_change=True,
@@ -192,7 +191,7 @@ class ValidationConfig(Config):
 
 @dataclasses.dataclass(frozen=True)
 class OutputConfig(Config):
-    """The images that are written, and how they are measured."""
+    """The images that are written, and the metrics of them."""
 
     aspect_ratio: float = flag(
         1.0,
@@ -220,16 +219,16 @@ class OutputConfig(Config):
     )
     fid_weights: str | None = flag(
         None,
-        "measure FID and KID, too, by InceptionV3 with these weights: a file, or "
-        "imagenet to download them (default: do not)",
+        "also compute FID and KID, by InceptionV3 with these weights: a file, or "
+        "imagenet to download them (default: off)",
         unit="file",
         is_path=True,
         modes=("test",),
     )
     palette: str | None = flag(
         None,
-        "the outputs are label maps; measure accuracy and IoU, too: a file of lines "
-        "NAME,R,G,B, or targets for the colours in the targets (default: do not)",
+        "also compute accuracy and IoU of label maps: a file with lines NAME,R,G,B, "
+        "or targets to use the colours of the targets (default: off)",
         unit="file",
         is_path=True,
         modes=("test",),

@@ -1,4 +1,4 @@
-"""A run's `options.json`: writing it, and reading it back, checked."""
+"""Writes the `options.json` of a run, and reads and checks it."""
 
 import dataclasses
 import json
@@ -12,9 +12,9 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 OPTIONS_NAME = "options.json"
-MAX_LISTED = 5  # unknown keys, in a message
-MAX_OPTIONS_BYTES = 2**20  # of an options.json; ours have 2 KB
-# What an `options.json` may hold; DCGAN's has a mode of its own.
+MAX_LISTED = 5  # unknown keys in a message
+MAX_OPTIONS_BYTES = 2**20  # a usual options.json has 2 KB
+# The flags that `options.json` may hold; that of DCGAN has its own mode.
 STORED_FLAGS = FLAGS | {
     "mode": dataclasses.replace(
         FLAGS["mode"], choices=(*FLAGS["mode"].choices, "dcgan")
@@ -22,16 +22,16 @@ STORED_FLAGS = FLAGS | {
 }
 
 
-def to_json(options):
-    """Returns the text of an `options.json`: all options, sorted."""
+def to_json(options) -> str:
+    """Returns the text of `options.json`: all options, sorted by name."""
     return json.dumps(to_dict(options), sort_keys=True, indent=4) + "\n"
 
 
 def write_options(options):
-    """Makes the output folder and writes all options to its `options.json`.
+    """Creates the output folder and writes all options to its `options.json`.
 
     Raises:
-        UsageError: the folder cannot be made or written.
+        UsageError: the folder cannot be created or written.
     """
     output_dir = Path(options.run.output_dir)
     try:
@@ -43,14 +43,15 @@ def write_options(options):
         ) from None
 
 
-def read_options(path):
-    """Returns the {flag name: value} of an `options.json`, each checked by its flag.
+def read_options(path: Path) -> dict:
+    """Returns the {flag name: value} of an `options.json`; checks each value.
 
-    Ours, the original's and DCGAN's are read. A key that is no flag is refused: a newer
-    version's may shape the networks.
+    The file may be from pix2pix-tf, DCGAN or the original program. An unknown key is an
+    error: it may be a flag of a newer version that shapes the networks.
 
     Raises:
-        UsageError: the file is missing, damaged, or a value does not fit its flag.
+        UsageError: the file is missing or damaged, a key is not a flag, or a value does
+            not fit its flag.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -72,7 +73,7 @@ def read_options(path):
         raise UsageError(
             f"{path}: {', '.join(map(reprlib.repr, unknown[:MAX_LISTED]))}"
             f"{' and more' if len(unknown) > MAX_LISTED else ''} are not flags: "
-            "correct what is misspelt; a file of a newer version needs that version"
+            "correct their spelling, or use the newer version that wrote the file"
         )
     for name, value in values.items():
         if STORED_FLAGS[name].type is Size and isinstance(value, list):
@@ -82,8 +83,8 @@ def read_options(path):
 
 
 def _unique(pairs):
-    """Returns the dict of a JSON object's pairs; refuses a key met twice."""
+    """Returns the dict of a JSON object's pairs; a repeated key is an error."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key is in it twice")
+        raise ValueError("it contains a key twice")
     return values

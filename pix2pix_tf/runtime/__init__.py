@@ -1,5 +1,5 @@
-"""What every command needs from the process and the file system.
+"""The process and the file system, for every command.
 
-In: errors, files, locks, signals, how a command starts and ends, precision. Not in:
-flags, images, networks. A command calls `command.run`; imports nothing of the package.
+Here: errors, files, locks, signals, the start and end of a command, precision. Nothing
+here imports another part of the package. A command calls `command.run`.
 """

@@ -1,9 +1,9 @@
-"""The two errors that a command turns into one line and an exit status."""
+"""The errors that a command reports as one line and an exit status."""
 
 
 class UsageError(ValueError):
-    """A flag or an input cannot be used: one line on stderr, exit status 2."""
+    """A flag or an input cannot be used. The exit status is 2."""
 
 
 class RunError(RuntimeError):
-    """A run cannot go on: the command prints one line and exits with 1."""
+    """A run cannot continue. The exit status is 1."""

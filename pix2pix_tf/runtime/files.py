@@ -1,4 +1,4 @@
-"""Files and their names: finding, writing whole, and showing any name."""
+"""Files: finding them, writing them atomically, and printing their names."""
 
 import contextlib
 import glob
@@ -9,29 +9,29 @@ import unicodedata
 from pathlib import Path
 
 _PARTIAL = ".partial"
-_NUM_KEPT = 16  # characters of a name that its partial name begins with
+_NUM_KEPT = 16  # the first characters of a name, which its partial name keeps
 
 
 @contextlib.contextmanager
-def writing(path, endings=("",)):
+def writing(path: str | Path, endings: tuple[str, ...] = ("",)):
     """Yields a path to write a file or a folder to, which is then renamed to `path`.
 
-    Readers of `path` see the old contents or the new ones, never half of them, also
-    after a power cut: a file is on the disk before it gets its name. (What a folder
-    holds is on the disk if its files were written in this way, too.) If the block
-    raises, all that was written is removed. `remove_partials` removes what a killed
-    process left.
+    Readers of `path` see either the old or the new contents, never a part of them, even
+    after a power failure: a file is synced to the disk before it is renamed. (The files
+    of a folder are not synced here; write each of them in the same way.) If the block
+    raises an exception, the partial file is removed. If the process is killed, the
+    partial file stays, and `remove_partials` removes it.
 
     Args:
-        path: str or Path.
-        endings: tuple of str. A writer that makes several files, each with an ending of
-            its own, names them all; they are renamed in this order.
+        path: the file or folder.
+        endings: of the files, if the block writes several: each is the yielded path and
+            one of these endings. They are renamed in this order.
 
     Raises:
-        OSError: it cannot be written. `path` is as it was.
+        OSError: it cannot be written. `path` is unchanged.
     """
     path = Path(path)
-    # A name may be as long as the file system takes, so its partial name is short.
+    # `path` may have the longest name that the file system allows: shorten it here.
     short = f".{path.name[:_NUM_KEPT]}.{secrets.token_hex(4)}{_PARTIAL}"
     partial = path.with_name(short)
     try:
@@ -48,31 +48,26 @@ def writing(path, endings=("",)):
             if str(error.filename or partial).startswith(str(partial)):
                 raise OSError(error.errno, error.strerror, str(path)) from None
         raise
-    # Some file systems, and Windows, cannot sync a folder; its names come later there.
+    # Windows and some file systems cannot sync a folder.
     with contextlib.suppress(OSError):
         _sync(path.parent, os.O_RDONLY)
 
 
-def write_whole(path, contents):
-    """Writes a file as `writing` does.
-
-    Args:
-        path: str or Path.
-        contents: str, written as UTF-8, or bytes.
-    """
+def write_whole(path: str | Path, contents: str | bytes):
+    """Writes a file atomically; see `writing`. Text is written as UTF-8."""
     if isinstance(contents, str):
         contents = contents.encode()
     with writing(path) as partial:
         partial.write_bytes(contents)
 
 
-def remove_partials(folder, name="", recursive=False):
-    """Removes what was being written in a folder when the writer was killed.
+def remove_partials(folder: str | Path, name: str = "", recursive: bool = False):
+    """Removes the partial files that killed processes left in a folder.
 
     Args:
-        folder: str or Path.
-        name: str, the one file or folder whose partial names to remove, or "" for all.
-        recursive: bool, look in subfolders too.
+        folder: the folder.
+        name: remove the partial files of this file or folder only (default: of all).
+        recursive: if True, also look in subfolders.
     """
     beginning = f"{glob.escape(name[:_NUM_KEPT])}." if name else ""
     pattern = f".{beginning}*{_PARTIAL}*"
@@ -82,7 +77,7 @@ def remove_partials(folder, name="", recursive=False):
 
 
 def _sync(path, flags):
-    """Waits until a file's contents, or a folder's names, are on the disk."""
+    """Waits until a file's contents, or a folder's entries, are on the disk."""
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
@@ -91,22 +86,19 @@ def _sync(path, flags):
 
 
 def _remove(path):
-    """Removes a file or a folder, if it is there."""
+    """Removes a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def find(folder, suffixes):
-    """Returns the files of a folder, without its subfolders and hidden ones, sorted.
+def find(folder: str | Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Returns the files in a folder, sorted, without hidden files.
 
     Args:
-        folder: str or Path.
-        suffixes: tuple of lower-case suffixes; files may have them in any case.
-
-    Returns:
-        list of Path.
+        folder: the folder; its subfolders are not searched.
+        suffixes: the wanted suffixes in lower case; those of files may have any case.
     """
     return sorted(
         path
@@ -117,14 +109,12 @@ def find(folder, suffixes):
     )
 
 
-def printable(text):
-    """Returns text, such as a file's name, as every terminal and page takes it.
+def printable(text: str | Path) -> str:
+    """Replaces the characters of a text, such as a file name, that cannot be printed.
 
-    Names need not be UTF-8 on disk, and may hold what moves a terminal's cursor or
-    turns the direction of writing: such are shown as a question mark in a box.
-
-    Args:
-        text: str or Path.
+    A file name need not be valid UTF-8, and may contain characters that move the cursor
+    or change the writing direction. Each becomes U+FFFD, the replacement character.
+    HTML must still be escaped.
     """
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if _is_control(char) else char for char in str(text)
@@ -132,6 +122,6 @@ def printable(text):
 
 
 def _is_control(char):
-    """Says so of all that is no letter, mark or space: surrogates of names, too."""
+    """Returns True for control, format and surrogate characters and line separators."""
     category = unicodedata.category(char)
     return category[0] == "C" or category in ("Zl", "Zp")

@@ -1,4 +1,4 @@
-"""One run in a folder at a time."""
+"""Locks a folder, so that two runs cannot write to it at the same time."""
 
 import contextlib
 import os
@@ -12,22 +12,19 @@ LOCK_NAME = ".lock"
 
 
 @contextlib.contextmanager
-def hold(folder):
-    """Makes a folder if it does not exist, and locks it for this process.
+def hold(folder: str | Path):
+    """Creates a folder if it does not exist, and locks it for this process.
 
-    The kernel releases the lock however the process ends. A folder that was made here
-    and in which nothing was written is removed again. Where the file system has no
-    locks, a warning is printed instead.
-
-    Args:
-        folder: str or Path.
+    The kernel releases the lock in any case when the process ends. A folder that was
+    created here is removed at the end if it is empty. If the file system does not
+    support locks, a warning is printed instead.
 
     Raises:
-        UsageError: another process holds the lock, or the folder cannot be made.
+        UsageError: another process holds the lock, or the folder cannot be created.
     """
     folder = Path(folder)
     path = folder / LOCK_NAME
-    # No fallback: a lock that is a mere file would outlive a killed process.
+    # No soft lock as a fallback: its file would stay after a killed process.
     lock = filelock.FileLock(path, on_acquired=_write_pid, fallback_to_soft=False)
     is_new = not folder.exists()
     try:
@@ -41,9 +38,9 @@ def hold(folder):
     except filelock.Timeout:
         raise UsageError(
             f"--output_dir {folder} is in use by process {_read_pid(path)}: wait for "
-            "its end, or name another folder"
+            "its end, or give another folder"
         ) from None
-    except FileNotFoundError:  # the process that held it has just removed the folder
+    except FileNotFoundError:  # another process has just removed the folder
         raise
     except OSError as error:
         print(
@@ -55,7 +52,7 @@ def hold(folder):
         yield
     finally:
         with contextlib.suppress(OSError):
-            if lock.is_locked:  # once released, the file may be another's lock
+            if lock.is_locked:  # after release, the file may be another process's
                 path.unlink()
         lock.release()
         with contextlib.suppress(OSError):
@@ -69,6 +66,6 @@ def _write_pid(descriptor):
 
 
 def _read_pid(path):
-    with contextlib.suppress(OSError):  # it ended just now, or this is Windows
+    with contextlib.suppress(OSError):  # it has just ended, or this is Windows
         return path.read_text(errors="replace")
     return "(unknown)"

@@ -1,11 +1,11 @@
-"""The number format in which the networks compute: float32, or mixed with 16 bits.
+"""The dtype policy of the networks: float32, or mixed precision with 16 bits.
 
 Variables, losses, batch statistics, outputs (tanh, sigmoid), optimizers and averages
-stay float32 in all of them (Micikevicius et al. 2018, "Mixed precision training").
+stay float32 in every policy (Micikevicius et al. 2018, "Mixed precision training").
 
-A processor without a 16-bit format computes its convolutions ten times as slowly as in
-float32. Emulation computes them in float32, with inputs and outputs rounded to 16 bits:
-what a processor that has the format does, too.
+On a processor without the 16-bit format, convolutions in it are ten times slower than
+in float32. Emulation computes them in float32 and rounds their inputs and outputs to 16
+bits, as a processor that has the format does.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ import tensorflow as tf
 
 LOW = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
 _CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux only
-# What processors call their bfloat16 instructions: x86's, then Arm's.
+# The names of the bfloat16 instructions in cpuinfo: two of x86, one of Arm.
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 
 _is_emulating = False
 
 
 def set_precision(precision: str, emulate: bool = False):
-    """Sets the global Keras dtype policy, and whether 16 bits are emulated.
+    """Sets the global Keras dtype policy, and whether convolutions are emulated.
 
     Args:
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
-        emulate: as `should_emulate` returns it, or as a resumed run did.
+        emulate: if True, compute 16-bit convolutions in float32.
     """
     global _is_emulating
     keras.config.set_dtype_policy(precision)
@@ -38,8 +38,8 @@ def set_precision(precision: str, emulate: bool = False):
 def should_emulate(precision: str) -> bool:
     """Returns True if training in a precision needs emulation on this machine.
 
-    It depends on what the hardware has, not on a measurement: GPUs have both formats,
-    some processors have bfloat16, and TensorFlow has fast float16 on no processor.
+    This depends on the hardware, not on a measurement: GPUs have both formats, some
+    processors have bfloat16, and TensorFlow's float16 is slow on every processor.
     """
     if precision not in LOW or tf.config.list_physical_devices("GPU"):
         return False
@@ -55,9 +55,9 @@ def is_emulated(dtype) -> bool:
 
 @contextlib.contextmanager
 def in_float32():
-    """Uses the float32 policy inside, for networks that measure images.
+    """Context manager that sets the float32 policy, then restores the previous one.
 
-    Their results must not depend on `--precision`.
+    It is for networks of metrics, whose results must not depend on `--precision`.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -68,7 +68,7 @@ def in_float32():
 
 
 def _processor_features():
-    """Returns the names of the processor's features, as a set; empty if unknown."""
+    """Returns the set of the processor's feature names; empty if unknown."""
     text = _CPUINFO_PATH.read_text() if _CPUINFO_PATH.exists() else ""
     found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
     return set(found[1].split()) if found else set()

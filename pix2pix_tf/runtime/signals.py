@@ -1,4 +1,4 @@
-"""Signals that end a command: as an exception, or as a request to save first."""
+"""Signals that stop a command: raised as an exception, or caught to save first."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ NUMBERS = tuple(
 
 
 class Stopped(BaseException):
-    """A signal, its `number`, stops the command."""
+    """The command is stopped by the signal `number`."""
 
     def __init__(self, number):
         super().__init__(number)
@@ -24,8 +24,8 @@ class Stopped(BaseException):
 def as_exceptions():
     """Raises Stopped for SIGTERM and SIGHUP, as Python raises KeyboardInterrupt.
 
-    So `finally` blocks remove what is half done. A signal that somebody else handles
-    or ignores, as nohup does SIGHUP, stays as it is.
+    This lets `finally` blocks remove partial files. A signal that is already handled or
+    ignored is left alone (nohup ignores SIGHUP).
     """
 
     def stop(number, _):
@@ -39,8 +39,8 @@ def as_exceptions():
 def catch_signals():
     """Yields a list that receives the number of the first signal of NUMBERS.
 
-    The second one ends the process at once. A SIGHUP that is ignored, as under nohup,
-    stays so. The handler prints nothing: the signal may come in the middle of a print.
+    A second signal ends the process at once. An ignored signal stays ignored (nohup
+    ignores SIGHUP). The handler does not print, as it may interrupt another print.
     """
     caught = []
     handled = [n for n in NUMBERS if signal.getsignal(n) != signal.SIG_IGN]
@@ -56,12 +56,14 @@ def catch_signals():
 
 @contextlib.contextmanager
 def _handling(handler, numbers, only_over=None):
-    """Handles signals inside; Python allows it in the main thread only.
+    """Installs a signal handler, then restores the previous ones.
+
+    Does nothing outside of the main thread, where Python does not allow it.
 
     Args:
         handler: function (number, frame).
         numbers: the signals.
-        only_over: replace only this handler, or None for any.
+        only_over: replace only this previous handler (default: any).
     """
     if threading.current_thread() is not threading.main_thread():
         yield

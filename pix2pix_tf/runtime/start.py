@@ -1,4 +1,4 @@
-"""How a command starts TensorFlow and Keras, and seeds the random draws."""
+"""Starts TensorFlow and Keras, and seeds the random number generators."""
 
 import contextlib
 import os
@@ -6,10 +6,10 @@ import sys
 
 
 def start_tensorflow():
-    """Imports TensorFlow and Keras quietly, set up as this project needs them.
+    """Imports TensorFlow and Keras without log output, and configures them.
 
-    Whatever the environment and the user's keras.json say: Keras 3 on TensorFlow,
-    channels last, float32.
+    Keras 3 on TensorFlow, channels last and float32 are set, overriding the environment
+    and the user's keras.json.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
@@ -17,7 +17,7 @@ def start_tensorflow():
         import keras
         import tensorflow as tf
 
-        tf.config.list_logical_devices()  # looks for GPUs now, while it is quiet
+        tf.config.list_logical_devices()  # finds the GPUs now, while stderr is hidden
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
 
@@ -26,8 +26,8 @@ def seed_everything(seed: int, is_deterministic: bool):
     """Seeds Python, NumPy and TensorFlow.
 
     Args:
-        seed: int, in [0, 2**31).
-        is_deterministic: bool, sum in a fixed order too, so that all bits repeat.
+        seed: in [0, 2**31).
+        is_deterministic: if True, use deterministic operations, which are slower.
     """
     import keras
     import tensorflow as tf
@@ -39,15 +39,15 @@ def seed_everything(seed: int, is_deterministic: bool):
 
 @contextlib.contextmanager
 def _quiet_stderr():
-    """Hides what TensorFlow's native code prints while it loads (no GPU found ...).
+    """Hides the messages of TensorFlow's native code while it is imported.
 
-    It writes to the process's stderr before any log level is in force. Set
-    TF_CPP_MIN_LOG_LEVEL to see it.
+    It writes to the process's stderr before it obeys a log level. Set
+    TF_CPP_MIN_LOG_LEVEL to see the messages.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors come as exceptions too
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors are also raised as exceptions
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "w") as null:

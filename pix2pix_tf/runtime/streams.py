@@ -1,8 +1,7 @@
-"""Standard streams that cannot end a run: a message that fails to print is dropped.
+"""Standard streams that never raise: a message that cannot be printed is dropped.
 
-A reader that went away (`| head`), a closed terminal, a full disk under a log, a stream
-closed at the start (`2>&-`) or an encoding without a name's letters must not come
-between a run and its saved work.
+A run must not fail because of a closed pipe (`| head`) or terminal, a full disk, a
+stream that was closed at the start (`2>&-`), or an encoding that lacks a character.
 """
 
 import contextlib
@@ -11,9 +10,9 @@ import sys
 
 
 class Tolerant:
-    """A text stream that writes what it can, and drops the rest without an error.
+    """A text stream that ignores failed writes.
 
-    After the first failed write the process's own stream leads nowhere, so that
+    After the first failure the file descriptor is connected to the null device, so that
     Python's last flush at exit does not fail either.
     """
 
@@ -43,17 +42,17 @@ class Tolerant:
             yield
         except (OSError, ValueError):  # ValueError: the stream is closed
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                _lead_nowhere(self._stream.fileno())
+                _connect_to_null(self._stream.fileno())
 
 
 @contextlib.contextmanager
 def tolerant():
-    """Makes sys.stdout and sys.stderr Tolerant inside."""
+    """Context manager that makes sys.stdout and sys.stderr Tolerant."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file that is opened would become it
-            _lead_nowhere(number)
+        except OSError:  # closed: the next opened file would get this number
+            _connect_to_null(number)
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:  # in place of a stream that is None
         sys.stdout, sys.stderr = (Tolerant(stream or nowhere) for stream in before)
@@ -65,7 +64,7 @@ def tolerant():
             sys.stdout, sys.stderr = before
 
 
-def _lead_nowhere(number):
+def _connect_to_null(number):
     """Connects a file descriptor to the null device."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != number:
