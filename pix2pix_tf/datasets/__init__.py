@@ -17,7 +17,7 @@ from pathlib import Path
 from pix2pix_tf.runtime.errors import UsageError
 
 MAX_RETRIES = 2  # of each download
-# The first is ours: any of its records can be read at any time.
+# The first format is the default: its records can be read in any order.
 FILE_FORMATS = ("array_record", "tfrecord")
 FOLDER_BUILDER = "pix2pix_folder"
 # What may stand before a colon in TFDS's own names: others' repositories.

@@ -8,7 +8,7 @@ from pix2pix_tf.runtime.errors import UsageError
 
 
 def _every(default, what):
-    """Returns the field of a flag that is a number of steps between two actions."""
+    """Returns the field of a flag of steps from one action to the next; 0 is never."""
     return train_flag(
         default,
         f"{what} every so many steps (0: never)",
