@@ -28,20 +28,12 @@ def hold(folder: str | Path):
     lock = filelock.FileLock(path, on_acquired=_write_pid, fallback_to_soft=False)
     is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--output_dir {folder} cannot be made: {error.strerror}"
-        ) from None
-    try:
-        lock.acquire(blocking=False)
+        _create_and_acquire(folder, lock)
     except filelock.Timeout:
         raise UsageError(
             f"--output_dir {folder} is in use by process {_read_pid(path)}: wait for "
             "its end, or give another folder"
         ) from None
-    except FileNotFoundError:  # another process has just removed the folder
-        raise
     except OSError as error:
         print(
             f"warning: {folder} cannot be locked ({error.strerror}): do not run two "
@@ -58,6 +50,19 @@ def hold(folder: str | Path):
         with contextlib.suppress(OSError):
             if is_new:  # fails if anything was written
                 folder.rmdir()
+
+
+def _create_and_acquire(folder, lock):
+    while not lock.is_locked:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"--output_dir {folder} cannot be made: {error.strerror}"
+            ) from None
+        # A process that ended here may remove the empty folder before it is locked.
+        with contextlib.suppress(FileNotFoundError):
+            lock.acquire(blocking=False)
 
 
 def _write_pid(descriptor):
