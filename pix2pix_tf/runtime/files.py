@@ -48,7 +48,7 @@ def writing(path: str | Path, endings: tuple[str, ...] = ("",)):
             if str(error.filename or partial).startswith(str(partial)):
                 raise OSError(error.errno, error.strerror, str(path)) from None
         raise
-    # Windows and some file systems cannot sync a folder.
+    # Some file systems, such as SMB, cannot sync a folder.
     with contextlib.suppress(OSError):
         _sync(path.parent, os.O_RDONLY)
 

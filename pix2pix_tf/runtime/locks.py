@@ -71,6 +71,6 @@ def _write_pid(descriptor):
 
 
 def _read_pid(path):
-    with contextlib.suppress(OSError):  # it has just ended, or this is Windows
+    with contextlib.suppress(OSError):  # it has just ended
         return path.read_text(errors="replace")
     return "(unknown)"

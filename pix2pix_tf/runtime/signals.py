@@ -4,12 +4,7 @@ import contextlib
 import signal
 import threading
 
-# Windows has no SIGHUP.
-NUMBERS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name)
-)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
