@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,6 +273,24 @@ def test_a_path_that_is_a_pattern_is_a_path_to_train_test_and_convert(
     assert train.main([*export, str(tmp_path / "m[1]")]) == 2
     assert "m[1] has [ in its path" in capsys.readouterr().err
     assert not (tmp_path / "m[1]").exists()
+
+
+def test_a_path_that_is_not_utf8_is_read_but_not_written_to(
+    tmp_path, pair_dir, trained_dir, capsys
+):
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/\xff\xfe"))
+    shutil.copytree(pair_dir, odd / "pairs")
+    shutil.copytree(trained_dir, odd / "model")
+    train_flags = ["--mode", "train", "--input_dir", str(odd / "pairs"), *TINY]
+    train_flags += ["--max_steps", "1", "--output_dir"]
+    assert train.main([*train_flags, str(tmp_path / "run")]) == 0
+    test = ["--mode", "test", "--checkpoint", str(odd / "model")]
+    test += ["--input_dir", str(odd / "pairs"), "--output_dir", str(tmp_path / "test")]
+    assert train.main(test) == 0
+    capsys.readouterr()
+    assert train.main([*train_flags, str(odd / "run")]) == 2
+    assert "is not valid UTF-8" in capsys.readouterr().err
+    assert not (odd / "run").exists()
 
 
 def test_one_line_of_error_without_a_traceback(tmp_path):

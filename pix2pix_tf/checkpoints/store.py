@@ -100,11 +100,12 @@ def open_reader(prefix: Path | str):
 def _without_pattern(prefix):
     """Returns a path of the same files that TensorFlow does not take for a pattern.
 
-    It reads `[`, `*`, `?` and a backslash in a checkpoint's path as a pattern of names.
-    Such a checkpoint is read through links in a temporary folder, which is removed when
-    the process ends, because TensorFlow opens the files only when they are needed.
+    It reads `[`, `*`, `?` and a backslash in a checkpoint's path as a pattern of names,
+    and takes valid UTF-8 only. Any other checkpoint is read through links in a
+    temporary folder, which is removed when the process ends, because TensorFlow opens
+    the files only when they are needed.
     """
-    if not PATTERN_CHARACTERS & set(str(prefix)):
+    if files.is_utf8(prefix) and not PATTERN_CHARACTERS & set(str(prefix)):
         return str(prefix)
     folder = Path(tempfile.mkdtemp(prefix="pix2pix_tf-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

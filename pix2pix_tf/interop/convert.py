@@ -103,6 +103,8 @@ def write(model: Model, destination: Path | str, kind: str) -> None:
     destination = Path(destination)
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists: name another destination")
+    if not files.is_utf8(destination):
+        raise UsageError(f"{destination} is not valid UTF-8: name another destination")
     _refuse_unfit(model, kind)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

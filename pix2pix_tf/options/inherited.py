@@ -12,6 +12,7 @@ from pix2pix_tf.options.model import ModelConfig
 from pix2pix_tf.options.options import FLAGS, make_part
 from pix2pix_tf.options.run import RunConfig
 from pix2pix_tf.options.stored import OPTIONS_NAME, read_options
+from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 CHECKPOINT_PREFIX = "model-"  # then the global step
@@ -128,6 +129,11 @@ def check_output_dir(run: RunConfig):
         UsageError: it cannot be written, or holds a run that would be overwritten.
     """
     output_dir = Path(run.output_dir).absolute()
+    if not files.is_utf8(run.output_dir):
+        raise UsageError(
+            f"--output_dir {run.output_dir} is not valid UTF-8, so TensorFlow cannot "
+            "write to it: give another folder"
+        )
     nearest = next(path for path in (output_dir, *output_dir.parents) if path.exists())
     if not nearest.is_dir():
         raise UsageError(

@@ -109,6 +109,11 @@ def find(folder: str | Path, suffixes: tuple[str, ...]) -> list[Path]:
     )
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Returns True if a path is valid UTF-8; TensorFlow writes to no other path."""
+    return "\N{REPLACEMENT CHARACTER}" not in os.fsencode(path).decode(errors="replace")
+
+
 def printable(text: str | Path) -> str:
     """Replaces the characters of a text, such as a file name, that cannot be printed.
 

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import api as hp
 from pix2pix_tf import networks
 from pix2pix_tf.images import pixels
 from pix2pix_tf.options import STORED_FLAGS, to_dict, value_text
+from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training import meters
 
 NUM_BUCKETS = 30  # of a histogram, as in TensorBoard
@@ -193,7 +194,7 @@ def write_histogram(tag, values):
 def _hparams(options):
     """Returns {flag name: value} of the hyperparameters among the options."""
     return {
-        name: value_text(value) if isinstance(value, tuple) else value
+        name: printable(value_text(value)) if type(value) in (str, tuple) else value
         for name, value in to_dict(options).items()
         if STORED_FLAGS[name].is_hyperparameter and value is not None
     }
