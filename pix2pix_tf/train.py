@@ -34,6 +34,11 @@ def _run(options, callbacks):
         options = _set_precision(options)
         for name, value in sorted(to_dict(options).items()):
             print(printable(f"{name} = {value}"))
+        if options.run.mode == "train" and options.model.is_bottleneck_constant:
+            print(
+                "warning: with --norm instance the innermost layer, of one pixel, "
+                "gives the same values for every image: give --innermost_norm none too"
+            )
         seed_everything(options.run.seed, options.run.deterministic)
         with faults.explain_memory(options):
             return _do_mode(options, callbacks)

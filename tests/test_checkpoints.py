@@ -97,6 +97,36 @@ def test_what_does_not_fit_is_named_and_nothing_is_set(saved_dir, changes, words
     assert_equal_values(values_of(state), before)
 
 
+@pytest.mark.parametrize(
+    "first, then, lacked",
+    [
+        ({}, {"l2_weight": 1.0}, ["generator_loss_L2"]),
+        (
+            {"gan_weight": 0.0},
+            {},
+            ["the discriminator", "discriminator_loss", "generator_loss_GAN"],
+        ),
+    ],
+)
+def test_a_new_run_starts_what_its_checkpoint_lacks_from_nothing(
+    tmp_path, small_pair, first, then, lacked
+):
+    before = step.make_state((3, 3), small_model(), LossConfig(**first))
+    step.make_train_step(before, LossConfig(**first), seed=1)(*small_pair)
+    checkpoints.save(before, tmp_path, keep=1)
+    state = step.make_state((3, 3), small_model(), LossConfig(**then))
+    prefix = checkpoints.find(tmp_path)
+    with pytest.raises(UsageError, match="missing"):
+        checkpoints.restore(state, prefix)
+    new = checkpoints.restore(state, prefix, is_new_run=True)
+    assert [text.removeprefix("the moving average of ") for text in new] == lacked
+    kept = {name: one for name, one in values_of(before).items() if "power" not in name}
+    assert_equal_values({name: values_of(state)[name] for name in kept}, kept)
+    if "the discriminator" in lacked:
+        assert int(state.d_optimizer.iterations) == 0
+    assert all(float(state.ema[name]) == 0 for name in lacked if name in state.ema)
+
+
 @pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("share", [0.5, 0])
 def test_damaged_files_are_refused_by_path(copy_dir, state, suffix, share):

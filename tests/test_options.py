@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -8,6 +9,7 @@ from pix2pix_tf.options import (
     PairConfig,
     RunConfig,
     check_output_dir,
+    command,
     parse,
     read_options,
     to_dict,
@@ -43,6 +45,12 @@ ORIGINAL_DEFAULTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path_factory, monkeypatch):
+    """Without --output_dir, a folder is created in the current one."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+
+
 @pytest.fixture
 def checkpoint_dir(tmp_path):
     stored = {"ngf": 8, "which_direction": "BtoA", "lab_colorization": False, "lr": 0.1}
@@ -59,6 +67,34 @@ def test_defaults_are_the_originals():
 def test_a_seed_is_drawn_where_none_is_given():
     seeds = {parse(["--mode", "train"]).run.seed for _ in range(3)}
     assert len(seeds) == 3 and all(isinstance(seed, int) for seed in seeds)
+
+
+def test_commands_started_in_one_second_get_folders_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command.time, "strftime", lambda _: "20260102-030405")
+    folders = [parse(["--mode", "train"]).run.output_dir for _ in range(3)]
+    assert folders[0] == "runs/train-20260102-030405"
+    assert len(set(folders)) == 3 and all(map(os.path.isdir, folders))
+    with pytest.raises(UsageError):
+        parse(["--mode", "train", "--scale_size", "20"])
+    assert len(os.listdir("runs")) == 3
+
+
+@pytest.mark.parametrize(
+    "flags, is_constant",
+    [
+        ("", False),
+        ("--norm instance", True),
+        ("--norm instance --innermost_norm none", False),
+        ("--norm instance --crop_size 256 512", False),
+        ("--norm instance --generator resnet", False),
+    ],
+)
+def test_instance_norm_of_one_pixel_is_known_to_be_constant(
+    flags, is_constant, tmp_path
+):
+    argv = ["--mode", "train", "--output_dir", str(tmp_path), *flags.split()]
+    assert parse(argv).model.is_bottleneck_constant == is_constant
 
 
 def test_a_home_folder_is_found_in_every_path(monkeypatch, tmp_path):

@@ -185,6 +185,29 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     assert options.model.crop_size == 32 and options.data.scale_size == 36
 
 
+def test_data_that_changed_is_named_and_allowed_by_a_flag(
+    command, cut, pair_dir, tmp_path, capsys
+):
+    changed = tmp_path / "pairs"
+    shutil.copytree(pair_dir, changed)
+    replaced = [str(changed) if one == str(pair_dir) else one for one in command]
+    options = json.loads((cut / "options.json").read_text())
+    (cut / "options.json").write_text(json.dumps(options | {"input_dir": str(changed)}))
+    (changed / "1.jpg").rename(changed / "new name.jpg")
+    before = sorted(path.name for path in cut.iterdir())
+    capsys.readouterr()
+    assert _train(replaced, cut) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "training had 5 examples" in line and "--allow_changed_data" in line
+    assert sorted(path.name for path in cut.iterdir()) == before
+    assert _train(replaced, cut, "--allow_changed_data") == 0
+    assert "warning: the data of" in capsys.readouterr().out
+    assert _train(replaced, cut) == 0  # what was seen last counts
+    (cut / "data.json").unlink()  # as a run of an older version
+    (changed / "new name.jpg").unlink()
+    assert _train(replaced, cut) == 0
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [

@@ -92,6 +92,11 @@ def test_tensorboard_compares_runs_by_their_options(events):
     assert not {"summary_freq", "output_dir", "mode", "d_lr"} & set(hparams)
 
 
+def test_a_trial_is_named_after_its_folder(events, trained_dir):
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert parse_session_start_info_plugin_data(content).group_name == str(trained_dir)
+
+
 def test_rates_fall_over_a_run_and_callbacks_and_tensorboard_see_it(
     tmp_path, pair_dir, trained_dir
 ):
@@ -254,6 +259,21 @@ def test_untouched_by_a_bad_checkpoint(capsys, tmp_path, pair_dir, trained_dir):
     error = capsys.readouterr().err
     assert status == 2 and "does not fit" in error and "encoder_1" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["model-3", "model-3.index"])
+def test_one_checkpoint_of_a_folder_can_be_named(
+    trained_dir, pair_dir, tmp_path, capsys, name
+):
+    flags = ["--mode", "test", "--input_dir", str(pair_dir / "2.png"), "--checkpoint"]
+    output = ["--output_dir", str(tmp_path / "test")]
+    assert train.main([*flags, str(trained_dir / name), *output]) == 0
+    assert (tmp_path / "test" / "images" / "2-outputs.png").is_file()
+    capsys.readouterr()
+    wrong = str(trained_dir / name.replace("3", "4"))
+    assert train.main([*flags, wrong, "--output_dir", str(tmp_path / "other")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"does not exist: {trained_dir} has model-3")
 
 
 def test_a_path_that_is_a_pattern_is_a_path_to_train_test_and_convert(

@@ -2,7 +2,7 @@
 
 `state` and `optimizers` hold it in memory, `contents` names its parts in a checkpoint,
 and `store` reads and writes the files. Callers create a TrainState by `start_state`,
-`save` it, and `restore` the checkpoint that `find_latest` returns.
+`save` it, and `restore` the checkpoint that `find` returns.
 """
 
 from pix2pix_tf.checkpoints.contents import (
@@ -25,6 +25,7 @@ from pix2pix_tf.checkpoints.optimizers import Adam
 from pix2pix_tf.checkpoints.state import TrainState, start_state
 from pix2pix_tf.checkpoints.store import (
     PATTERN_CHARACTERS,
+    find,
     find_latest,
     open_reader,
     read,

@@ -4,6 +4,7 @@ The names are those of the original's variables, so that the original's `Saver` 
 our checkpoints and we can read the original's.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def tensors(state: TrainState) -> dict[str, tf.Tensor]:
     return saved
 
 
-def restore(state: TrainState, prefix: str, batch_size: int = 1) -> None:
+def restore(
+    state: TrainState, prefix: str, batch_size: int = 1, is_new_run: bool = False
+) -> list[str]:
     """Sets all variables of a TrainState from a checkpoint, ours or the original's.
 
     Args:
@@ -71,6 +74,11 @@ def restore(state: TrainState, prefix: str, batch_size: int = 1) -> None:
         prefix: path prefix of the checkpoint.
         batch_size: examples per step, to compute the number of examples seen for the
             original's checkpoints, which do not hold it.
+        is_new_run: if True, the checkpoint may lack the whole discriminator, and the
+            moving averages of losses: those keep their values.
+
+    Returns:
+        What the checkpoint lacked, as text: [] if it held everything.
 
     Raises:
         UsageError: a variable is missing, unknown or of another shape, or the files are
@@ -82,17 +90,34 @@ def restore(state: TrainState, prefix: str, batch_size: int = 1) -> None:
             f"{prefix} holds a generator only, for --mode test and export: training "
             "needs the discriminator, the Adam slots and global_step too"
         )
+    restored, lacked = _split_off_new(state, shapes) if is_new_run else (state, [])
     wanted = {
         name: variable
-        for name, variable in _variables(state).items()
+        for name, variable in _variables(restored).items()
         if name in shapes or not name.startswith(OWN_NAMES)
     }
     _assign(wanted, reader, shapes, prefix)
-    for network, optimizer in state.trained:
+    for network, optimizer in restored.trained:
         if f"{UPDATES_PREFIX}/{network.name}" not in shapes:
             optimizer.iterations.assign(state.global_step)
     if POSITION_NAME not in shapes:
         state.position.assign(state.global_step * batch_size)
+    return lacked
+
+
+def _split_off_new(state, names):
+    """Returns the part of a state that a checkpoint holds, and the rest as text."""
+    lacked, known = [], set(loss_names(names))
+    if state.discriminator and not any(
+        name.startswith("discriminator/") for name in names
+    ):
+        state = dataclasses.replace(state, discriminator=None, d_optimizer=None)
+        lacked.append("the discriminator")
+    lacked += [
+        f"the moving average of {name}" for name in state.ema if name not in known
+    ]
+    ema = {name: average for name, average in state.ema.items() if name in known}
+    return dataclasses.replace(state, ema=ema), lacked
 
 
 def restore_generator(generator: keras.Model, prefix: str) -> None:

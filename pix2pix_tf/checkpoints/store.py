@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pix2pix_tf.options import CHECKPOINT_PREFIX as PREFIX
 from pix2pix_tf.options import CHECKPOINTS_NAME as STATE_NAME
+from pix2pix_tf.options import split_checkpoint
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -19,6 +20,35 @@ SUFFIXES = (".data-00000-of-00001", ".index")
 PATTERN_CHARACTERS = frozenset("*?[\\")  # that TensorFlow reads in a path
 # Errors that TensorFlow raises for files that are truncated or overwritten.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+
+
+def find(checkpoint: Path | str) -> str:
+    """Returns the path prefix of the checkpoint that --checkpoint means.
+
+    Args:
+        checkpoint: a folder, for its newest checkpoint, or in it `model-STEP` or
+            `model-STEP.index`.
+
+    Raises:
+        UsageError: there is no such checkpoint, or none that can be read.
+    """
+    folder, name = split_checkpoint(checkpoint)
+    if name is None:
+        return find_latest(folder)
+    if not (folder / f"{name}.index").is_file():
+        steps = _steps(folder)
+        found = ", ".join(f"{PREFIX}{step}" for step in steps) or "no checkpoint"
+        raise UsageError(f"{checkpoint} does not exist: {folder} has {found}")
+    return str(folder / name)
+
+
+def _steps(folder):
+    """Returns the steps of the checkpoints in a folder, sorted."""
+    return sorted(
+        int(path.stem.removeprefix(PREFIX))
+        for path in folder.glob(f"{PREFIX}*")
+        if re.fullmatch(rf"{PREFIX}\d+\.index", path.name)
+    )
 
 
 def find_latest(checkpoint_dir: Path | str) -> str:
@@ -33,13 +63,8 @@ def find_latest(checkpoint_dir: Path | str) -> str:
         UsageError: the folder has no checkpoint, or none that can be read.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    steps = sorted(
-        int(path.stem.removeprefix(PREFIX))
-        for path in checkpoint_dir.glob(f"{PREFIX}*")
-        if re.fullmatch(rf"{PREFIX}\d+\.index", path.name)
-    )
     names = [
-        *(f"{PREFIX}{step}" for step in steps),
+        *(f"{PREFIX}{step}" for step in _steps(checkpoint_dir)),
         *_named_checkpoints(checkpoint_dir),
     ]
     names = list(dict.fromkeys(reversed(names)))  # each once, the newest first

@@ -7,6 +7,7 @@ Not in: scaling, crops, batches.
 
 import contextlib
 import functools
+import hashlib
 import itertools
 import os
 from collections import Counter
@@ -52,6 +53,15 @@ class Source:
     def name(self, index):
         """Returns what the images of an example are called."""
         return self._store.name(index)
+
+    def fingerprint(self) -> dict:
+        """Returns {"count": int, "names_hash": str}, which change with the examples.
+
+        The hash is the SHA-256 of the names in their order, in hexadecimal.
+        """
+        names = "\n".join(self.name(index) for index in range(len(self)))
+        digest = hashlib.sha256(os.fsencode(names)).hexdigest()
+        return {"count": len(self), "names_hash": digest}
 
     def shuffled(self, seed, position):
         """Returns an endless Dataset of examples, each epoch in its own order.

@@ -36,7 +36,7 @@ def evaluate(options, source):
     """
     run, output = options.run, options.output
     set_scorer = metrics.SetScorer(output.fid_weights, output.palette)
-    prefix = checkpoints.find_latest(run.checkpoint)
+    prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
         options.pair.channels, options.model, any_size=output.full_size

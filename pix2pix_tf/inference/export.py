@@ -97,7 +97,7 @@ def export(options):
             "TensorFlow reads as a pattern, so that no model can be loaded from there: "
             "name another folder"
         )
-    prefix = checkpoints.find_latest(run.checkpoint)
+    prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
         pair.channels, options.model, any_size=options.output.full_size

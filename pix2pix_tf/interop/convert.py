@@ -23,6 +23,7 @@ from pix2pix_tf.options import (
     Options,
     from_dict,
     read_options,
+    split_checkpoint,
     to_dict,
     to_json,
 )
@@ -123,6 +124,8 @@ def write(model: Model, destination: Path | str, kind: str) -> None:
 
 def _recognise(source):
     """Returns (kind, path of the checkpoint's folder or of the generator's file)."""
+    if split_checkpoint(source)[1]:
+        return "checkpoint", source
     if not source.exists():
         raise UsageError(f"{source} does not exist")
     if source.is_dir():
@@ -141,10 +144,11 @@ def _recognise(source):
     )
 
 
-def _read_checkpoint(folder):
-    """Reads a folder of this project or of the original, all values unchanged."""
+def _read_checkpoint(checkpoint):
+    """Reads a checkpoint of this project or of the original, all values unchanged."""
+    folder, _ = split_checkpoint(checkpoint)
     options = _read_options(folder / OPTIONS_NAME)
-    prefix = checkpoints.find_latest(folder)
+    prefix = checkpoints.find(checkpoint)
     reader, shapes = checkpoints.open_reader(prefix)
     kind = "checkpoint"
     if checkpoints.is_generator_only(shapes):

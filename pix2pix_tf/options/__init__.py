@@ -30,6 +30,7 @@ from pix2pix_tf.options.inherited import (
     check_output_dir,
     is_resumed,
     resume,
+    split_checkpoint,
     stored_run,
 )
 from pix2pix_tf.options.loss import LossConfig, OptimizerConfig

@@ -1,5 +1,7 @@
 """The command line: parsing it, and filling in the options that it leaves out."""
 
+import contextlib
+import itertools
 import random
 import time
 from pathlib import Path
@@ -47,8 +49,10 @@ def parse(argv: list[str] | None = None) -> Options:
         if values["checkpoint"] is not None:
             values |= restored_values(Path(values["checkpoint"]), given)
         values |= _following_crop(values, given)
+        from_dict(values)  # raises before `complete` creates a folder
         options = from_dict(complete(values))
-    options.loss.check_files()
+    if options.loss.perceptual_weight or "vgg_weights" in given:
+        options.loss.check_files()
     return options
 
 
@@ -79,7 +83,10 @@ def _following_crop(values, given):
 
 
 def complete(values: dict) -> dict:
-    """Returns {flag name: value} with a seed and an output folder chosen if missing."""
+    """Returns {flag name: value} with a seed and an output folder chosen if missing.
+
+    That folder is created here, so that no other command can choose it too.
+    """
     values = dict(values)
     if values["seed"] is None:  # a run stopped before its first save has one already
         values["seed"] = stored_options(values).get("seed")
@@ -91,10 +98,10 @@ def complete(values: dict) -> dict:
 
 
 def _fresh_dir(mode):
-    """Returns runs/<mode>-<time>; a number is added if that folder exists."""
+    """Creates and returns runs/<mode>-<time>, with a number if that folder exists."""
     first = Path("runs", f"{mode}-{time.strftime('%Y%m%d-%H%M%S')}")
-    path, number = first, 1
-    while path.exists():
-        number += 1
-        path = Path(f"{first}-{number}")
-    return str(path)
+    for number in itertools.count(1):
+        path = first if number == 1 else Path(f"{first}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return str(path)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pix2pix_tf.options.flag import Config, Size, flag, refuse
+from pix2pix_tf.options.flag import Config, Size, flag, refuse, train_flag
 from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
@@ -134,6 +134,13 @@ class DataConfig(Config):
         choices=("error", "skip"),
         modes=READ,
         may_change=True,
+    )
+    allow_changed_data: bool = train_flag(
+        False,
+        "with --resume auto, continue a run although files were added, removed or "
+        "renamed",
+        may_change=True,
+        is_hyperparameter=False,
     )
     batch_size: int = flag(
         1,

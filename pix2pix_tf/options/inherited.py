@@ -4,6 +4,7 @@ Also checks that the output folder may be written. Nothing here writes a file.
 """
 
 import os
+import re
 from pathlib import Path
 
 from pix2pix_tf.options.data import PairConfig
@@ -23,6 +24,21 @@ RESTORED_NAMES = tuple(
 )
 # Every options.json must have these; the others are their defaults if missing.
 ORIGINAL_NAMES = tuple(name for name in RESTORED_NAMES if FLAGS[name].in_original)
+
+
+def split_checkpoint(path: str | Path) -> tuple[Path, str | None]:
+    """Splits the value of --checkpoint, which may name one checkpoint of a folder.
+
+    Args:
+        path: a folder, or in it `model-STEP` or `model-STEP.index`.
+
+    Returns:
+        (folder, name): the name is "model-STEP", or None for the newest checkpoint.
+    """
+    path = Path(path)
+    name = path.name.removesuffix(".index")
+    is_one = re.fullmatch(rf"{CHECKPOINT_PREFIX}\d+", name) and not path.is_dir()
+    return (path.parent, name) if is_one else (path, None)
 
 
 def stored_run(values: dict) -> dict | None:
@@ -98,9 +114,10 @@ def restored_values(checkpoint: Path, given: dict) -> dict:
     Raises:
         UsageError: its options cannot be read, or a given flag contradicts them.
     """
-    if not checkpoint.is_dir():
-        raise UsageError(f"--checkpoint {checkpoint} is not a folder")
-    path = checkpoint / OPTIONS_NAME
+    folder, _ = split_checkpoint(checkpoint)
+    if not folder.is_dir():
+        raise UsageError(f"--checkpoint {folder} is not a folder")
+    path = folder / OPTIONS_NAME
     stored = read_options(path)
     missing = [name for name in ORIGINAL_NAMES if name not in stored]
     if missing:
@@ -149,7 +166,8 @@ def check_output_dir(run: RunConfig):
             f"--mode {run.mode}"
         )
     continues = run.resume == "auto" or (
-        run.checkpoint is not None and nearest.samefile(run.checkpoint)
+        run.checkpoint is not None
+        and nearest.samefile(split_checkpoint(run.checkpoint)[0])
     )
     is_read_only = mode in ("test", "export")
     if (output_dir / CHECKPOINTS_NAME).exists() and (is_read_only or not continues):

@@ -90,6 +90,7 @@ class LossConfig(Config):
         f"VGG19's weights: a file, or {DOWNLOAD} to download them",
         unit="file",
         is_path=True,
+        may_change=True,
     )
 
     def __post_init__(self):
@@ -123,4 +124,7 @@ class LossConfig(Config):
         of another machine.
         """
         if self.vgg_weights != DOWNLOAD and not Path(self.vgg_weights).is_file():
-            raise UsageError(f"--vgg_weights {self.vgg_weights} is not a file")
+            raise UsageError(
+                f"--vgg_weights {self.vgg_weights} is not a file: give the place of "
+                "VGG19's weights on this machine"
+            )

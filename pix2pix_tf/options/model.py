@@ -136,6 +136,19 @@ class ModelConfig(Config):
         """The height and width of the generator's images must be multiples of this."""
         return RESNET_MULTIPLE if self.generator == "resnet" else 2**self.num_downs
 
+    @property
+    def is_bottleneck_constant(self) -> bool:
+        """True if the innermost layer gives the same values for every image.
+
+        Instance normalisation of a single pixel leaves nothing of it.
+        """
+        return (
+            self.norm == "instance"
+            and self.innermost_norm != "none"
+            and self.generator != "resnet"
+            and sides(self.crop_size) == (self.multiple, self.multiple)
+        )
+
     def _check_crop(self):
         """Raises UsageError if the generator cannot halve the size without a rest."""
         if any(side % self.multiple for side in sides(self.crop_size)):

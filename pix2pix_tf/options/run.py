@@ -36,7 +36,8 @@ class RunConfig(Config):
     )
     checkpoint: str | None = flag(
         None,
-        "a folder with a checkpoint, to test, to export or to train further",
+        "a folder with a checkpoint, to test, to export or to train further; "
+        "FOLDER/model-STEP for one of several",
         unit="folder",
         is_path=True,
         in_original=True,
@@ -159,12 +160,14 @@ class ValidationConfig(Config):
         "OUTPUT_DIR/model-best (default: no validation)",
         unit="folder",
         is_path=True,
+        may_change=True,
     )
     val_target_dir: str | None = train_flag(
         None,
         "the folder of images B, if --val_dir has images A only (default: none)",
         unit="folder",
         is_path=True,
+        may_change=True,
     )
     val_freq: int = train_flag(
         1000, "validate every so many steps", unit="steps", minimum=1, may_change=True

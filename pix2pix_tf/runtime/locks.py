@@ -16,8 +16,8 @@ def hold(folder: str | Path):
     """Creates a folder if it does not exist, and locks it for this process.
 
     The kernel releases the lock in any case when the process ends. A folder that was
-    created here is removed at the end if it is empty. If the file system does not
-    support locks, a warning is printed instead.
+    empty, or did not exist, is removed if it is empty at the end. If the file system
+    does not support locks, a warning is printed instead.
 
     Raises:
         UsageError: another process holds the lock, or the folder cannot be created.
@@ -26,7 +26,7 @@ def hold(folder: str | Path):
     path = folder / LOCK_NAME
     # No soft lock as a fallback: its file would stay after a killed process.
     lock = filelock.FileLock(path, on_acquired=_write_pid, fallback_to_soft=False)
-    is_new = not folder.exists()
+    is_new = not folder.exists() or not any(folder.iterdir())
     try:
         _create_and_acquire(folder, lock)
     except filelock.Timeout:

@@ -16,7 +16,7 @@ from pix2pix_tf.images import kinds
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.options import Options, is_resumed, write_options
 from pix2pix_tf.runtime import files, signals
-from pix2pix_tf.training import faults, losses, schedules, validation
+from pix2pix_tf.training import faults, losses, schedules, seen_data, validation
 from pix2pix_tf.training.due import find_due, is_due
 from pix2pix_tf.training.progress import Progress
 from pix2pix_tf.training.saver import Saver
@@ -41,6 +41,7 @@ class Task:
     to_names: Callable  # (indices) -> [name, ...], one for each image of a kind
     threshold: float | None = None  # from `losses.decision_threshold`
     validator: validation.Validator | None = None
+    fingerprints: dict | None = None  # of the data, from `seen_data.check`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,6 +73,9 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
     validator = None
     if options.validation.val_dir is not None:
         validator = validation.Validator(options, state)
+    sources = {"training": source}
+    if validator is not None:
+        sources["validation"] = validator.source
     if state.discriminator is not None:
         print(networks.describe_discriminator(options.model))
     task = Task(
@@ -87,6 +91,7 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
         to_names=lambda indices: [source.name(i) for i in indices.numpy()],
         threshold=losses.decision_threshold(options.loss.gan_mode),
         validator=validator,
+        fingerprints=seen_data.check(options, sources),
     )
     return run(options, task, callbacks)
 
@@ -119,6 +124,8 @@ def run(options, task: Task, callbacks=()) -> int:
         validation.forget(options.run.output_dir)
     write_options(options)
     output_dir = Path(options.run.output_dir)
+    if task.fingerprints is not None:
+        seen_data.store(output_dir, task.fingerprints)
     for folder in (output_dir, output_dir / validation.BEST_DIR):
         files.remove_partials(folder)
     files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
@@ -137,8 +144,10 @@ def _restore(run, task):
     if not resumes and run.checkpoint is None:
         return None
     print("loading model from checkpoint")
-    prefix = checkpoints.find_latest(run.output_dir if resumes else run.checkpoint)
-    checkpoints.restore(state, prefix, task.batch_size)
+    prefix = checkpoints.find(run.output_dir if resumes else run.checkpoint)
+    new = checkpoints.restore(state, prefix, task.batch_size, is_new_run=not resumes)
+    for part in new:
+        print(f"{prefix} does not have {part}: it starts anew")
     if resumes:
         print(f"resuming after step {int(state.global_step)}")
     else:
@@ -313,3 +322,7 @@ def _trace(run, is_due):
     tqdm.tqdm.write("recording trace")
     with tf.profiler.experimental.Profile(run.output_dir):
         yield
+    tqdm.tqdm.write(
+        "wrote a profile: TensorBoard shows it after pip install "
+        "tensorboard-plugin-profile"
+    )

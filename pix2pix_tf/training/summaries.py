@@ -97,7 +97,8 @@ def write_start(writer, options):
         options: Options, or another dataclass of such parts.
     """
     with writer.as_default(0):
-        hp.hparams(_hparams(options))
+        # A trial is named after its folder; its default name is a hash.
+        hp.hparams(_hparams(options), trial_id=printable(options.run.output_dir))
         tf.summary.text("run/precision", keras.config.dtype_policy().name)
         tf.summary.text("run/device", meters.describe_device())
     writer.flush()

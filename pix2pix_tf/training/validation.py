@@ -44,6 +44,7 @@ class Validator:
 
     Attributes:
         freq: int, steps from one validation to the next.
+        source: Source of the held-out images.
 
     Raises:
         UsageError: the examples cannot be used.
@@ -56,7 +57,7 @@ class Validator:
         # With batch statistics an image's output depends on the others in its batch.
         self._one_by_one = dataclasses.replace(options.data, batch_size=1)
         self._kind = kind_of(options.pair)
-        self._source = open_source(options)
+        self.source = open_source(options)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
         # Test mode freezes it too; without this the metrics could differ from it.
@@ -146,13 +147,13 @@ class Validator:
         networks.freeze(self._generator)
         scores, strips = metrics.Scores(), {}
         batches = ordered_batches(
-            self._source, self._kind, self._one_by_one, self._options.model.crop_size
+            self.source, self._kind, self._one_by_one, self._options.model.crop_size
         )
         for number, (indices, inputs, targets) in enumerate(batches):
             if caught:
                 return None
             _, images = self._translate(tf.constant(number), inputs, targets)
-            name = self._source.name(indices.numpy()[0])
+            name = self.source.name(indices.numpy()[0])
             one = {kind: batch.numpy() for kind, batch in images.items()}
             scores.add(name, one["outputs"][0], one["targets"][0])
             if number < MAX_STRIPS:

@@ -1,0 +1,73 @@
+"""What data a run has seen: stored with it, and compared when it is resumed.
+
+A file that is added, removed or renamed changes the order of all examples, so that a
+resumed run would continue with others than an unbroken one.
+"""
+
+import json
+from pathlib import Path
+
+from pix2pix_tf import data
+from pix2pix_tf.options import Options, is_resumed
+from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
+
+SEEN_NAME = "data.json"
+
+
+def check(options: Options, sources: dict[str, data.Source]) -> dict[str, dict]:
+    """Compares the data of a resumed run with what it has seen.
+
+    Args:
+        options: Options.
+        sources: {"training": Source, "validation": Source}, the latter if there is one.
+
+    Returns:
+        {name: fingerprint} of the sources, for `store`.
+
+    Raises:
+        UsageError: the data have changed, and --allow_changed_data is not given.
+    """
+    output_dir = options.run.output_dir
+    now = {name: source.fingerprint() for name, source in sources.items()}
+    seen = _read(Path(output_dir, SEEN_NAME)) if is_resumed(options.run) else {}
+    changed = [
+        f"{name} had {_describe(seen[name])} and has {_describe(now[name])}"
+        for name in now
+        if name in seen and seen[name] != now[name]
+    ]
+    if changed:
+        text = f"the data of {output_dir} have changed: {', '.join(changed)}"
+        if not options.data.allow_changed_data:
+            raise UsageError(
+                f"{text}; put the files back, or continue with other files by "
+                "--allow_changed_data"
+            )
+        print(printable(f"warning: {text}"), flush=True)
+    return now
+
+
+def store(output_dir: str, fingerprints: dict[str, dict]) -> None:
+    """Writes what `check` returned to the run's `data.json`."""
+    text = json.dumps(fingerprints, indent=4) + "\n"
+    files.write_whole(Path(output_dir, SEEN_NAME), text)
+
+
+def _describe(fingerprint):
+    return f"{fingerprint['count']} examples (names {fingerprint['names_hash'][:8]})"
+
+
+def _read(path):
+    """Returns {name: fingerprint} of a run's data.json; {} if an old run has none."""
+    if not path.exists():
+        return {}
+    try:
+        seen = json.loads(path.read_text(encoding="utf-8"))
+        for one in seen.values():
+            _describe(one)
+        return seen
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is damaged: {error!r}; remove it to continue without this check"
+        ) from None
