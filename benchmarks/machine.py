@@ -3,12 +3,11 @@
 import os
 import platform
 import time
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from pix2pix_tf.training import meters
+from pix2pix_tf.runtime import processor
 from timing import PRECISIONS
 
 MATRIX_SIDE = 2048
@@ -19,12 +18,10 @@ CALLS = 3
 
 def describe(precisions):
     """Returns {name: text}: processor, GPUs, versions and precisions."""
-    path = Path("/proc/cpuinfo")  # of Linux
-    words = path.read_text().split() if path.exists() else []
-    known = [name for name in ("avx2", "avx512f", "avx512_bf16") if name in words]
+    known = sorted({"avx2", "avx512f", "avx512_bf16"} & processor.features())
     devices = [device.name for device in tf.config.list_physical_devices("GPU")]
     return {
-        "machine": f"{meters.processor_name()}, {os.cpu_count()} processors, "
+        "machine": f"{processor.model_name()}, {os.cpu_count()} processors, "
         f"{' '.join(known)}; {', '.join(devices) or 'no GPU'}",
         "versions": f"Python {platform.python_version()}, TensorFlow "
         f"{tf.__version__}, Keras {keras.__version__}",

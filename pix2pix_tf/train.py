@@ -49,12 +49,12 @@ def _set_precision(options):
 
     They are saved with the run, so that a resumed run uses the same arithmetic.
     """
-    from pix2pix_tf.runtime import precision
+    from pix2pix_tf.runtime import precision, processor
 
     execution = options.execution
     is_open = options.run.mode == "train" and execution.emulate_16bit == "auto"
     if is_open and execution.precision != "float32":
-        emulates = precision.should_emulate(execution.precision)
+        emulates = precision.should_emulate(execution.precision, processor.features())
         if emulates:
             print(
                 f"warning: --precision {execution.precision} gains no speed on this "

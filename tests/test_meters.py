@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pix2pix_tf.runtime import processor
 from pix2pix_tf.training import meters
 
 
@@ -43,4 +44,4 @@ def test_without_a_gpu_it_is_the_process_that_holds_memory():
 
 def test_device_and_processor_have_names_of_one_line():
     assert re.fullmatch("(CPU|GPU): .+", meters.describe_device())
-    assert re.fullmatch(".+", meters.processor_name())
+    assert re.fullmatch(".+", processor.model_name())

@@ -9,7 +9,7 @@ from pix2pix_tf import checkpoints, train
 from pix2pix_tf.metrics import features
 from pix2pix_tf.networks import fast
 from pix2pix_tf.options import LossConfig, parse
-from pix2pix_tf.runtime import precision
+from pix2pix_tf.runtime import precision, processor
 from pix2pix_tf.training import losses, step
 from tests.conftest import SMALL, read_image, small_model, values_of
 
@@ -122,15 +122,14 @@ def test_each_command_takes_a_precision_and_resume_keeps_the_emulation(
         (None, {"mixed_bfloat16", "mixed_float16"}),
     ],
 )
-def test_what_the_processor_has_decides_about_emulation(
-    monkeypatch, tmp_path, cpuinfo, emulated
-):
+def test_what_the_processor_has_decides_about_emulation(tmp_path, cpuinfo, emulated):
     path = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         path.write_text(cpuinfo)
-    monkeypatch.setattr(precision, "_CPUINFO_PATH", path)
+    features = processor.features(path)
     kinds = ("float32", "mixed_bfloat16", "mixed_float16")
-    assert {kind for kind in kinds if precision.should_emulate(kind)} == emulated
+    found = {kind for kind in kinds if precision.should_emulate(kind, features)}
+    assert found == emulated
 
 
 def _small_network(layer_names):

@@ -9,14 +9,11 @@ bits, as a processor that has the format does.
 """
 
 import contextlib
-import re
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 LOW = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
-_CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux only
 # The names of the bfloat16 instructions in cpuinfo: two of x86, one of Arm.
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -35,17 +32,19 @@ def set_precision(precision: str, emulate: bool = False):
     _is_emulating = emulate
 
 
-def should_emulate(precision: str) -> bool:
+def should_emulate(precision: str, features: set[str]) -> bool:
     """Returns True if training in a precision needs emulation on this machine.
+
+    Args:
+        precision: as for `set_precision`.
+        features: those of the processor, from `processor.features`.
 
     This depends on the hardware, not on a measurement: GPUs have both formats, some
     processors have bfloat16, and TensorFlow's float16 is slow on every processor.
     """
     if precision not in LOW or tf.config.list_physical_devices("GPU"):
         return False
-    return (
-        precision == "mixed_float16" or not _processor_features() & _BFLOAT16_FEATURES
-    )
+    return precision == "mixed_float16" or not features & _BFLOAT16_FEATURES
 
 
 def is_emulated(dtype) -> bool:
@@ -65,10 +64,3 @@ def in_float32():
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _processor_features():
-    """Returns the set of the processor's feature names; empty if unknown."""
-    text = _CPUINFO_PATH.read_text() if _CPUINFO_PATH.exists() else ""
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return set(found[1].split()) if found else set()

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import platform
-import re
 import time
-from pathlib import Path
 
 import psutil
 import tensorflow as tf
+
+from pix2pix_tf.runtime import processor
 
 
 class Meter:
@@ -67,14 +66,6 @@ def describe_device() -> str:
     """Returns the names of the GPUs, or the name and cores of the CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return f"CPU: {processor_name()}, {os.cpu_count()} cores"
+        return f"CPU: {processor.model_name()}, {os.cpu_count()} cores"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return "GPU: " + ", ".join(one.get("device_name", "unknown") for one in details)
-
-
-def processor_name() -> str:
-    """Returns the processor's model on Linux, else its architecture."""
-    path = Path("/proc/cpuinfo")
-    text = path.read_text() if path.exists() else ""
-    model = re.search(r"model name\s*: (.*)", text)
-    return model.group(1) if model else platform.machine()

@@ -33,7 +33,7 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Measures a run's generator on held-out images, and saves the best one.
+    """Measures a run's generator on held-out images, and saves the best state.
 
     The run's `validation.json` is a list with an entry for each finished validation:
     {"step": step, metric: mean, ...}.
