@@ -270,6 +270,7 @@ def _validate(task, monitor, caught):
         )
         return False
     monitor.show_validation(task.state, found)
+    task.validator.record(found)  # last, so that a killed run repeats what is missing
     scores = "  ".join(
         f"{tag.removeprefix('validation/')} {value:.6g}"
         for tag, value in found.scalars.items()

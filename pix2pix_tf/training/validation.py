@@ -30,6 +30,7 @@ class Validation(NamedTuple):
     scalars: dict[str, float]  # by tag
     strips: dict  # {tag: uint8 [1, height, 3 * width, 3]}: input, output, target
     is_best: bool
+    entry: dict  # for `validation.json`: {"step": step, metric: mean, ...}
 
 
 class Validator:
@@ -76,11 +77,9 @@ class Validator:
             caught: list from `signals.catch_signals`.
 
         Returns:
-            Validation, or None if a signal came before the last image; then nothing is
-            written.
+            Validation, for `record`; or None if a signal came before the last image.
         """
         step = int(self._state.global_step)
-        history = [entry for entry in self._read_history() if entry["step"] < step]
         measured = self._measure(caught)
         if measured is None:
             return None
@@ -88,18 +87,25 @@ class Validator:
         means = scores.means() | scores.shared_histograms()
         metric = self._validation.best_metric
         is_best = all(
-            self._is_better(means[metric], entry[metric]) for entry in history
+            self._is_better(means[metric], entry[metric])
+            for entry in self._read_history()
+            if entry["step"] < step
         )
         if is_best:
             self._save_best(step, scores)
-        path = Path(self._run.output_dir, HISTORY_NAME)
-        _write_json(path, [*history, {"step": step, **means}])
         scalars = {
             f"validation/{name}": mean
             for name, mean in means.items()
             if mean is not None
         }
-        return Validation(scalars, strips, is_best)
+        return Validation(scalars, strips, is_best, {"step": step, **means})
+
+    def record(self, found: Validation) -> None:
+        """Adds a validation to `validation.json`, after all else of it is written."""
+        step = found.entry["step"]
+        earlier = [entry for entry in self._read_history() if entry["step"] < step]
+        path = Path(self._run.output_dir, HISTORY_NAME)
+        _write_json(path, [*earlier, found.entry])
 
     def why_stop(self) -> str | None:
         """Returns the reason why `--patience` ends training, or None if it does not."""
