@@ -185,6 +185,20 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     assert options.model.crop_size == 32 and options.data.scale_size == 36
 
 
+def test_weights_of_another_machine_may_be_named_anew(cut, tmp_path):
+    options = json.loads((cut / "options.json").read_text())
+    gone = options | {"vgg_weights": "/gone/vgg.h5"}
+    flags = ["--mode", "train", "--resume", "auto", "--output_dir", str(cut)]
+    (cut / "options.json").write_text(json.dumps(gone))
+    assert parse(flags).loss.vgg_weights == "/gone/vgg.h5"  # which nothing needs
+    (cut / "options.json").write_text(json.dumps(gone | {"perceptual_weight": 1.0}))
+    with pytest.raises(UsageError, match="--vgg_weights /gone/vgg.h5 is not a file"):
+        parse(flags)
+    here = tmp_path / "vgg.h5"
+    here.touch()
+    assert parse([*flags, "--vgg_weights", str(here)]).loss.vgg_weights == str(here)
+
+
 def test_data_that_changed_is_named_and_allowed_by_a_flag(
     command, cut, pair_dir, tmp_path, capsys
 ):

@@ -137,6 +137,12 @@ def _train(capsys, folder, *arguments):
     return status, captured.out, captured.err
 
 
+def test_a_profile_names_the_plugin_that_shows_it(capsys, tmp_path, pair_dir):
+    flags = ["--input_dir", pair_dir, "--max_steps", 2, "--trace_freq", 2]
+    status, out, _ = _train(capsys, tmp_path / "run", *flags)
+    assert status == 0 and out.count("pip install tensorboard-plugin-profile") == 1
+
+
 def test_progress_has_the_originals_figures(capsys, tmp_path, pair_dir):
     status, out, _ = _train(
         capsys, tmp_path / "run", "--input_dir", pair_dir, "--batch_size", 2,
