@@ -1,6 +1,7 @@
 """Figures against scikit-image, TensorFlow, SciPy, and examples counted by hand."""
 
 import concurrent.futures
+import json
 
 import keras
 import numpy as np
@@ -9,10 +10,10 @@ import tensorflow as tf
 from scipy import linalg
 from skimage import metrics as skimage_metrics
 
-from pix2pix_tf import metrics
+from pix2pix_tf import metrics, train
 from pix2pix_tf.metrics import features, histograms, labels
 from pix2pix_tf.runtime.errors import UsageError
-from tests.conftest import read_image, write_image
+from tests.conftest import TINY, read_image, write_image
 
 
 def _pair(folder, height, width, noise=40):
@@ -173,6 +174,43 @@ def test_a_network_of_other_pictures_or_without_features_is_named(
     assert "\n" not in str(error.value)
 
 
+def _fail_to_download(**settings):
+    reason = "None -- [Errno -2] Name or service not known"  # in the words of Keras
+    raise Exception(f"URL fetch failure on https://x.org/weights.h5: {reason}")
+
+
+def test_without_a_network_only_fid_and_kid_are_left_out_of_a_test(
+    trained_dir, pair_dir, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(keras.applications, "InceptionV3", _fail_to_download)
+    (tmp_path / "palette.csv").write_text("dark,0,0,0\nlight,255,255,255\n")
+    out = tmp_path / "out"
+    arguments = ["--mode", "test", "--checkpoint", trained_dir, "--input_dir", pair_dir]
+    arguments += ["--output_dir", out, "--palette", tmp_path / "palette.csv"]
+    assert train.main([*map(str, arguments), "--fid_weights", "imagenet"]) == 2
+    assert capsys.readouterr().err == (
+        "pix2pix-tf: error: no FID and KID: --fid_weights imagenet: the weights could "
+        "not be downloaded ([Errno -2] Name or service not known): connect to the "
+        "network, or give a file of weights\n"
+    )
+    assert len(list((out / "images").glob("*-outputs.png"))) == 5
+    found = json.loads((out / "metrics.json").read_text())
+    assert found["count"] == 5 and "class_iou" in found["set"]
+    assert "fid" not in found["set"]
+
+
+def test_without_a_network_training_ends_before_the_first_step(
+    pair_dir, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(keras.applications, "VGG19", _fail_to_download)
+    arguments = ["--mode", "train", "--input_dir", str(pair_dir), *TINY]
+    arguments += ["--perceptual_weight", "1", "--output_dir", str(tmp_path / "out")]
+    assert train.main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--vgg_weights imagenet: the weights could not be downloaded ([Errno" in line
+    assert not list((tmp_path / "out").glob("model-*"))
+
+
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 PALETTE = {"red": RED, "green": GREEN, "blue": BLUE, "white": (255, 255, 255)}
 
@@ -217,7 +255,7 @@ def test_targets_without_a_palette_are_found_before_features_are_taken(
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("too early"))
     black = np.zeros([2, 8, 8, 3], np.uint8)
     with pytest.raises(UsageError, match="--palette targets has 1 colours"):
-        scorer.measure(lambda kind: iter(black), 2)
+        list(scorer.measure(lambda kind: iter(black), 2))
 
 
 def test_a_byte_order_mark_is_not_a_part_of_the_first_name(tmp_path):

@@ -169,6 +169,22 @@ def test_a_run_of_any_losses_is_converted_on_a_machine_without_its_files(
     assert _options(tmp_path / "new") == _options(source)
 
 
+def test_a_checkpoint_is_used_on_a_machine_without_its_vgg_weights(
+    trained_dir, pair_dir, tmp_path, capsys
+):
+    source = Path(shutil.copytree(trained_dir, tmp_path / "run"))
+    options = _options(source)
+    options |= {"perceptual_weight": 1.0, "vgg_weights": "/gone/vgg.h5"}
+    (source / "options.json").write_text(json.dumps(options))
+    arguments = ["--checkpoint", str(source), "--output_dir"]
+    test = ["--mode", "test", "--input_dir", str(pair_dir), "--max_steps", "1"]
+    assert train.main([*test, *arguments, str(tmp_path / "test")]) == 0
+    export = ["--mode", "export", *arguments, str(tmp_path / "export")]
+    assert train.main(export) == 0
+    status, line = _convert(capsys, source, tmp_path / "new", "--to", "checkpoint")
+    assert status == 0, line
+
+
 def test_a_folder_of_the_original_trains_on_as_it_is(originals_dir, pair_dir, tmp_path):
     # The original names absolute paths, which a copied folder no longer has.
     folder = Path(shutil.copytree(originals_dir, tmp_path / "moved"))

@@ -62,12 +62,10 @@ def run(given):
         place = ("outputs", "targets").index(kind)
         return (read(paths[place]) for paths in pairs.values())
 
-    def measure_sets():
-        return set_scorer.measure(read_all, len(pairs))
-
+    measures = set_scorer.measure(read_all, len(pairs))
     if given.output_dir:
         given.output_dir.mkdir(parents=True, exist_ok=True)
-    metrics.report(given.output_dir, list(pairs), scores, measure_sets)
+    metrics.report(given.output_dir, list(pairs), scores, measures)
 
 
 def find_pairs(outputs_dir, targets_dir):

@@ -79,15 +79,13 @@ def _columns(rows, scores):
 
 
 def _report(output_dir, rows, scores, set_scorer):
-    """Prints and writes the figures; those of sets come from the files written."""
+    """Prints and writes the metrics; those of sets come from the files written."""
 
     def read(kind):
         return (gallery.read_image(output_dir, row, kind) for row in rows)
 
-    def measure_sets():
-        return set_scorer.measure(read, len(rows))
-
-    metrics.report(output_dir, [row.name for row in rows], scores, measure_sets)
+    measures = set_scorer.measure(read, len(rows))
+    metrics.report(output_dir, [row.name for row in rows], scores, measures)
 
 
 def _write_images(options, source, generator, done, scores):

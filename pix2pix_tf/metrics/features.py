@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf.runtime import precision
+from pix2pix_tf.metrics import pretrained
+from pix2pix_tf.options import DOWNLOAD
 from pix2pix_tf.runtime.errors import UsageError
 
 SIDE = 299  # pixels; the input size of InceptionV3
@@ -42,20 +43,17 @@ def open_extractor(weights: str) -> Extractor:
     Raises:
         UsageError: the weights or the network cannot be used.
     """
-    if weights != "imagenet" and not Path(weights).is_file():
+    if weights != DOWNLOAD and not Path(weights).is_file():
         raise UsageError(f"--fid_weights {weights} is not a file")
-    try:
-        with precision.in_float32():
-            network, name = _open_network(weights)
+    wanted = (
+        f": give {DOWNLOAD}, a weights file of Keras' InceptionV3 without its top, or "
+        f"a .keras file of a network from [images, {SIDE}, {SIDE}, 3] to "
+        "[images, features]"
+    )
+    with pretrained.opening("--fid_weights", weights, wanted):
+        network, name = _open_network(weights)
         extractor = Extractor(name, _make_run(network))
         extractor.run(tf.zeros([2, SIDE, SIDE, 3]))
-    except Exception as error:  # layers and downloads may raise any exception
-        reason = str(error).partition("\n")[0]
-        raise UsageError(
-            f"--fid_weights {weights} cannot be used ({reason}): give imagenet, a "
-            "weights file of Keras' InceptionV3 without its top, or a .keras file of "
-            f"a network from [images, {SIDE}, {SIDE}, 3] to [images, features]"
-        ) from None
     return extractor
 
 

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -80,33 +81,35 @@ class Scores:
         return [value for value in values if value is not None]
 
 
-def report(output_dir, names, scores, measure_sets):
+def report(
+    output_dir: Path | str | None, names: list[str], scores: Scores, measures: Iterable
+) -> None:
     """Prints the table and writes `metrics.json` and `metrics.csv`.
 
-    If the sets cannot be measured, the metrics of the images are reported before the
-    error is raised.
+    If a set cannot be measured, all other metrics are reported before the error is
+    raised.
 
     Args:
         output_dir: folder path, or None to write nothing.
-        names: list of str, the images in the order in which they are written.
+        names: the images in the order in which they are written.
         scores: Scores of these images, at least one.
-        measure_sets: function without arguments that returns the result of
-            `SetScorer.measure`.
+        measures: the results of `SetScorer.measure`.
     """
-    set_metrics, details = {}, {}
+    found = scores.summary()
     try:
-        set_metrics, details = measure_sets()
+        for metrics, details in measures:
+            found["set"] |= metrics
+            found |= details
     finally:
-        _report(output_dir, names, scores, set_metrics, details)
-
-
-def _report(output_dir, names, scores, set_metrics, details):
-    rows = [{"name": files.printable(name), **scores.images[name]} for name in names]
-    found = {**scores.summary(), **details, "images": rows}
-    found["set"] |= set_metrics
-    if output_dir is not None:
-        _write(output_dir, found)
-    print(_table(found, scores), flush=True)
+        found["set"] = {
+            name: found["set"][name] for name in METRICS if name in found["set"]
+        }
+        found["images"] = [
+            {"name": files.printable(name), **scores.images[name]} for name in names
+        ]
+        if output_dir is not None:
+            _write(output_dir, found)
+        print(_table(found, scores), flush=True)
 
 
 def _write(output_dir, found):

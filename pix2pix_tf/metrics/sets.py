@@ -1,12 +1,16 @@
-"""Metrics of whole sets of images."""
+"""Metrics of whole sets of images: FID, KID, and the accuracy of label maps."""
+
+from collections.abc import Callable, Iterator
 
 from pix2pix_tf.metrics import features, labels
+from pix2pix_tf.options import DOWNLOAD
+from pix2pix_tf.runtime.errors import UsageError
 
-FROM_TARGETS = "targets"  # instead of a file: find the palette in the targets
+FROM_TARGETS = "targets"  # instead of a file: find the palette in the target images
 
 
 class SetScorer:
-    """Measures FID and KID, and the accuracy of label maps, if they are requested.
+    """Measures the sets of output images and target images, as far as requested.
 
     Build it before other work: a file that cannot be used then ends the run at once.
     """
@@ -19,48 +23,58 @@ class SetScorer:
             palette: the value of `--palette`, or None for no label metrics.
 
         Raises:
-            UsageError: the weights or the palette cannot be used.
+            UsageError: a file cannot be used. If weights cannot be downloaded,
+                `measure` raises the error.
         """
         self._palette = palette
         if palette not in (None, FROM_TARGETS):
             self._palette = labels.read_palette(palette)
-        self._extractor = fid_weights and features.open_extractor(fid_weights)
+        self._extractor = self._download_error = None
+        try:
+            if fid_weights is not None:
+                self._extractor = features.open_extractor(fid_weights)
+        except UsageError as error:
+            if fid_weights != DOWNLOAD:
+                raise
+            self._download_error = error
 
-    def measure(self, read, count: int):
-        """Returns ({metric: float or None}, {details for metrics.json}).
+    def measure(
+        self, read_images: Callable, count: int
+    ) -> Iterator[tuple[dict[str, float | None], dict]]:
+        """Yields ({metric: value}, {key of metrics.json: details}) of each measurement.
 
         Args:
-            read: function from "outputs" or "targets" to an iterator of these images,
-                uint8 [height, width, 3], in the same order; it is called for each pass.
-            count: the number of outputs.
+            read_images: maps "outputs" or "targets" to an iterator of these images,
+                uint8 [height, width, 3], in the same order. It is called several times.
+            count: the number of output images.
 
         Raises:
-            UsageError: the targets have fewer than two colours of label maps.
+            UsageError: the target images have fewer than two colours of label maps, or
+                FID and KID have no extractor.
         """
-        metrics, details = {}, {}
-        if self._palette:  # before the features, because it is quick and may fail
-            metrics, details["classes"] = self._compare_labels(read)
+        if self._palette:  # before the features, because it is quick
+            yield self._compare_labels(read_images)
+        if self._download_error:
+            raise UsageError(f"no FID and KID: {self._download_error}")
         if self._extractor:
-            metrics = self._compare_features(read, count) | metrics
-            details["extractor"] = self._extractor.name
-        return metrics, details
+            yield self._compare_features(read_images, count)
 
-    def _compare_features(self, read, count):
-        if count < 2:
-            return {"fid": None, "kid": None}
-        a, b = (
-            features.extract(self._extractor, read(kind))
-            for kind in ("outputs", "targets")
-        )
-        return {
-            "fid": features.frechet_distance(a, b),
-            "kid": features.kernel_distance(a, b),
-        }
+    def _compare_features(self, read_images, count):
+        metrics = {"fid": None, "kid": None}
+        if count > 1:
+            a, b = (
+                features.extract(self._extractor, read_images(kind))
+                for kind in ("outputs", "targets")
+            )
+            metrics["fid"] = features.frechet_distance(a, b)
+            metrics["kid"] = features.kernel_distance(a, b)
+        return metrics, {"extractor": self._extractor.name}
 
-    def _compare_labels(self, read):
+    def _compare_labels(self, read_images):
         palette = self._palette
         if palette == FROM_TARGETS:
-            palette = labels.find_palette(read("targets"))
-        pairs = zip(read("outputs"), read("targets"), strict=True)
+            palette = labels.find_palette(read_images("targets"))
+        pairs = zip(read_images("outputs"), read_images("targets"), strict=True)
         confusion = sum(labels.confuse(*pair, palette) for pair in pairs)
-        return labels.summarise(confusion, palette)
+        metrics, classes = labels.summarise(confusion, palette)
+        return metrics, {"classes": classes}

@@ -33,7 +33,7 @@ from pix2pix_tf.options.inherited import (
     split_checkpoint,
     stored_run,
 )
-from pix2pix_tf.options.loss import LossConfig, OptimizerConfig
+from pix2pix_tf.options.loss import DOWNLOAD, LossConfig, OptimizerConfig
 from pix2pix_tf.options.model import CROP_SIZE, MIN_SIDE, ModelConfig
 from pix2pix_tf.options.options import (
     FLAGS,

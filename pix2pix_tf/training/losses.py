@@ -16,9 +16,8 @@ import keras
 import tensorflow as tf
 
 from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, GAN_LOSS, L1_LOSS
+from pix2pix_tf.metrics import pretrained
 from pix2pix_tf.options import LossConfig
-from pix2pix_tf.runtime import precision
-from pix2pix_tf.runtime.errors import UsageError
 
 EPS = 1e-12  # in the logarithms; it is 0 in float16, so losses are always float32
 PENALTY_WEIGHT = 10.0  # of the gradient penalty: Gulrajani et al. 2017, section 4
@@ -269,14 +268,10 @@ def make_perceptual_loss(weights: str) -> Callable:
 
     Source: Johnson et al. 2016; layers and weights of Wang et al. 2018 (pix2pixHD).
     """
-    try:
-        with precision.in_float32():
-            vgg = keras.applications.VGG19(include_top=False, weights=weights)
-            activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
-            features = keras.Model(vgg.input, activations, trainable=False)
-    except Exception as error:  # a damaged file can raise nearly anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"--vgg_weights {weights} cannot be used: {reason}") from None
+    with pretrained.opening("--vgg_weights", weights):
+        vgg = keras.applications.VGG19(include_top=False, weights=weights)
+        activations = [vgg.get_layer(name).output for name in VGG_LAYERS]
+        features = keras.Model(vgg.input, activations, trainable=False)
 
     def perceptual_loss(targets, outputs):
         real, fake = (
