@@ -1,6 +1,6 @@
-"""DCGAN, the unconditional ancestor: `python -m pix2pix_tf.dcgan`.
+"""DCGAN (Radford et al. 2016): `python -m pix2pix_tf.dcgan`.
 
-It draws 32x32 images from random numbers, and learns from images without pairs
-(Radford et al. 2016). In: what is DCGAN's own. Not in: the loop, checkpoints, summaries
-and the gallery, which are pix2pix's.
+It learns from images without pairs to generate 32x32 images from random vectors z. In:
+DCGAN's own flags, images, networks, step and results. Not in: the training loop,
+checkpoints, summaries and the gallery, which are pix2pix's.
 """

@@ -9,25 +9,22 @@ from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
-def main(argv=None) -> int:
-    """Runs one command line.
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit status, as `runtime.command` lists it.
 
     Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        The exit status, as `runtime.command` lists them.
+        argv: the arguments (default: those of the process).
     """
     return command.run(PROG, lambda: _run(parse(argv)))
 
 
 def _run(options):
-    """Trains, alone in the output folder."""
+    """Trains while it holds the lock of the output folder."""
     check_output_dir(options.run)
     with locks.hold(options.run.output_dir):
-        check_output_dir(options.run)  # another run may just have ended
+        check_output_dir(options.run)  # again: another run may have ended meanwhile
         start_tensorflow()
-        from pix2pix_tf.dcgan import crops, training
+        from pix2pix_tf.dcgan import training
         from pix2pix_tf.training import faults
 
         if options.data.input_dir is options.data.dataset is None:
@@ -36,7 +33,7 @@ def _run(options):
             print(printable(f"{name} = {value}"), flush=True)
         seed_everything(options.run.seed, options.run.deterministic)
         with faults.explain_memory(options):
-            stopped_by = training.train(options, crops.read(options.data))
+            stopped_by = training.train(options)
         return 128 + stopped_by if stopped_by else 0
 
 

@@ -5,45 +5,28 @@ All images are held in memory, scaled: 12 KB each at 64x64.
 
 import concurrent.futures
 import os
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import data, datasets
 from pix2pix_tf.data import samples
-from pix2pix_tf.dcgan.options import SIZE
+from pix2pix_tf.dcgan.options import SIZE, DataConfig
 from pix2pix_tf.images import codecs, pixels
 from pix2pix_tf.runtime.errors import UsageError
 
 
-class Images(NamedTuple):
-    """Images of any sizes in one tensor."""
+def read(config: DataConfig) -> list[np.ndarray]:
+    """Returns the images of `--input_dir`, `--dataset`, or the sample facades, scaled.
 
-    pixels: tf.Tensor  # uint8 [bytes of all], each image [height, width, 3] flat
-    places: tf.Tensor  # int64 [count, 3]: first byte, height, width
-
-    def __len__(self):
-        return self.places.shape[0]
-
-    def image(self, index):
-        """Returns one image, uint8 [height, width, 3]."""
-        start, height, width = tf.unstack(self.places[index])
-        flat = self.pixels[start : start + height * width * 3]
-        return tf.reshape(flat, [height, width, 3])
-
-
-def read(config):
-    """Returns the Images of `--input_dir`, `--dataset`, or the sample facades.
-
-    Args:
-        config: DataConfig.
+    Returns:
+        A uint8 [height, width, 3] for each image.
 
     Raises:
-        UsageError: they cannot be found, got or decoded.
+        UsageError: they cannot be found, downloaded or decoded.
     """
     if config.dataset is not None:
-        return join(_dataset_images(config.dataset, config.scale_size))
+        return _read_dataset(config)
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
     source = data.Source(data.Files(data.find_examples(folder)), channels=(3,))
@@ -51,7 +34,7 @@ def read(config):
     def read_one(index):
         try:
             (image,) = source.read(index)
-        except UsageError:
+        except UsageError:  # `source` remembers it, so that all are named together
             return None
         if is_sample:  # the photograph, without the labels on its right
             image = image[:, : image.shape[1] // 2]
@@ -61,20 +44,20 @@ def read(config):
         images = list(pool.map(read_one, range(len(source))))
     if source.problems:
         raise source.error()
-    return join(images)
+    return images
 
 
-def scale(image, scale_size):
+def scale(image, scale_size: int) -> np.ndarray:
     """Scales an image by area, until its short side has at most `scale_size` pixels.
 
-    Smaller images stay as they are, or grow until a crop fits.
+    Smaller images keep their size, or are enlarged until a crop fits.
 
     Args:
         image: float32 [height, width, 3], in [0, 1].
-        scale_size: int, pixels.
+        scale_size: pixels.
 
     Returns:
-        numpy uint8 [new height, new width, 3].
+        uint8 [new height, new width, 3].
     """
     height, width, _ = image.shape
     short = min(height, width)
@@ -85,31 +68,25 @@ def scale(image, scale_size):
     return pixels.to_uint8(image).numpy()
 
 
-def join(images):
-    """Returns the Images of a list of uint8 [height, width, 3]."""
-    sizes = np.array([image.shape[:2] for image in images], np.int64)
-    lengths = 3 * sizes.prod(axis=1)
-    starts = np.cumsum(lengths) - lengths
-    return Images(
-        tf.constant(np.concatenate([image.ravel() for image in images])),
-        tf.constant(np.column_stack([starts, sizes])),
-    )
-
-
-def train_batches(images, config, seed, position):
-    """Returns an endless Dataset of (indices, crops), from `position` on.
+def train_batches(
+    images: list[np.ndarray], config: DataConfig, seed: int, position: int
+) -> tf.data.Dataset:
+    """Returns an endless Dataset of training batches.
 
     Args:
-        images: Images.
+        images: uint8 [height, width, 3] each, with sides of at least 32 pixels.
         config: DataConfig.
-        seed, position: int, as in `data.train_batches`.
+        seed: in [0, 2**31).
+        position: number of examples that training has already seen.
 
     Returns:
-        Dataset of int64 [batch], and float32 [batch, 32, 32, 3] in [-1, 1].
+        Dataset of (indices, crops): int64 [batch], and float32 [batch, 32, 32, 3] in
+        [-1, 1].
     """
 
     def load(index, example_seed):
-        crop = random_crop(images.image(index), config.flip, example_seed)
+        image = tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
+        crop = random_crop(image, config.flip, example_seed)
         return index, pixels.preprocess(pixels.to_float(crop))
 
     crops = data.shuffled(len(images), seed, position).map(
@@ -119,8 +96,8 @@ def train_batches(images, config, seed, position):
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def random_crop(image, flip, seed):
-    """Cuts 32x32 pixels out of an image; half of them are mirrored where `flip` is on.
+def random_crop(image, flip: bool, seed):
+    """Crops 32x32 pixels at random; with `flip` half of the crops are mirrored.
 
     Args:
         image: uint8 [height, width, 3].
@@ -140,17 +117,17 @@ def random_crop(image, flip, seed):
     return tf.cond(draw < 0.5, lambda: crop[:, ::-1], lambda: crop)
 
 
-def _dataset_images(name, scale_size):
-    """Returns the training images of a data set that `datasets.load` knows, scaled."""
-    builder = datasets.load(name)
-    from pix2pix_tf.datasets import records  # here: slow, and wanted by nobody else
+def _read_dataset(config):
+    """Returns the training images of `--dataset`, scaled."""
+    builder = datasets.load(config.dataset)
+    from pix2pix_tf.datasets import records  # here, because TFDS is slow to import
 
     if "image" not in records.image_names(builder):
         raise UsageError(
-            f"--dataset {name} has no RGB or gray images: it has "
+            f"--dataset {config.dataset} has no RGB or gray images: it has "
             + ", ".join(builder.info.features)
         )
     return [
-        scale(codecs.from_bytes(record["image"].numpy()), scale_size)
+        scale(codecs.from_bytes(record["image"].numpy()), config.scale_size)
         for record in records.records(builder, "train")
     ]

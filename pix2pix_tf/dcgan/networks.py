@@ -1,28 +1,28 @@
 """DCGAN's two networks, for 32x32 images (Radford et al. 2016, section 3).
 
-They have one shape, without flags. Batch norm keeps moving statistics, unlike
-pix2pix's: a sample does not depend on the other samples of its batch.
+No flag changes them. Unlike in pix2pix, samples use the moving statistics of batch
+norm, so that a sample does not depend on the other samples of its batch.
 """
 
 import keras
 from keras import layers
 
+from pix2pix_tf.dcgan.options import SIZE
 from pix2pix_tf.networks import parts
 
-SIZE = 32  # pixels
 Z_SIZE = 100  # numbers that a sample is made from
 KERNEL_SIZE = 5  # pixels, all with stride 2
 INIT = "normal"  # standard deviation 0.02
-# The share that the moving statistics keep at each step. Keras's 0.99 would show the
-# starting values in the samples of the first few hundred steps.
+# Of the moving statistics. With Keras' default, 0.99, the starting values would affect
+# the samples of the first few hundred steps.
 MOMENTUM = 0.9
 
 
-def build_generator():
+def build_generator() -> keras.Model:
     """Builds the generator.
 
     Returns:
-        keras.Model "generator" from z, float32 [batch, 100] in [-1, 1], to images,
+        keras.Model "generator". It maps z, float32 [batch, 100] in [-1, 1], to images,
         float32 [batch, 32, 32, 3] in [-1, 1].
     """
     z = keras.Input((Z_SIZE,), name="z")
@@ -39,15 +39,14 @@ def build_generator():
     return keras.Model(z, outputs, name="generator")
 
 
-def build_discriminator():
+def build_discriminator() -> keras.Model:
     """Builds the discriminator.
 
     Returns:
-        keras.Model "discriminator" from images, float32 [batch, 32, 32, 3] in [-1, 1],
-        to how real each looks: a logit, float32 [batch, 1].
+        keras.Model "discriminator". It maps images, float32 [batch, 32, 32, 3] in
+        [-1, 1], to logits, float32 [batch, 1], higher for real images.
     """
-    images = keras.Input((SIZE, SIZE, 3), name="images")
-    x = images
+    x = images = keras.Input((SIZE, SIZE, 3), name="images")
     # [batch, 32, 32, 3] -> [batch, 16, 16, 64] -> ... -> [batch, 4, 4, 256]
     for number, filters in enumerate((64, 128, 256), start=1):
         name = f"conv_{number}"

@@ -1,4 +1,4 @@
-"""DCGAN's flags: pix2pix's own where they mean the same."""
+"""DCGAN's flags: those of pix2pix, where they mean the same."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ class MonitorConfig(options.MonitorConfig):
         help="write a grid of samples, always of the same z, every so many steps (0: "
         "never)",
     )
-    # The forward pass has moved the norms' statistics: there is nothing to skip.
+    # No step can be skipped: its forward pass has updated the moving statistics.
     on_nan: str = reuse(FLAGS["on_nan"], choices=("stop",))
 
 
@@ -78,7 +78,7 @@ class LossConfig(options.Config):
 
 @dataclasses.dataclass(frozen=True)
 class DcganOptions:
-    """Everything one command was told."""
+    """All options of one command."""
 
     run: RunConfig
     monitor: MonitorConfig
@@ -87,18 +87,18 @@ class DcganOptions:
     optimizer: options.OptimizerConfig
 
     def __post_init__(self):
-        """Refuses what does not go together across the parts."""
+        """Raises UsageError if options of different parts contradict each other."""
         options.check_schedule(self.optimizer, self.run)
 
 
-def parse(argv=None) -> DcganOptions:
+def parse(argv: list[str] | None = None) -> DcganOptions:
     """Returns the DcganOptions of a command line.
 
     Args:
-        argv: list of str, or None for the process's own.
+        argv: the arguments (default: those of the process).
 
     Raises:
-        UsageError: a flag, its value, or a file that it names cannot be used.
+        UsageError: a flag or its value cannot be used.
         SystemExit: after `--help`.
     """
     flags = flags_of(DcganOptions)

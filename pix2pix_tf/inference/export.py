@@ -77,6 +77,17 @@ class ServingModel(tf.Module):
         return self._generator(inputs)
 
 
+def check_folder(output_dir: str) -> None:
+    """Raises UsageError if TensorFlow could not load a SavedModel from the folder."""
+    place = os.path.abspath(output_dir)
+    if special := sorted(checkpoints.PATTERN_CHARACTERS & set(place)):
+        raise UsageError(
+            f"--output_dir {place} has {' and '.join(special)} in its path, which "
+            "TensorFlow reads as a pattern, so that no model can be loaded from there: "
+            "name another folder"
+        )
+
+
 def export(options):
     """Writes the checkpoint's generator to `--output_dir` as a SavedModel.
 
@@ -90,13 +101,7 @@ def export(options):
     run, pair = options.run, options.pair
     if options.output.output_filetype == "jpeg" and pair.channels[1] == 4:
         raise UsageError("--output_filetype jpeg has no alpha: leave it out, for PNG")
-    place = os.path.abspath(run.output_dir)
-    if special := sorted(checkpoints.PATTERN_CHARACTERS & set(place)):
-        raise UsageError(
-            f"--output_dir {place} has {' and '.join(special)} in its path, which "
-            "TensorFlow reads as a pattern, so that no model can be loaded from there: "
-            "name another folder"
-        )
+    check_folder(run.output_dir)
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
