@@ -1,6 +1,6 @@
-"""Reads and writes the weights of the original and of other projects.
+"""Weights in the formats of the original and of other projects.
 
-`pict` and `pytorch` map between a file format and a dict of float32 arrays, whose keys
-are the original's variable names (`generator/encoder_2/conv2d/kernel`). `convert` reads
-a checkpoint of any kind and writes it as another kind.
+`pict` and `pytorch` each know one file format, and nothing else: they map a file to
+float32 arrays by the original's variable names (`generator/encoder_2/conv2d/kernel`).
+`convert` knows all formats: it adds the options, and reads and writes whole models.
 """

@@ -1,8 +1,8 @@
-"""Converts checkpoints: reads a model of one kind and writes it as another kind.
+"""Reads a model of any kind with its options, and writes it as another kind.
 
 The kinds are "checkpoint" (a folder that this project wrote), "tf1" (a folder that the
-original wrote), "pict" (the weight file of the original's browser demo) and "pytorch"
-(`latest_net_G.pth` and `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix; read only).
+original wrote), "pict" (a file, see `pict`) and "pytorch" (one or two files, see
+`pytorch`; read only).
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
+FILE_SUFFIXES = (".pict", *PYTORCH_SUFFIXES)
 # The options that each kind can hold; all others must have their default values.
 HELD_NAMES = {
     "checkpoint": RESTORED_NAMES,
@@ -65,16 +66,14 @@ def read(source: Path | str, which_direction: str | None = None) -> Model:
             fit, or stores another direction.
     """
     source = Path(source)
-    kind, path = _recognise(source)
+    path = _find_file(source)
     try:
-        if kind == "checkpoint":
+        if path.is_dir() or path.suffix not in FILE_SUFFIXES:
             model = _read_checkpoint(path)
-        elif kind == "pict":
+        elif path.suffix == ".pict":
             model = _read_pict(path, which_direction or "AtoB")
         else:
             model = _read_pytorch(path, which_direction)
-    except UsageError:
-        raise
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(str(error)) from None
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -122,30 +121,25 @@ def write(model: Model, destination: Path | str, kind: str) -> None:
         raise UsageError(str(error)) from None
 
 
-def _recognise(source):
-    """Returns (kind, path of the checkpoint's folder or of the generator's file)."""
+def _find_file(source):
+    """Returns the path of the generator's file, or of a checkpoint or its folder."""
     if split_checkpoint(source)[1]:
-        return "checkpoint", source
+        return source
     if not source.exists():
         raise UsageError(f"{source} does not exist")
     if source.is_dir():
-        for suffix in PYTORCH_SUFFIXES:
-            path = source / f"latest_net_G{suffix}"
-            if path.exists():
-                return "pytorch", path
-        return "checkpoint", source
-    if source.suffix == ".pict":
-        return "pict", source
-    if source.suffix in PYTORCH_SUFFIXES:
-        return "pytorch", source
-    raise UsageError(
-        f"{source} is of no known kind: wanted a folder with a checkpoint, or a .pict, "
-        f"{', '.join(PYTORCH_SUFFIXES)} file"
-    )
+        paths = (source / f"latest_net_G{suffix}" for suffix in PYTORCH_SUFFIXES)
+        return next((path for path in paths if path.exists()), source)
+    if source.suffix not in FILE_SUFFIXES:
+        raise UsageError(
+            f"{source} is of no known kind: wanted a folder with a checkpoint, or a "
+            f"{', '.join(FILE_SUFFIXES)} file"
+        )
+    return source
 
 
 def _read_checkpoint(checkpoint):
-    """Reads a checkpoint of this project or of the original, all values unchanged."""
+    """Reads a checkpoint of this project or of the original."""
     folder, _ = split_checkpoint(checkpoint)
     options = _read_options(folder / OPTIONS_NAME)
     prefix = checkpoints.find(checkpoint)
@@ -163,6 +157,7 @@ def _read_checkpoint(checkpoint):
         state = _start_state(options, names, has_discriminator)
         checkpoints.restore(state, prefix)
         tensors = checkpoints.tensors(state)
+    # Values in the file are taken unchanged, even those that `restore` does not read.
     stored = checkpoints.read(reader, set(tensors) & set(shapes), prefix)
     return Model(kind, options, _as_arrays(tensors) | stored)
 
@@ -200,7 +195,7 @@ def _read_pict(path, which_direction):
 def _read_pytorch(path, which_direction):
     """Reads a generator, or with its discriminator a training state at step 0."""
     weights = pytorch.read_generator(path)
-    channels = (weights.input_channels, weights.output_channels)
+    channels = weights.channels
     pairs = [pair for pair in RGB_PAIRS if pair.channels == channels]
     if not pairs:
         known = dict.fromkeys(pair.channels for pair in RGB_PAIRS)
@@ -210,28 +205,28 @@ def _read_pytorch(path, which_direction):
         )
     wanted = [pair for pair in pairs if pair.which_direction == which_direction]
     values = dataclasses.asdict((wanted or pairs)[0]) | {
-        "ngf": weights.ngf,
+        "ngf": weights.width,
         "norm": weights.norm,
-        "innermost_norm": weights.innermost_norm,
+        "innermost_norm": "none",
     }
-    arrays = dict(weights.variables)
+    arrays = weights.variables | {"global_step": np.int64(0)}
     d_path = path.with_name(path.name.replace("net_G", "net_D"))
     has_discriminator = d_path != path and d_path.exists()
     if has_discriminator:
         patches = pytorch.read_discriminator(d_path)
-        if (patches.norm, patches.pair_channels) != (weights.norm, sum(channels)):
+        if (patches.norm, patches.channels) != (weights.norm, (sum(channels),)):
             raise UsageError(
-                f"{d_path}: got {patches.norm} norm and {patches.pair_channels} "
+                f"{d_path}: got {patches.norm} norm and {patches.channels[0]} "
                 f"channels, wanted {weights.norm} norm and {sum(channels)} channels "
                 "as in the generator's file"
             )
-        values["ndf"] = patches.ndf
+        values["ndf"] = patches.width
         arrays |= patches.variables
     options = from_dict(values)
-    if not has_discriminator:
-        return Model("pytorch", options, arrays | {"global_step": np.int64(0)})
-    state = _start_state(options, list(checkpoints.EMA_NAMES), has_discriminator)
-    return Model("pytorch", options, _as_arrays(checkpoints.tensors(state)) | arrays)
+    if has_discriminator:
+        state = _start_state(options, list(checkpoints.EMA_NAMES), has_discriminator)
+        arrays = _as_arrays(checkpoints.tensors(state)) | arrays
+    return Model("pytorch", options, arrays)
 
 
 def _start_state(options, loss_names, has_discriminator):

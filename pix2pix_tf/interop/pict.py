@@ -1,4 +1,4 @@
-"""Reads and writes `.pict`, the weight file of the original's browser demo.
+"""The format `.pict`: a generator in 8 bits, for the web page of the original.
 
 It has three sections. Each follows its length in bytes, a big-endian uint32:
 

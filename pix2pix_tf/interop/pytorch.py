@@ -1,9 +1,9 @@
-"""Reads `latest_net_G.pth` and `latest_net_D.pth` of pytorch-CycleGAN-and-pix2pix.
+"""The format `.pth`: PyTorch weights of pytorch-CycleGAN-and-pix2pix, read only.
 
-It converts the `unet_256` generator and the `basic` (three-layer PatchGAN)
-discriminator, with batch or instance norm, to the original's variable names and
-layouts. Their images are RGB in [-1, 1], as here. The networks differ from the
-original's in three ways:
+The files are `latest_net_G.pth` and `latest_net_D.pth` (or `.safetensors`). This module
+converts the `unet_256` generator and the `basic` (three-layer PatchGAN) discriminator,
+with batch or instance norm, to the original's variable names and layouts. Their images
+are in [-1, 1], as here. The networks differ from the original's in three ways:
 
 - There is no norm after the innermost encoder, so encoder_8 has no gamma and beta.
 - With batch norm only the last layers, and the first one of the discriminator, have a
@@ -14,7 +14,6 @@ original's in three ways:
 Source: models/networks.py of junyanz/pytorch-CycleGAN-and-pix2pix, for the key names.
 """
 
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -36,26 +35,14 @@ NORM_NAMES = {
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
-@dataclasses.dataclass(frozen=True)
-class GeneratorWeights:
-    """A U-Net's variables by the original's names, and its sizes."""
+class Weights(NamedTuple):
+    """The weights of one network, and its sizes."""
 
-    variables: dict[str, np.ndarray]
+    variables: dict[str, np.ndarray]  # by the original's names
     norm: str  # "batch" or "instance"
-    innermost_norm: str  # after encoder_8; in that project always "none"
-    ngf: int
-    input_channels: int
-    output_channels: int
-
-
-@dataclasses.dataclass(frozen=True)
-class DiscriminatorWeights:
-    """A PatchGAN's variables by the original's names, and its sizes."""
-
-    variables: dict[str, np.ndarray]
-    norm: str  # "batch" or "instance"
-    ndf: int
-    pair_channels: int  # inputs and targets together
+    width: int  # ngf or ndf
+    # (input, output) of a generator; (both together,) of a discriminator
+    channels: tuple[int, ...]
 
 
 class _Layer(NamedTuple):
@@ -76,7 +63,7 @@ class _Layer(NamedTuple):
         return f"{self.name.rpartition('/')[0]}/{norm}_normalization"
 
 
-def read_generator(path: Path | str) -> GeneratorWeights:
+def read_generator(path: Path | str) -> Weights:
     """Reads the generator in a `unet_256` file, `.pth` or `.safetensors`.
 
     No code from the file is run. With batch norm the running statistics are returned as
@@ -97,12 +84,10 @@ def read_generator(path: Path | str) -> GeneratorWeights:
     _, output_channels = _sizes(path, state, "model.model.3.weight")
     layers = _generator_layers(ngf, input_channels, output_channels)
     variables, norm = _convert(path, state, layers)
-    return GeneratorWeights(
-        variables, norm, "none", ngf, input_channels, output_channels
-    )
+    return Weights(variables, norm, ngf, (input_channels, output_channels))
 
 
-def read_discriminator(path: Path | str) -> DiscriminatorWeights:
+def read_discriminator(path: Path | str) -> Weights:
     """Reads the discriminator in a `basic` file, `.pth` or `.safetensors`.
 
     As in the original, it takes inputs and targets concatenated in that order, and its
@@ -123,7 +108,7 @@ def read_discriminator(path: Path | str) -> DiscriminatorWeights:
         )
     ndf, pair_channels = _sizes(path, state, "model.0.weight")
     variables, norm = _convert(path, state, _discriminator_layers(ndf, pair_channels))
-    return DiscriminatorWeights(variables, norm, ndf, pair_channels)
+    return Weights(variables, norm, ndf, (pair_channels,))
 
 
 def _load(path):
