@@ -82,7 +82,7 @@ def _make_project_forward(precision, ngf):
 
     @tf.function
     def forward(inputs, number):
-        networks.key_dropout(generator, SEED, number)
+        networks.seed_dropout(generator, SEED, number)
         return generator(inputs)
 
     return lambda inputs, _: forward(inputs, batch_number)

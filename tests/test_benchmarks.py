@@ -50,7 +50,7 @@ def test_from_the_same_weights_plain_computes_what_the_project_does(plain_networ
     project_step = step.make_train_step(state, LossConfig(), variants.SEED)
     plain_step = plain.make_plain_step(NGF, "float32", (generator, discriminator))
     for _ in range(2):  # the second step sees the update of the first
-        networks.key_dropout(state.generator, variants.SEED, state.global_step)
+        networks.seed_dropout(state.generator, variants.SEED, state.global_step)
         for theirs, ours in zip(dropouts, own, strict=True):
             theirs.seed_generator.state.assign(ours.seed_generator.state)
         outputs, losses = plain_step(*tf.unstack(PAIR))

@@ -40,7 +40,7 @@ def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
 
     @tf.function(reduce_retracing=True)
     def translate(number, inputs, targets=None):
-        networks.key_dropout(generator, seed, number)
+        networks.seed_dropout(generator, seed, number)
         if multiple is not None:
             outputs = networks.generate_at_own_size(generator, inputs, multiple)
         else:

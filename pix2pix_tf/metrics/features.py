@@ -6,7 +6,7 @@ they use the same extractor and the same number of images.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,43 +62,40 @@ def _open_network(weights):
     if weights.endswith(".keras"):
         network = keras.models.load_model(weights, compile=False, safe_mode=True)
         return network, f"the network of {weights}"
-    network = keras.applications.InceptionV3(
-        include_top=False, weights=weights, pooling="avg"
-    )
+    inception = keras.applications.InceptionV3
+    network = inception(include_top=False, weights=weights, pooling="avg")
     return network, f"Keras InceptionV3, {weights}"
 
 
 def _make_run(network):
     """Returns the `run` of an Extractor; it checks the shape [batch, features]."""
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
-    )
+    images = tf.TensorSpec([None, SIDE, SIDE, 3])
+
+    @tf.function(input_signature=[images], autograph=False)
     def run(batch):
         return tf.ensure_shape(network(batch, training=False), [None, None])
 
     return run
 
 
-def extract(extractor, images):
+def extract(extractor: Extractor, images: Iterable) -> np.ndarray:
     """Returns the features of images: float64 [count, features].
 
     Args:
         extractor: Extractor.
-        images: iterable of uint8 [height, width, 3], of any sizes; they are resized to
-            SIDE x SIDE, bilinear with antialiasing.
+        images: uint8 [height, width, 3] each, of any sizes; they are resized to SIDE x
+            SIDE, bilinear with antialiasing.
     """
     images, found = iter(images), []
     while batch := list(itertools.islice(images, BATCH_SIZE)):
-        batch = [
-            tf.image.resize(image, [SIDE, SIDE], antialias=True) for image in batch
-        ]
-        inputs = tf.stack(batch) / 127.5 - 1
+        resized = [tf.image.resize(one, [SIDE, SIDE], antialias=True) for one in batch]
+        inputs = tf.stack(resized) / 127.5 - 1
         found.append(np.asarray(extractor.run(inputs), np.float64))
     return np.concatenate(found)
 
 
-def frechet_distance(a, b) -> float:
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Returns the Frechet distance of two Gaussians, fitted to two sets of features.
 
     |mean a - mean b|^2 + Tr(A + B - 2 (A B)^(1/2)), with the covariances A and B. With
@@ -124,7 +121,7 @@ def _covariance_root(features):
     return np.linalg.qr(centred, mode="r") if is_tall else centred
 
 
-def kernel_distance(a, b) -> float:
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Returns the squared maximum mean discrepancy between two sets of features.
 
     The estimate is unbiased, so it may be slightly below 0. The kernel is

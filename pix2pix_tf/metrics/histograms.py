@@ -21,7 +21,7 @@ def _bins(image):
     return tf.clip_by_value(places, 0, BINS - 1) + (0, BINS, 2 * BINS)
 
 
-def count(image):
+def count(image) -> np.ndarray:
     """Returns the number of pixels in each bin of L, a and b: int64 [3, BINS].
 
     Args:
@@ -31,7 +31,7 @@ def count(image):
     return np.bincount(places, minlength=3 * BINS).reshape(3, BINS)
 
 
-def intersect(a, b):
+def intersect(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Returns the intersections of two histograms: float [3] in [0, 1], for L, a, b.
 
     Args:

@@ -7,6 +7,7 @@ Source: Long et al. 2015, section 5; Isola et al. 2017, table 6.
 """
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ from scipy import ndimage, spatial
 
 from pix2pix_tf.runtime.errors import UsageError
 
+Palette = dict[str, tuple[int, int, int]]  # class name: (red, green, blue)
 # Which colours of the targets are classes: JPEG files blur colours, scaling mixes them.
 MIN_SHARE = 1e-4  # of the pixels inside areas of one colour
 MIN_DISTANCE = 32  # levels, from every more frequent colour
 MAX_RANGE = 8  # levels, within the 3 x 3 pixels around a pixel inside an area
 
 
-def read_palette(path: str) -> dict[str, tuple[int, int, int]]:
-    """Reads {class name: (red, green, blue)} from a CSV file of NAME,R,G,B.
+def read_palette(path: str) -> Palette:
+    """Reads a palette from a CSV file of NAME,R,G,B.
 
     A first line without numbers is skipped as a heading.
 
@@ -53,17 +55,17 @@ def read_palette(path: str) -> dict[str, tuple[int, int, int]]:
     return _checked(palette, path)
 
 
-def find_palette(targets):
+def find_palette(targets: Iterable) -> Palette:
     """Finds the colours of label maps, the most frequent first.
 
     A colour is a class if at least MIN_SHARE of the pixels inside areas have it, and if
     its distance to every more frequent class is at least MIN_DISTANCE.
 
     Args:
-        targets: iterable of uint8 [height, width, 3].
+        targets: uint8 [height, width, 3] each.
 
     Returns:
-        {name, such as "#0000aa": (red, green, blue)}
+        Palette, with names such as "#0000aa".
 
     Raises:
         UsageError: there are fewer than two classes.
@@ -96,12 +98,11 @@ def _checked(palette, source):
     return palette
 
 
-def confuse(output, target, palette):
-    """Returns the confusion matrix, int64 [classes of target, classes of output].
+def confuse(output, target, palette: Palette) -> np.ndarray:
+    """Returns the confusion matrix of two uint8 [height, width, 3].
 
-    Args:
-        output, target: uint8 [height, width, 3].
-        palette: {class name: (red, green, blue)}.
+    Returns:
+        int64 [classes of the target's pixels, classes of the output's pixels].
     """
     tree = spatial.KDTree(np.array(list(palette.values())))
     wanted, given = (tree.query(image.reshape(-1, 3))[1] for image in (target, output))
@@ -109,15 +110,17 @@ def confuse(output, target, palette):
     return np.bincount(wanted * count + given, minlength=count**2).reshape(count, count)
 
 
-def summarise(confusion, palette):
-    """Returns ({metric: float}, [a dict for each class]).
+def summarise(
+    confusion: np.ndarray, palette: Palette
+) -> tuple[dict[str, float], list[dict]]:
+    """Returns ({metric: value}, [a dict for each class]).
 
     The value of a class is None, and not part of the mean, if no target has the class
     (accuracy), or if neither targets nor outputs have it (IoU).
 
     Args:
-        confusion: int [classes, classes], not all zero.
-        palette: {class name: (red, green, blue)}.
+        confusion: sum of the results of `confuse`, not all zero.
+        palette: Palette.
     """
     hits = np.diag(confusion)
     wanted, given = confusion.sum(axis=1), confusion.sum(axis=0)

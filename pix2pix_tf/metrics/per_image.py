@@ -20,7 +20,7 @@ _WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
 _C1, _C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
-def score(output, target):
+def score(output, target) -> dict[str, float | None]:
     """Returns the metrics of one image.
 
     Args:

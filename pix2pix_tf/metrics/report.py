@@ -35,20 +35,15 @@ class Scores:
         self._histograms = np.zeros([2, 3, histograms.BINS], np.int64)
         self._lock = threading.Lock()
 
-    def add(self, name: str, output, target):
-        """Measures one image.
-
-        Args:
-            name: the name of the image.
-            output, target: uint8 [height, width, 3].
-        """
+    def add(self, name: str, output, target) -> None:
+        """Measures the image of a name; both are uint8 [height, width, 3]."""
         metrics = per_image.score(output, target)
         counts = np.stack([histograms.count(output), histograms.count(target)])
         with self._lock:
             self.images[name] = metrics
             self._histograms += counts
 
-    def means(self):
+    def means(self) -> dict[str, float | None]:
         """Returns {metric: mean over the images that have it, or None}."""
         return {
             name: float(np.mean(values)) if (values := self._values(name)) else None
@@ -57,17 +52,15 @@ class Scores:
 
     def count(self, name: str) -> int:
         """Returns the number of images that have a metric."""
-        if name in IMAGE_METRICS:
-            return len(self._values(name))
-        return len(self.images)
+        return len(self._values(name) if name in IMAGE_METRICS else self.images)
 
-    def shared_histograms(self):
+    def shared_histograms(self) -> dict[str, float]:
         """Returns {"histogram_l", "histogram_a", "histogram_b": float}."""
         shares = histograms.intersect(*self._histograms)
         names = ("histogram_l", "histogram_a", "histogram_b")
         return dict(zip(names, map(float, shares), strict=True))
 
-    def summary(self):
+    def summary(self) -> dict:
         """Returns {"count", "mean", "set"}, the beginning of `metrics.json`."""
         return {
             "count": len(self.images),
@@ -122,13 +115,13 @@ def _write(output_dir, found):
     files.write_whole(Path(output_dir, CSV_NAME), lines.getvalue())
 
 
-def remove_report(output_dir):
+def remove_report(output_dir: Path | str) -> None:
     """Removes the report of an earlier test in the same folder."""
     for name in (JSON_NAME, CSV_NAME):
         Path(output_dir, name).unlink(missing_ok=True)
 
 
-def read_report(output_dir):
+def read_report(output_dir: Path | str) -> dict[str, float | None]:
     """Reads {metric: float or None} from a folder's `metrics.json`.
 
     The means over the images come first, then the metrics of the whole set.
@@ -155,7 +148,7 @@ def _table(found, scores):
     for name, value in (found["mean"] | found["set"]).items():
         metric, count = METRICS[name], scores.count(name)
         shown = "none" if value is None else f"{value:.{metric.decimals}f}"
-        notes = [f"{count} image" + ("" if count == 1 else "s")]
+        notes = [f"{count} image" + "s" * (count != 1)]
         if name in ("fid", "kid"):
             notes.append(found["extractor"])
         if name == "fid" and count < features.MIN_COUNT:

@@ -13,7 +13,7 @@ from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
 from pix2pix_tf.networks.weights import (
     count_parameters,
     freeze,
-    key_dropout,
+    seed_dropout,
     trainable_by_name,
     variables_by_name,
 )

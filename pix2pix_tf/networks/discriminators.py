@@ -8,7 +8,7 @@ from keras import layers
 
 from pix2pix_tf.networks import parts
 from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
-from pix2pix_tf.options import sides
+from pix2pix_tf.options import ModelConfig, sides
 
 IMAGE_GRID = 4  # height and width before the image discriminator's last layer
 
@@ -22,8 +22,8 @@ class Conv(NamedTuple):
     padding: int  # pixels of zeros on each side
 
 
-def conv_table(model) -> list[Conv]:
-    """Returns the convolutions of a ModelConfig's discriminator: `layer_1`, ...
+def conv_table(model: ModelConfig) -> list[Conv]:
+    """Returns the convolutions of the discriminator: `layer_1`, `layer_2`, ...
 
     patch: `--n_layers` layers of stride 2, then two of stride 1 (Isola et al. 2017,
         section 6.1.2)
@@ -47,7 +47,7 @@ def _halving_convs(count):
     return [Conv(width_factor(level), KERNEL_SIZE, 2, 1) for level in levels]
 
 
-def receptive_field(convs) -> int:
+def receptive_field(convs: list[Conv]) -> int:
     """Returns the height and width, in pixels, that one output depends on."""
     field = 1
     for conv in reversed(convs):
@@ -55,7 +55,7 @@ def receptive_field(convs) -> int:
     return field
 
 
-def field_start(convs, index: int) -> int:
+def field_start(convs: list[Conv], index: int) -> int:
     """Returns the first pixel of a row or column that output `index` depends on.
 
     It is negative if the receptive field starts in the zero padding.
@@ -65,15 +65,15 @@ def field_start(convs, index: int) -> int:
     return index
 
 
-def output_grid(convs, size: int) -> int:
+def output_grid(convs: list[Conv], size: int) -> int:
     """Returns the number of outputs for a row or column of `size` pixels."""
     for conv in convs:
         size = (size + 2 * conv.padding - conv.size) // conv.strides + 1
     return size
 
 
-def describe_discriminator(model) -> str:
-    """Returns a line with the output grids and receptive fields of a ModelConfig."""
+def describe_discriminator(model: ModelConfig) -> str:
+    """Returns a line with the output grids and receptive fields of all scales."""
     convs, lines = conv_table(model), []
     field, size = receptive_field(convs), sides(model.crop_size)
     for scale in range(model.num_discriminators):
@@ -82,13 +82,15 @@ def describe_discriminator(model) -> str:
     return f"discriminator judges {', '.join(lines)}"
 
 
-def build_discriminator(channels, model, gan_mode: str = "vanilla") -> keras.Model:
-    """Builds the discriminator of a ModelConfig.
+def build_discriminator(
+    channels: tuple[int, int], model: ModelConfig, gan_mode: str = "vanilla"
+) -> keras.Model:
+    """Builds the discriminator.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
-        gan_mode: str, the value of `--gan_mode`; "vanilla" adds a sigmoid.
+        gan_mode: the value of `--gan_mode`; "vanilla" adds a sigmoid.
 
     Returns:
         keras.Model "discriminator". It maps [inputs, targets], both float32

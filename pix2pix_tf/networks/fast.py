@@ -1,7 +1,8 @@
 """4x4 convolutions in the fastest forms, for training and for inference.
 
-Each equals TensorFlow's own convolution except for the order of sums. Times are of ngf
-64 and batch 1, on two cores with AVX2.
+The layers choose a form, and the functions compute it, without bias, from a float x
+and a kernel of the same dtype. Each equals TensorFlow's own convolution except for the
+order of sums. Times are of ngf 64 and batch 1, on two cores with AVX2.
 
 - Training: at 1x1 to 16x16 pixels TensorFlow spends its time on the layout of kernels,
   which have up to 8 million numbers each. One matrix product with the kernel as it lies
@@ -25,6 +26,9 @@ from pix2pix_tf.runtime import precision
 # Pixels of the smaller image, above which TensorFlow's own convolutions are faster.
 MAX_CONV_AREA = 16
 MAX_DECONV_AREA = 256
+# (kernel_size, strides, padding) of the layers that have faster forms
+DOWNSAMPLING = ((4, 4), (2, 2), "same")
+STRIDE_1 = ((4, 4), (1, 1), "valid")
 ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # paddings of `tf.pad`
 
 
@@ -34,15 +38,14 @@ class Conv2D(layers.Conv2D):
     frozen_kernel = None  # tf.Variable, laid out for `call`
 
     @property
-    def _halves(self):
-        """True for a 4x4 convolution that halves height and width."""
-        form = (self.kernel_size, self.strides, self.padding)
-        return form == ((4, 4), (2, 2), "same")
+    def _is_downsampling(self):
+        """True for a 4x4 convolution of stride 2: it halves height and width."""
+        return (self.kernel_size, self.strides, self.padding) == DOWNSAMPLING
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Lays the kernel out for inference; later changes to it are ignored."""
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
-        _lay_out(self, blocks_kernel(kernel) if self._halves else kernel)
+        _lay_out(self, blocks_kernel(kernel) if self._is_downsampling else kernel)
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
@@ -53,14 +56,14 @@ class Conv2D(layers.Conv2D):
 
     def _convolve(self, x, kernel):
         form = (self.kernel_size, self.strides, self.padding)
-        if form == ((4, 4), (1, 1), "valid") and None not in x.shape[1:]:
+        if form == STRIDE_1 and None not in x.shape[1:]:
             return (conv_to_one if self.filters == 1 else conv_by_one)(x, kernel)
-        if self._halves and _is_small(x, 4 * MAX_CONV_AREA):
+        if self._is_downsampling and _is_small(x, 4 * MAX_CONV_AREA):
             return conv(x, kernel)
         return tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
 
     def _convolve_frozen(self, inputs):
-        if self._halves:
+        if self._is_downsampling:
             return conv_blocks(inputs, self.frozen_kernel)
         padding = self.padding.upper()
         return tf.nn.conv2d(inputs, self.frozen_kernel, self.strides, padding)
@@ -71,7 +74,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 
     frozen_kernel = None  # tf.Variable, laid out for `call`
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Lays a 4x4 kernel out for inference; later changes to it are ignored."""
         if self.kernel_size == (4, 4):
             kernel = np.asarray(self.kernel).astype(self.compute_dtype)
@@ -120,14 +123,9 @@ def _is_small(images, max_area):
 
 
 def conv(x, kernel):
-    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
+    """Computes a 4x4 convolution of stride 2, padded by one pixel.
 
-    Args:
-        x: float [batch, 2 * height, 2 * width, channels].
-        kernel: float [4, 4, channels, filters], of the same dtype.
-
-    Returns:
-        float [batch, height, width, filters].
+    [batch, 2 * h, 2 * w, channels], [4, 4, channels, filters] -> [batch, h, w, filters]
     """
     height, width, channels = x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
     x = tf.pad(x, ONE_PIXEL)
@@ -155,14 +153,9 @@ def _product(x, kernel):
 
 
 def conv_to_one(x, kernel):
-    """Computes a 4x4 convolution of stride 1 to one channel, without padding or bias.
+    """Computes a 4x4 convolution of stride 1 to one channel, without padding.
 
-    Args:
-        x: float [batch, height, width, channels].
-        kernel: float [4, 4, channels, 1], of the same dtype.
-
-    Returns:
-        float [batch, height - 3, width - 3, 1].
+    [batch, h, w, channels], [4, 4, channels, 1] -> [batch, h - 3, w - 3, 1]
     """
     height, width = (side - 3 for side in x.shape[1:3])
     taps = tf.transpose(tf.reshape(kernel, [16, -1]))
@@ -177,14 +170,9 @@ def conv_to_one(x, kernel):
 
 @tf.custom_gradient
 def conv_by_one(x, kernel):
-    """Computes a 4x4 convolution of stride 1, without padding or bias.
+    """Computes a 4x4 convolution of stride 1, without padding.
 
-    Args:
-        x: float [batch, height, width, channels].
-        kernel: float [4, 4, channels, filters], of the same dtype.
-
-    Returns:
-        float [batch, height - 3, width - 3, filters].
+    [batch, h, w, channels], [4, 4, channels, filters] -> [batch, h - 3, w - 3, filters]
     """
 
     def gradient(dy):
@@ -211,12 +199,7 @@ def conv_by_one(x, kernel):
 def deconv(x, kernel):
     """Computes the transpose of `conv`: each pixel adds its multiple of the kernel.
 
-    Args:
-        x: float [batch, height, width, channels].
-        kernel: float [4, 4, filters, channels], of the same dtype.
-
-    Returns:
-        float [batch, 2 * height, 2 * width, filters].
+    [batch, h, w, channels], [4, 4, filters, channels] -> [batch, 2 * h, 2 * w, filters]
     """
     height, width, channels = x.shape[1:]
     filters = kernel.shape[2]
@@ -237,25 +220,16 @@ def deconv(x, kernel):
 
 
 def blocks_kernel(kernel):
-    """[4, 4, channels, filters] -> [2, 2, 4 * channels, filters]: `conv_blocks`."""
+    """[4, 4, channels, filters] -> [2, 2, 4 * channels, filters], for conv_blocks."""
     channels, filters = kernel.shape[2:]
     kernel = kernel.reshape(2, 2, 2, 2, channels, filters)
     return kernel.transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * channels, filters)
 
 
 def conv_blocks(x, kernel):
-    """Computes a 4x4 convolution of stride 2, padded by one pixel, without bias.
-
-    Args:
-        x: [batch, 2 * height, 2 * width, channels].
-        kernel: [2, 2, 4 * channels, filters], as `blocks_kernel` lays it out.
-
-    Returns:
-        [batch, height, width, filters].
-    """
-    return tf.nn.conv2d(
-        tf.nn.space_to_depth(tf.pad(x, ONE_PIXEL), 2), kernel, 1, "VALID"
-    )
+    """Computes `conv` with a kernel of `blocks_kernel`."""
+    blocks = tf.nn.space_to_depth(tf.pad(x, ONE_PIXEL), 2)
+    return tf.nn.conv2d(blocks, kernel, 1, "VALID")
 
 
 def blocks_deconv_kernel(kernel):
@@ -267,15 +241,7 @@ def blocks_deconv_kernel(kernel):
 
 
 def deconv_blocks(x, kernel):
-    """Computes the transpose of a 4x4 convolution of stride 2, without bias.
-
-    Args:
-        x: [batch, height, width, channels].
-        kernel: [2, 2, channels, 4 * filters], as `blocks_deconv_kernel` lays it out.
-
-    Returns:
-        [batch, 2 * height, 2 * width, filters].
-    """
+    """Computes `deconv` with a kernel of `blocks_deconv_kernel`."""
     y = tf.nn.conv2d(tf.pad(x, ONE_PIXEL), kernel, 1, "VALID")
     return tf.nn.depth_to_space(y, 2)[:, 1:-1, 1:-1]
 

@@ -7,13 +7,15 @@ from keras import layers
 from pix2pix_tf.images import pixels
 from pix2pix_tf.networks import parts
 from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
-from pix2pix_tf.options import MIN_SIDE, sides
+from pix2pix_tf.options import MIN_SIDE, ModelConfig, sides
 
 NUM_DROPOUTS = 3  # innermost decoder levels, which have dropout
 
 
-def build_generator(channels, model, any_size: bool = False) -> keras.Model:
-    """Builds the generator of a ModelConfig.
+def build_generator(
+    channels: tuple[int, int], model: ModelConfig, any_size: bool = False
+) -> keras.Model:
+    """Builds the generator.
 
     Args:
         channels: (input channels, output channels).
@@ -27,10 +29,8 @@ def build_generator(channels, model, any_size: bool = False) -> keras.Model:
     """
     size = (None, None) if any_size else sides(model.crop_size)
     inputs = keras.Input((*size, channels[0]), name="inputs")
-    if model.generator == "resnet":
-        x = _resnet(inputs, channels[1], model)
-    else:
-        x = _unet(inputs, channels[1], model)
+    build = _resnet if model.generator == "resnet" else _unet
+    x = build(inputs, channels[1], model)
     outputs = layers.Activation("tanh", dtype="float32", name="outputs")(x)
     return keras.Model(inputs, outputs, name="generator")
 
@@ -42,7 +42,7 @@ def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
     output is cropped to the image's size.
 
     Args:
-        generator: keras.Model, built with `any_size`.
+        generator: built with `any_size`.
         inputs: float32 [1, height, width, channels], in [-1, 1].
         multiple: the generator's `ModelConfig.multiple`.
 
@@ -50,11 +50,11 @@ def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
         float32 [1, height, width, output channels], in [-1, 1].
     """
     height, width = tf.unstack(tf.shape(inputs)[1:3])
-    padded = [
+    padded_size = [
         tf.maximum(-(-side // multiple) * multiple, MIN_SIDE)
         for side in (height, width)
     ]
-    image = pixels.pad_by_reflection(inputs[0], padded)
+    image = pixels.pad_by_reflection(inputs[0], padded_size)
     return generator(image[tf.newaxis])[:, :height, :width]
 
 

@@ -1,7 +1,12 @@
-"""Building blocks of the networks: sizes, custom layers, and small blocks."""
+"""Building blocks of the networks: widths, custom layers, and small blocks.
+
+The blocks take and return float tensors [batch, height, width, channels]. `name` is the
+name of the layer that has the weights, and `init` is that of `kernel_initializer`.
+"""
 
 import functools
 import math
+from collections.abc import Callable
 
 import keras
 import psutil
@@ -9,6 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from pix2pix_tf.networks import fast
+from pix2pix_tf.options import ModelConfig
 
 KERNEL_SIZE = 4  # pixels, in U-Nets and in patch and image discriminators
 
@@ -106,7 +112,7 @@ INITIALIZERS = {  # constructors, because each one that is built draws a seed
 }
 
 
-def kernel_initializer(init: str):
+def kernel_initializer(init: str) -> Callable:
     """Returns a new initializer for one kernel.
 
     Layers must not share one, because it returns the same values at every call. It
@@ -132,7 +138,7 @@ def kernel_initializer(init: str):
     return initialize
 
 
-def conv(x, filters, size, strides, padding, name, init):
+def conv(x, filters: int, size: int, strides: int, padding: str, name: str, init: str):
     """Convolution: [batch, h, w, c] -> [batch, h / strides, w / strides, filters]."""
     return fast.Conv2D(
         filters,
@@ -144,7 +150,7 @@ def conv(x, filters, size, strides, padding, name, init):
     )(x)
 
 
-def deconv(x, filters, size, name, init):
+def deconv(x, filters: int, size: int, name: str, init: str):
     """Transposed convolution: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters]."""
     return fast.Conv2DTranspose(
         filters,
@@ -156,7 +162,7 @@ def deconv(x, filters, size, name, init):
     )(x)
 
 
-def separable_conv(x, filters, strides, name, init):
+def separable_conv(x, filters: int, strides: int, name: str, init: str):
     """Depthwise convolution with kernels of KERNEL_SIZE, then a 1x1 convolution."""
     return layers.SeparableConv2D(
         filters,
@@ -169,19 +175,19 @@ def separable_conv(x, filters, strides, name, init):
     )(x)
 
 
-def pad_conv(x, filters, strides, name, init):
+def pad_conv(x, filters: int, strides: int, name: str, init: str):
     """Pads by one pixel of zeros on each side, then convolves without padding."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return conv(x, filters, KERNEL_SIZE, strides, "valid", name, init)
 
 
-def reflect_conv(x, filters, size, name, init):
+def reflect_conv(x, filters: int, size: int, name: str, init: str):
     """Pads by reflection, then convolves; height and width do not change."""
     x = ReflectionPad(size // 2, name=f"{name}_pad")(x)
     return conv(x, filters, size, 1, "valid", name, init)
 
 
-def norm(x, name, kind):
+def norm(x, name: str, kind: str):
     """Normalises x; `kind` is "batch", "instance" or "none"."""
     if kind == "none":
         return x
@@ -191,7 +197,7 @@ def norm(x, name, kind):
     return layer(epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
 
 
-def upsample(x, filters, name, model, deconv_size=KERNEL_SIZE):
+def upsample(x, filters: int, name: str, model: ModelConfig, deconv_size=KERNEL_SIZE):
     """Upsamples by 2: [batch, h, w, c] -> [batch, 2 * h, 2 * w, filters].
 
     Sources of `model.upsample`: "resize", Odena et al. 2016, "Deconvolution and

@@ -1,4 +1,4 @@
-"""Functions on a built network: its variables by name, dropout state, freezing."""
+"""Functions on a built network: its variables by name, dropout masks, freezing."""
 
 import math
 
@@ -35,8 +35,11 @@ def count_parameters(*networks: keras.Model) -> int:
     )
 
 
-def key_dropout(generator: keras.Model, seed: int, position) -> None:
-    """Makes the generator's next dropout masks depend on `seed` and `position` only.
+def seed_dropout(generator: keras.Model, seed: int, position) -> None:
+    """Sets the seeds of all dropout layers from `seed` and `position`.
+
+    So the next masks depend on these two only, not on earlier calls: a resumed run has
+    the masks of an unbroken one.
 
     Args:
         generator: keras.Model.
@@ -62,6 +65,9 @@ def freeze(generator: keras.Model) -> list[tf.Variable]:
     layers = [layer for layer in generator.layers if isinstance(layer, kinds)]
     for layer in layers:
         layer.freeze()
-    frozen = {id(layer.kernel): layer.frozen_kernel for layer in layers}
-    read = [(frozen.get(id(v)), v.value) for v in generator.variables]
-    return [value if kernel is None else kernel for kernel, value in read]
+    frozen = {
+        id(layer.kernel): layer.frozen_kernel
+        for layer in layers
+        if layer.frozen_kernel is not None
+    }
+    return [frozen.get(id(v), v.value) for v in generator.variables]

@@ -80,7 +80,7 @@ def make_train_step(state, loss, seed, xla=False):
     @tf.function(jit_compile=xla or None)
     def train_step(inputs, targets):
         step = tf.cast(state.global_step, tf.int32)
-        networks.key_dropout(state.generator, seed, step)
+        networks.seed_dropout(state.generator, seed, step)
         key = tf.random.fold_in([seed, PENALTY_KEY], step)
         result = forward(state, inputs, targets, loss, perceptual_loss, key)
         return update(state, result, inputs.shape[0])
