@@ -206,19 +206,6 @@ def test_a_stopped_run_saves_and_writes_no_model(monkeypatch, tmp_path, photo_di
     assert not (tmp_path / "run" / "saved_model").exists()
 
 
-@pytest.mark.parametrize("module, name", [(crops, "read"), (training, "save_model")])
-def test_ctrl_c_before_and_after_the_steps_is_quiet(
-    capsys, monkeypatch, tmp_path, photo_dir, module, name
-):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, name, stop)
-    arguments = ["--input_dir", photo_dir, "--max_steps", 1, "--summary_freq", 0]
-    assert _run(tmp_path / "run", *arguments) == 130
-    assert capsys.readouterr().err == ""
-
-
 def test_without_input_the_sample_facades_photographs_are_read(monkeypatch, pair_dir):
     from pix2pix_tf.data import samples
 

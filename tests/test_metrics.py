@@ -11,7 +11,7 @@ from scipy import linalg
 from skimage import metrics as skimage_metrics
 
 from pix2pix_tf import metrics, train
-from pix2pix_tf.metrics import features, histograms, labels
+from pix2pix_tf.metrics import features, histograms, label_maps
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import TINY, read_image, write_image
 
@@ -211,9 +211,9 @@ def test_label_scores_are_those_counted_by_hand():
     output = np.array(
         [[RED, RED, RED, (9, 8, 200)], [RED, (3, 250, 9), GREEN, GREEN]], np.uint8
     )
-    confusion = labels.confuse(output, target, PALETTE)
+    confusion = label_maps.confuse(output, target, PALETTE)
     assert confusion.tolist()[:2] == [[3, 0, 1, 0], [1, 3, 0, 0]]
-    figures, classes = labels.summarise(confusion, PALETTE)
+    figures, classes = label_maps.summarise(confusion, PALETTE)
     assert figures == {
         "pixel_accuracy": 6 / 8,
         "class_accuracy": (3 / 4 + 3 / 4) / 2,
@@ -229,14 +229,14 @@ def test_a_palette_is_found_in_targets_that_files_blur_and_scaling_mixes():
     target[:, 40:] = RED
     target[:8, :8] = GREEN
     jpeg = tf.io.encode_jpeg(target, quality=95, chroma_downsampling=False)
-    found = labels.find_palette([tf.io.decode_jpeg(jpeg).numpy()])
+    found = label_maps.find_palette([tf.io.decode_jpeg(jpeg).numpy()])
     np.testing.assert_allclose(list(found.values()), [BLUE, RED, GREEN], atol=8)
     small = tf.cast(tf.image.resize(target, [43, 43], method="area"), tf.uint8)
-    assert labels.find_palette([small.numpy()]) == {
+    assert label_maps.find_palette([small.numpy()]) == {
         "#0000ff": BLUE, "#ff0000": RED, "#00ff00": GREEN,
     }  # fmt: skip
     with pytest.raises(UsageError, match="--palette targets has 1 colours"):
-        labels.find_palette([target[:, 40:]])
+        label_maps.find_palette([target[:, 40:]])
 
 
 def test_targets_without_a_palette_are_found_before_features_are_taken(
@@ -254,7 +254,7 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     lines = "wall, 255,0,0\n\nsky,0,0,255\n"
     for text in (lines, f"name,r,g,b\n{lines}", f"\ufeff{lines}"):  # spreadsheets' BOM
         path.write_text(text, encoding="utf-8")
-        assert labels.read_palette(path) == {"wall": RED, "sky": BLUE}
+        assert label_maps.read_palette(path) == {"wall": RED, "sky": BLUE}
     for text, words in (
         ("a,1,2,3\nb,1,2", "line 2: wanted NAME,R,G,B .* got 'b,1,2'"),
         ("a,1,2,3\nb,1,2,256", "line 2: wanted"),
@@ -264,7 +264,7 @@ def test_a_palette_is_read_and_what_is_wrong_in_one_is_named(tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(UsageError, match=words):
-            labels.read_palette(path)
+            label_maps.read_palette(path)
 
 
 def test_scores_may_be_added_by_many_threads(tmp_path):

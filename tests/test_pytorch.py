@@ -354,23 +354,22 @@ def test_many_wrong_keys_are_counted(tmp_path):
         pytorch.read_generator(path)
 
 
-@pytest.mark.parametrize("num_levels, size", [(7, 128), (9, 512)])
-def test_a_unet_of_another_depth_is_refused_by_name(tmp_path, num_levels, size):
-    _, path = _saved_generator(tmp_path, num_levels=num_levels)
-    message = rf"got unet_{size} \({num_levels} levels\), wanted unet_256 \(8 levels\)"
-    with pytest.raises(ValueError, match=message):
-        pytorch.read_generator(path)
-
-
 @pytest.mark.parametrize(
-    "read, message",
+    "make, sizes, read, message",
     [
-        (pytorch.read_generator, "got no U-Net, wanted unet_256"),
-        (pytorch.read_discriminator, "got 4 convolutions, wanted the 5 of"),
+        (_Unet, {"num_levels": 7}, pytorch.read_generator, "got unet_128 .7 levels"),
+        (_Unet, {"num_levels": 9}, pytorch.read_generator, "got unet_512 .9 levels"),
+        (_patch_discriminator, {}, pytorch.read_generator, "got no U-Net, wanted"),
+        (
+            _patch_discriminator,
+            {"num_strided": 2},
+            pytorch.read_discriminator,
+            "got 4 convolutions, wanted the 5 of",
+        ),
     ],
 )
-def test_another_network_is_refused(tmp_path, read, message):
-    network = _patch_discriminator(torch.nn.BatchNorm2d, num_strided=2)
+def test_another_network_is_refused_by_name(tmp_path, make, sizes, read, message):
+    network = make(torch.nn.BatchNorm2d, **sizes)
     torch.save(network.state_dict(), tmp_path / "net.pth")
     with pytest.raises(ValueError, match=message):
         read(tmp_path / "net.pth")

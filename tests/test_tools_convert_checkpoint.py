@@ -18,7 +18,7 @@ from pix2pix_tf.interop import convert, pict
 from pix2pix_tf.options import from_dict, write_options
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import step
-from tests.conftest import assert_equal_values, read_image
+from tests.conftest import GOLDEN_DIR, assert_equal_values, read_image
 
 
 def _convert(capsys, *arguments):
@@ -61,7 +61,7 @@ def _write_model(folder, **flags):
 def model_dir(tmp_path_factory):
     """A folder of ours, of networks that the original has too."""
     folder = tmp_path_factory.mktemp("ours") / "run"
-    return _write_model(folder, ngf=2, ndf=2, which_direction="BtoA", seed=5)
+    return _write_model(folder, ngf=4, ndf=4, which_direction="BtoA", seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -92,40 +92,29 @@ def generator_dir(pict_path, tmp_path_factory):
     return folder
 
 
-def _graph_of_the_original(ngf, ndf):
-    """Makes the global variables of the original's graph, under its names."""
-    shapes, statistics = {}, {}
-
-    def add(scope, kind, kernel, has_norm):
-        filters = [kernel[2 if kind == "conv2d_transpose" else 3]]
-        shapes.update(
-            {f"{scope}/{kind}/kernel": kernel, f"{scope}/{kind}/bias": filters}
-        )
-        if has_norm:
-            norm = f"{scope}/batch_normalization"
-            shapes.update({f"{norm}/{part}": filters for part in ("gamma", "beta")})
-            for part in ("moving_mean", "moving_variance"):
-                statistics[f"{norm}/{part}"] = filters
-
-    widths = [3] + [ngf * times for times in (1, 2, 4, 8, 8, 8, 8, 8)]
-    for level in range(1, 9):
-        kernel = [4, 4, widths[level - 1], widths[level]]
-        add(f"generator/encoder_{level}", "conv2d", kernel, level > 1)
-        kernel = [*kernel[:3], widths[level] * (1 if level == 8 else 2)]
-        add(f"generator/decoder_{level}", "conv2d_transpose", kernel, level > 1)
-    widths = [6, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 1]
-    for level in range(1, 6):
-        kernel = [4, 4, widths[level - 1], widths[level]]
-        add(f"discriminator/layer_{level}", "conv2d", kernel, 1 < level < 5)
-    for slot in ("Adam", "Adam_1"):
-        statistics |= {f"{name}/{slot}": shape for name, shape in shapes.items()}
+def _make_variables_of_the_original():
+    """Makes the variables of the original's graph, whose names and shapes it wrote."""
+    recorded = np.load(GOLDEN_DIR / "pairs.npz")
+    trained = {
+        key.removeprefix("var/"): recorded[key].shape
+        for key in recorded.files
+        if key.startswith("var/")
+    }
+    shapes = dict(trained)
+    for name, shape in trained.items():
+        shapes |= {f"{name}/Adam": shape, f"{name}/Adam_1": shape}
+        if name.endswith("/gamma"):
+            norm = name.removesuffix("gamma")
+            shapes |= {f"{norm}moving_mean": shape, f"{norm}moving_variance": shape}
     for scope in ("discriminator_train", "generator_train"):
-        for power in ("beta1_power", "beta2_power"):
-            statistics[f"{scope}/{power}"] = []
-    for loss in ("discriminator_loss/Mean", "generator_loss/Mean"):
-        statistics[f"{loss}/ExponentialMovingAverage"] = []
-    statistics["generator_loss/Mean_1/ExponentialMovingAverage"] = []
-    for name, shape in (shapes | statistics).items():
+        shapes |= {f"{scope}/beta1_power": [], f"{scope}/beta2_power": []}
+    for loss in (
+        "discriminator_loss/Mean",
+        "generator_loss/Mean",
+        "generator_loss/Mean_1",
+    ):
+        shapes[f"{loss}/ExponentialMovingAverage"] = []
+    for name, shape in shapes.items():
         tf.compat.v1.get_variable(name, shape)
     tf.compat.v1.get_variable("global_step", [], tf.int64)
 
@@ -134,7 +123,7 @@ def test_tensorflow_1s_saver_restores_all_the_originals_variables(
     model_dir, originals_dir
 ):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        _graph_of_the_original(2, 2)
+        _make_variables_of_the_original()
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(str(originals_dir)))
         got = session.run({v.op.name: v for v in tf.compat.v1.global_variables()})
@@ -276,10 +265,10 @@ NORM = "layer_2/instance_normalization/beta, "
     [
         ("[1, 2]", "must hold a JSON object, got list"),
         ("[" * 10**5, "is damaged"),
-        ('{"ngf": 3, "ndf": 2}', "of another shape (gen"),
+        ('{"ngf": 3, "ndf": 4}', "of another shape (gen"),
         ('{"lr": "x"}', "options.json: lr must be"),
-        ('{"ngf": 2, "innermost_norm": "none"}', "unknown (generator/encoder_8/batch_"),
-        ('{"ngf": 2, "norm": "instance"}', f"missing (discriminator/{NORM}"),
+        ('{"ngf": 4, "innermost_norm": "none"}', "unknown (generator/encoder_8/batch_"),
+        ('{"ngf": 4, "norm": "instance"}', f"missing (discriminator/{NORM}"),
         (None, "model-3 is damaged"),  # its data is cut
     ],
 )
@@ -305,7 +294,7 @@ def test_a_damaged_pict_is_named(capsys, pict_path, tmp_path):
     del arrays["generator/encoder_2/conv2d/bias"]
     pict.write(source, arrays | {"generator/x": np.ones(3, np.float32)})
     status, line = _convert(capsys, source, tmp_path / "new")
-    assert status == 2 and "does not fit a generator of ngf 2" in line
+    assert status == 2 and "does not fit a generator of ngf 4" in line
     assert "1 missing (generator/encoder_2/conv2d/bias)" in line
     assert "1 unknown (generator/x)" in line
 

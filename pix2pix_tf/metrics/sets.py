@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from pix2pix_tf.metrics import features, labels
+from pix2pix_tf.metrics import features, label_maps
 from pix2pix_tf.options import DOWNLOAD
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -28,7 +28,7 @@ class SetScorer:
         """
         self._palette = palette
         if palette not in (None, FROM_TARGETS):
-            self._palette = labels.read_palette(palette)
+            self._palette = label_maps.read_palette(palette)
         self._extractor = self._download_error = None
         try:
             if fid_weights is not None:
@@ -53,13 +53,13 @@ class SetScorer:
                 FID and KID have no extractor.
         """
         if self._palette:  # before the features, because it is quick
-            yield self._compare_labels(read_images)
+            yield self._measure_label_maps(read_images)
         if self._download_error:
             raise UsageError(f"no FID and KID: {self._download_error}")
         if self._extractor:
-            yield self._compare_features(read_images, count)
+            yield self._measure_features(read_images, count)
 
-    def _compare_features(self, read_images, count):
+    def _measure_features(self, read_images, count):
         metrics = {"fid": None, "kid": None}
         if count > 1:
             a, b = (
@@ -70,11 +70,11 @@ class SetScorer:
             metrics["kid"] = features.kernel_distance(a, b)
         return metrics, {"extractor": self._extractor.name}
 
-    def _compare_labels(self, read_images):
+    def _measure_label_maps(self, read_images):
         palette = self._palette
         if palette == FROM_TARGETS:
-            palette = labels.find_palette(read_images("targets"))
+            palette = label_maps.find_palette(read_images("targets"))
         pairs = zip(read_images("outputs"), read_images("targets"), strict=True)
-        confusion = sum(labels.confuse(*pair, palette) for pair in pairs)
-        metrics, classes = labels.summarise(confusion, palette)
+        confusion = sum(label_maps.confuse(*pair, palette) for pair in pairs)
+        metrics, classes = label_maps.summarise(confusion, palette)
         return metrics, {"classes": classes}
