@@ -13,10 +13,19 @@ def _with_gradients(function, x, kernel):
     with tf.GradientTape() as tape:
         tape.watch([x, kernel])
         y = function(x, kernel)
-        total = tf.reduce_sum(
-            y * tf.cos(tf.cast(tf.range(tf.size(y)), y.dtype)).numpy().reshape(y.shape)
-        )
-    return y, *tape.gradient(total, [x, kernel])
+    slopes = tf.reshape(tf.cos(tf.cast(tf.range(tf.size(y)), y.dtype)), y.shape)
+    return y, *tape.gradient(y, [x, kernel], slopes)
+
+
+def _assert_equal(ours, theirs, x, kernel):
+    """Compares two functions and their gradients."""
+    results = _with_gradients(ours, x, kernel), _with_gradients(theirs, x, kernel)
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def _conv_by_library(x, kernel):
+    return tf.nn.conv2d(x, kernel, 1, "VALID")
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (2, 2), (1, 3), (4, 2), (8, 8)])
@@ -35,26 +44,12 @@ def test_products_equal_convolutions_and_their_gradients(height, width, batch):
     def library_conv(x, kernel):
         return tf.nn.conv2d(x, kernel, 2, "SAME")
 
-    def conv_blocks(x, kernel):
-        return fast.conv_blocks(x, fast.blocks_kernel(kernel.numpy()))
-
-    def deconv_blocks(x, kernel):
-        return fast.deconv_blocks(x, fast.blocks_deconv_kernel(kernel.numpy()))
-
-    np.testing.assert_allclose(
-        conv_blocks(large, kernel), library_conv(large, kernel), atol=1e-12
-    )
-    np.testing.assert_allclose(
-        deconv_blocks(small, back), library_deconv(small, back), atol=1e-12
-    )
-    pairs = [
-        (fast.conv, library_conv, large, kernel),
-        (fast.deconv, library_deconv, small, back),
-    ]
-    for ours, theirs, x, weights in pairs:
-        results = _with_gradients(ours, x, weights), _with_gradients(theirs, x, weights)
-        for got, expected in zip(*results, strict=True):
-            np.testing.assert_allclose(got, expected, atol=1e-12)
+    blocks = fast.conv_blocks(large, fast.blocks_kernel(kernel.numpy()))
+    np.testing.assert_allclose(blocks, library_conv(large, kernel), atol=1e-12)
+    blocks = fast.deconv_blocks(small, fast.blocks_deconv_kernel(back.numpy()))
+    np.testing.assert_allclose(blocks, library_deconv(small, back), atol=1e-12)
+    _assert_equal(fast.conv, library_conv, large, kernel)
+    _assert_equal(fast.deconv, library_deconv, small, back)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +60,7 @@ def test_stride_1_equals_the_convolution_and_its_gradients(convolve, filters):
     x = tf.constant(rng.normal(size=[2, 9, 6, 5]), tf.float64)
     kernel = tf.constant(rng.normal(size=[4, 4, 5, filters]), tf.float64)
 
-    def library_conv(x, kernel):
-        return tf.nn.conv2d(x, kernel, 1, "VALID")
-
-    results = (
-        _with_gradients(convolve, x, kernel),
-        _with_gradients(library_conv, x, kernel),
-    )
-    for got, expected in zip(*results, strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-12)
+    _assert_equal(convolve, _conv_by_library, x, kernel)
 
 
 @pytest.mark.parametrize("convolve", [fast.conv_to_one, fast.conv_by_one])
@@ -92,7 +79,7 @@ def test_stride_1_has_the_convolutions_second_gradient(convolve):
             total = tf.reduce_sum(tf.square(inner.gradient(y, x)))
         return outer.gradient(total, kernel)
 
-    expected = slope_by_kernel(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"))
+    expected = slope_by_kernel(_conv_by_library)
     np.testing.assert_allclose(slope_by_kernel(convolve), expected, rtol=1e-10)
 
 
