@@ -4,6 +4,12 @@
 flips, scales, crops and batches them.
 """
 
-from pix2pix_tf.data.batches import iterate, ordered_batches, train_batches
+from pix2pix_tf.data.batches import (
+    iterate,
+    ordered_batches,
+    random_crop,
+    random_flip,
+    train_batches,
+)
 from pix2pix_tf.data.examples import Example, find_examples, list_names
 from pix2pix_tf.data.source import Files, Source, shuffled

@@ -97,16 +97,28 @@ def augment(inputs, targets, data, crop_size, seed):
     num_inputs = inputs.shape[-1]
     both = tf.concat([inputs, targets], axis=-1)
     if data.flip:
-        draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
-        both = tf.cond(draw < 0.5, lambda: both[:, ::-1], lambda: both)
-    scale, crop = sides(data.scale_size), sides(crop_size)
-    both = pixels.resize_area(both, scale)
+        both = random_flip(both, seed)
+    both = pixels.resize_area(both, sides(data.scale_size))
+    both = random_crop(both, sides(crop_size), seed)
+    return both[..., :num_inputs], both[..., num_inputs:]
+
+
+def random_flip(image, seed):
+    """Mirrors an image, [height, width, channels], for half of all seeds, int [2]."""
+    draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
+    return tf.cond(draw < 0.5, lambda: image[:, ::-1], lambda: image)
+
+
+def random_crop(image, size: tuple[int, int], seed):
+    """Crops an image, [height, width, channels], to `size` at a place that is random.
+
+    The place depends on `seed`, int [2], only.
+    """
     # floor(U[0, n)): 286 to 256 gives offsets 0 to 30.
     draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
-    ends = [scale[0] - crop[0] + 1, scale[1] - crop[1] + 1]
+    ends = tf.cast(tf.shape(image)[:2] - size + 1, tf.float32)
     y, x = tf.unstack(tf.cast(draws * ends, tf.int32))
-    both = both[y : y + crop[0], x : x + crop[1]]
-    return both[..., :num_inputs], both[..., num_inputs:]
+    return image[y : y + size[0], x : x + size[1]]
 
 
 def _set_shapes(tensors, size):

@@ -16,17 +16,17 @@ from pix2pix_tf.images import codecs, pixels
 from pix2pix_tf.runtime.errors import UsageError
 
 
-def read(config: DataConfig) -> list[np.ndarray]:
+def read(config: DataConfig) -> tf.RaggedTensor:
     """Returns the images of `--input_dir`, `--dataset`, or the sample facades, scaled.
 
     Returns:
-        A uint8 [height, width, 3] for each image.
+        uint8 [count, height, width, 3]; height and width are those of each image.
 
     Raises:
         UsageError: they cannot be found, downloaded or decoded.
     """
     if config.dataset is not None:
-        return _read_dataset(config)
+        return stack(_read_dataset(config))
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
     source = data.Source(data.Files(data.find_examples(folder)), channels=(3,))
@@ -44,7 +44,7 @@ def read(config: DataConfig) -> list[np.ndarray]:
         images = list(pool.map(read_one, range(len(source))))
     if source.problems:
         raise source.error()
-    return images
+    return stack(images)
 
 
 def scale(image, scale_size: int) -> np.ndarray:
@@ -68,13 +68,26 @@ def scale(image, scale_size: int) -> np.ndarray:
     return pixels.to_uint8(image).numpy()
 
 
+def stack(images: list[np.ndarray]) -> tf.RaggedTensor:
+    """Returns one tensor of images of any sizes, uint8 [height, width, 3] each.
+
+    A tensor, because no Python function has to run for each example then.
+    """
+    heights, widths = zip(*(image.shape[:2] for image in images), strict=True)
+    rows = tf.RaggedTensor.from_row_lengths(
+        np.concatenate([image.reshape(-1, 3) for image in images]),
+        np.repeat(widths, heights),
+    )
+    return tf.RaggedTensor.from_row_lengths(rows, heights)
+
+
 def train_batches(
-    images: list[np.ndarray], config: DataConfig, seed: int, position: int
+    images: tf.RaggedTensor, config: DataConfig, seed: int, position: int
 ) -> tf.data.Dataset:
     """Returns an endless Dataset of training batches.
 
     Args:
-        images: uint8 [height, width, 3] each, with sides of at least 32 pixels.
+        images: uint8 [count, height, width, 3], with sides of at least 32 pixels.
         config: DataConfig.
         seed: in [0, 2**31).
         position: number of examples that training has already seen.
@@ -85,36 +98,17 @@ def train_batches(
     """
 
     def load(index, example_seed):
-        image = tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
-        crop = random_crop(image, config.flip, example_seed)
+        crop = data.random_crop(images[index].to_tensor(), (SIZE, SIZE), example_seed)
+        crop = tf.ensure_shape(crop, [SIZE, SIZE, 3])
+        if config.flip:
+            crop = data.random_flip(crop, example_seed)
         return index, pixels.preprocess(pixels.to_float(crop))
 
-    crops = data.shuffled(len(images), seed, position).map(
+    crops = data.shuffled(images.shape[0], seed, position).map(
         load, num_parallel_calls=tf.data.AUTOTUNE
     )
     batches = crops.batch(config.batch_size, drop_remainder=True)
     return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def random_crop(image, flip: bool, seed):
-    """Crops 32x32 pixels at random; with `flip` half of the crops are mirrored.
-
-    Args:
-        image: uint8 [height, width, 3].
-        flip: bool.
-        seed: int [2], as tf.random.stateless_* take it.
-
-    Returns:
-        uint8 [32, 32, 3].
-    """
-    ends = tf.shape(image)[:2] - SIZE + 1
-    draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
-    y, x = tf.unstack(tf.cast(draws * tf.cast(ends, tf.float32), tf.int32))
-    crop = tf.ensure_shape(image[y : y + SIZE, x : x + SIZE], [SIZE, SIZE, 3])
-    if not flip:
-        return crop
-    draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
-    return tf.cond(draw < 0.5, lambda: crop[:, ::-1], lambda: crop)
 
 
 def _read_dataset(config):

@@ -44,7 +44,7 @@ def train(options: DcganOptions) -> int:
     task = loop.Task(
         title="DCGAN",
         state=state,
-        num_examples=len(images),
+        num_examples=images.shape[0],
         batch_size=options.data.batch_size,
         batches=batches,
         train_step=step.make_train_step(state, options.loss, seed),
