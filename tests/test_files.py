@@ -64,6 +64,22 @@ def test_any_legal_name_can_be_written(tmp_path, name):
     assert _names(tmp_path) == [name] and (tmp_path / name).read_bytes() == b"1"
 
 
+def test_a_name_made_from_a_name_is_shortened_only_where_it_must_be():
+    derive = files.derive_name
+    assert derive("a" * 243, "x-", ".png", 6) == f"x-{'a' * 243}.png"
+    names = ["\u7d75" * 83 + end for end in ("a", "b")] + ["\ud55c\u0301e\u0301" * 31]
+    names += ["caf\udce9" * 80]
+    derived = [derive(name, "00000001-", "-inputs.png", 1) for name in names]
+    assert len(set(derived)) == len(names)
+    for name in derived:
+        assert 245 < len(os.fsencode(name)) <= 254, name
+        assert name.startswith("00000001-") and name.endswith("-inputs.png")
+    assert derived[0].partition("~")[0] == "00000001-" + "\u7d75" * 73
+    assert "\u0301~" in derived[2]  # no letter loses its accent
+    # What was shortened once is not shortened again.
+    assert derive(derived[0], room=1) == derived[0]
+
+
 def test_an_error_names_the_file_that_was_wanted(tmp_path):
     with pytest.raises(FileNotFoundError, match="no_such/a.txt'$"):
         files.write_whole(tmp_path / "no_such" / "a.txt", "")

@@ -43,6 +43,19 @@ def test_pictures_are_written_under_the_originals_names(tmp_path):
             np.testing.assert_array_equal(image, PICTURES[kind])
 
 
+@pytest.mark.parametrize("name", ["sub/" + "\u7d75" * 81, "a" * 251])
+def test_the_longest_names_are_written_and_found_again(tmp_path, name):
+    rows = [gallery.Row(name, 12), gallery.Row(f"{name[:-1]}b", 12)]
+    for row in rows:
+        gallery.write_images(tmp_path, row, PICTURES)
+        gallery.write_images(tmp_path, row._replace(step=None), PICTURES)
+    found = gallery.training_rows(tmp_path)
+    assert [row.step for row in found] == [12, 12]
+    assert {row.stem for row in found} == {row.stem for row in rows}
+    for row in found:
+        gallery.read_image(tmp_path, row, "outputs")
+
+
 def test_a_picture_that_is_cut_leaves_the_one_before(tmp_path, monkeypatch):
     old, new = gallery.Row("a", 1), gallery.Row("a", 2)
     gallery.write_images(tmp_path, old, PICTURES)

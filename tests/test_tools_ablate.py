@@ -12,6 +12,7 @@ from tensorflow.python.framework import config as tf_config
 import ablate
 import run_files
 from pix2pix_tf import train
+from pix2pix_tf.runtime import files
 from tests.conftest import read_image, write_image
 
 FLAGS = (
@@ -30,6 +31,16 @@ def test_vary_gives_the_product_and_run_adds_single_ones():
     names = ["lr=1,flip=true", "lr=1,flip=false", "lr=2,flip=true", "lr=2,flip=false"]
     assert [run.folder.name for run in runs] == [*names, "defaults"]
     assert [run.options["flip"] for run in runs] == [True, False, True, False, True]
+
+
+def test_a_run_of_a_long_name_has_a_folder_of_its_own():
+    values = [f"1.{'0' * 250}{digit}" for digit in (1, 2)]
+    folders = {
+        run.folder.name for run in _plan("--vary", f"lr={values[0]},{values[1]}")
+    }
+    assert len(folders) == 1  # both are 1, and train the same network
+    [name] = folders
+    assert name.startswith("lr=1.0") and len(name) == files.MAX_NAME_BYTES
 
 
 def test_each_flag_is_given_only_to_the_modes_that_know_it():

@@ -144,6 +144,15 @@ def three(tmp_path):
     return tmp_path
 
 
+def test_the_longest_names_are_kept(tmp_path):
+    names = ["\u7d75" * 81 + ".jpg", "a" * 251 + ".png"]
+    for name in names:
+        _write(tmp_path / "in" / name, _noise(8, 8))
+    assert _run(tmp_path, "grayscale") == 0
+    written = [name.removesuffix(".jpg").removesuffix(".png") for name in names]
+    assert set(_contents(tmp_path / "out")) == {f"{name}.png" for name in written}
+
+
 def test_a_second_run_changes_nothing(three, capsys):
     assert _run(three, "grayscale") == 0
     assert capsys.readouterr().out == "processed 3, skipped 0\n"

@@ -155,7 +155,7 @@ def _make_run(given, name, values):
             flags.append(f"--{flag}={value}")
         elif value == "true" or options.FLAGS[flag].default:
             flags.append(f"--{flag}" if value == "true" else f"--no_{flag}")
-    folder = Path(given.output_dir, quote(name, safe="=,+"))
+    folder = Path(given.output_dir, files.derive_name(quote(name, safe="=,+")))
     train = ["--mode=train", *_select(flags, "train"), f"--max_steps={given.max_steps}"]
     train.append(f"--output_dir={folder / 'train'}")
     train += [f"--input_dir={given.input_dir}"] if given.input_dir else []

@@ -15,6 +15,7 @@ from pix2pix_tf.runtime import files
 KINDS = ("inputs", "outputs", "targets")  # pix2pix's columns, in order
 INDEX_NAME = "index.html"
 IMAGES_NAME = "images"
+_ENDING_BYTES = max(len(f"-{kind}.png") for kind in KINDS)
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 
 
@@ -28,11 +29,13 @@ class Row(NamedTuple):
     def stem(self):
         """The beginning of the images' paths under `images/`.
 
-        The step comes before the file's own name; a sub-folder stays one.
+        The step comes before the file's own name; a sub-folder stays one. A long name
+        is shortened, in the same way for all kinds.
         """
         folder, slash, name = self.name.rpartition("/")
         step = "" if self.step is None else f"{self.step:08d}"
-        return folder + slash + "-".join(part for part in (step, name) if part)
+        before = f"{step}-" if step and name else step
+        return folder + slash + files.derive_name(name, before, room=_ENDING_BYTES)
 
 
 class Column(NamedTuple):

@@ -2,12 +2,14 @@
 
 import contextlib
 import glob
+import hashlib
 import os
 import secrets
 import shutil
 import unicodedata
 from pathlib import Path
 
+MAX_NAME_BYTES = 255  # of a file or a folder, on Linux and macOS
 _PARTIAL = ".partial"
 _NUM_KEPT = 16  # the first characters of a name, which its partial name keeps
 
@@ -51,6 +53,30 @@ def writing(path: str | Path, endings: tuple[str, ...] = ("",)):
     # Some file systems, such as SMB, cannot sync a folder.
     with contextlib.suppress(OSError):
         _sync(path.parent, os.O_RDONLY)
+
+
+def derive_name(name: str, before: str = "", after: str = "", room: int = 0) -> str:
+    """Returns a file name made from another one: `before`, `name`, and `after`.
+
+    If no file system can hold it, `name` is shortened: it ends before a whole letter,
+    and then has a hash of all of it, so that two names stay different.
+
+    Args:
+        room: bytes that can still be added to what is returned.
+    """
+
+    def num_free(middle):
+        num_bytes = len(os.fsencode(f"{before}{middle}{after}"))
+        return MAX_NAME_BYTES - room - num_bytes
+
+    if num_free(name) >= 0:
+        return f"{before}{name}{after}"
+    mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
+    end = len(name)
+    # An accent may be a character of its own: it stays with its letter.
+    while end and (num_free(name[:end] + mark) < 0 or unicodedata.combining(name[end])):
+        end -= 1
+    return f"{before}{name[:end]}{mark}{after}"
 
 
 def write_whole(path: str | Path, contents: str | bytes):
