@@ -4,9 +4,11 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 
 import edges
 import process
+from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image, write_image
@@ -129,6 +131,39 @@ def test_every_kind_of_file_is_read_and_jpeg_written(tmp_path):
     # TensorFlow's usual decoder is off by up to 10 levels at qualities from 95 on.
     after = tf.io.decode_jpeg(written["b.jpg"], dct_method="INTEGER_ACCURATE").numpy()
     assert np.abs(before - after.astype(int)).mean() < 0.8  # of 255: quality 95
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "npy"])
+@pytest.mark.parametrize("operation", ["blank", "combine", "grayscale"])
+def test_sixteen_bits_stay_sixteen(tmp_path, operation, suffix):
+    """The right image is of 8 bits, and what is combined with it keeps all bits."""
+    (tmp_path / "in").mkdir()
+    deep = np.full([9, 9, 3], 1001, np.uint16)
+    deep[0, 0] = 65535
+    path = tmp_path / "in" / f"a.{suffix}"
+    if suffix == "png":
+        path.write_bytes(tf.io.encode_png(deep).numpy())
+    else:
+        (tifffile.imwrite if suffix == "tif" else np.save)(path, deep)
+    _write(tmp_path / "b" / "a.png", _noise(9, 9))
+    flags = ["--b_dir", str(tmp_path / "b")] if operation == "combine" else []
+    assert _run(tmp_path, operation, *flags) == 0
+    contents = (tmp_path / "out" / "a.png").read_bytes()
+    got = tf.io.decode_png(contents, dtype=tf.uint16).numpy()
+    # TensorFlow's weights of gray add up to 0.9999.
+    tolerance = 7 if operation == "grayscale" else 0
+    np.testing.assert_allclose(got[0, :2], deep[0, :2], atol=tolerance)
+
+
+def test_a_jpeg_of_sixteen_bits_is_cut_with_a_warning(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.full([9, 9, 3], 1001, np.uint16))
+    _write(tmp_path / "in" / "b.png", _noise(9, 9))
+    assert _run(tmp_path, "blank", "--output_filetype", "jpg") == 0
+    captured = capsys.readouterr()
+    assert captured.out == "processed 2, skipped 0\n"
+    [line] = captured.err.splitlines()
+    assert "a.npy is cut to 8 bits" in line
 
 
 # ---------------------------------------------------------------------------
@@ -264,7 +299,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
 
 
 def test_a_long_strip_is_not_padded_to_an_image_that_fills_the_memory():
-    with pytest.raises(process.UnfitError, match="is 20000x1, too long to pad"):
+    with pytest.raises(ImageError, match="is 20000x1, too long to pad"):
         process.resize(np.zeros([1, 20000, 3], np.float32), 256, is_padded=True)
 
 

@@ -59,3 +59,6 @@ def test_what_cannot_be_measured_is_named(folders, capsys):
     assert "2.png is no" in error(outputs, targets)
     (targets / "2.png").unlink()
     assert "1 of 2 names lack an output or a target: 2" in error(outputs, targets)
+    assert "o has no images/*-targets.png" in error(outputs)
+    message = error(test, outputs)  # sub/2 and 2
+    assert f"{test} and {outputs} must have both" in message and "sub/2" in message

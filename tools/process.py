@@ -7,8 +7,9 @@ blank       the image, which must be square, with a white square in its middle
 combine     pairs for training: the image left, its namesake in --b_dir right
 edges       its lines, black on white: by Canny's detector, or with --hed_weights by HED
 
-It reads the files that docs/formats.md lists, and drops transparency. What is in
---output_dir already is left as it is, whatever flags made it.
+It reads the files that docs/formats.md lists, and drops transparency. Images whose
+values 8 bits cannot hold become PNG files of 16 bits. What is in --output_dir already
+is left as it is, whatever flags made it.
 HED's weights are an .npz or .h5 file of NAME/kernel [height, width, from, to] and
 NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
 """
@@ -23,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
+from image_files import naming
+from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -33,39 +36,27 @@ BLANK_SHARE = 0.3  # of the side; as the original
 MAX_SIZE = 16384  # pixels of a side
 MAX_WORKERS = 256
 JPEG_QUALITY = 95  # as the original's tools
+MAX_ERROR = 0.001  # of 255, for a value of 8 bits; a step of 16 bits is 0.004
 
 
 class Job(NamedTuple):
-    """One image to write."""
+    """One image to write, and the one or two that it is made from."""
 
-    source: Path
-    partner: Path | None  # the right image of a pair
+    sources: list  # of Path; for a pair, the left and the right image
     destination: Path
 
 
-class UnfitError(ValueError):
-    """An image does not have the shape that an operation needs; str() says how."""
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit status.
 
-
-def main(argv=None):
-    """Runs one command line.
-
-    Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        int, the exit status: 0 done, 2 wrong usage or an image that cannot be used
-        (a line on stderr for each, and how many), 130 stopped by Ctrl-C.
+    It is 2 also for images that cannot be used: each has a line on stderr, and the
+    others are processed.
     """
     return command.run("process", lambda: run(parse(argv)), "goes on from here")
 
 
 def parse(argv=None):
-    """Returns the flags of a command line, checked.
-
-    Raises:
-        UsageError: a flag is wrong.
-    """
+    """Returns the flags of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("process", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--input_dir", required=True, **folder)
@@ -134,39 +125,39 @@ def plan(options):
     Raises:
         UsageError: it names all images that have no place or no partner.
     """
-    sources = _find(options.input_dir, "--input_dir")
+    stems = _find("--input_dir", options.input_dir)
     for folder in (options.input_dir, options.b_dir):
         if folder and options.output_dir.resolve() == folder.resolve():
             raise UsageError(
                 f"--output_dir {printable(folder)} holds what is read: name another"
             )
-    namesakes = [paths for paths in _by_stem(sources).values() if len(paths) > 1]
+    namesakes = [paths for paths in stems.values() if len(paths) > 1]
     if namesakes:
         raise UsageError(
             "outputs would have the same name, rename one of each: "
-            + "; ".join(" and ".join(map(_name, paths)) for paths in namesakes)
+            + "; ".join(map(_names, namesakes))
         )
-    partners = [None] * len(sources)
+    sources = [paths for _, paths in sorted(stems.items())]
     if options.operation == "combine":
-        partners = find_partners(sources, options.b_dir)
+        sources = find_pairs(sources, options.b_dir)
     suffix = f".{options.output_filetype}"
     return [
-        Job(source, partner, options.output_dir / (source.stem + suffix))
-        for source, partner in zip(sources, partners, strict=True)
+        Job(paths, options.output_dir / files.derive_name(paths[0].stem, after=suffix))
+        for paths in sources
     ]
 
 
-def find_partners(sources, b_dir):
-    """Returns the image of the same stem and size in `b_dir` for each source.
+def find_pairs(sources, b_dir):
+    """Returns [left, right] of each [left]: `right` is of the same stem and size.
 
     Raises:
         UsageError: it names all that have none, or more than one.
     """
-    candidates = _by_stem(_find(b_dir, "--b_dir"))
-    partners, problems = [], []
-    for source in sources:
+    candidates = _find("--b_dir", b_dir)
+    pairs, problems = [], []
+    for [left] in sources:
         try:
-            partners.append(_choose_partner(source, candidates.get(source.stem, [])))
+            pairs.append([left, _choose_partner(left, candidates.get(left.stem, []))])
         except UsageError as error:
             problems.append(str(error))
     if problems:
@@ -174,113 +165,95 @@ def find_partners(sources, b_dir):
             f"{len(problems)} of {len(sources)} images do not pair with --b_dir "
             f"{printable(b_dir)}: {'; '.join(problems)}"
         )
-    return partners
+    return pairs
 
 
 def _choose_partner(source, candidates):
-    """Returns the only candidate, if it has the source's size."""
     from pix2pix_tf.images import codecs
 
+    name = _names([source])
     if not candidates:
-        raise UsageError(f"{_name(source)} has no partner")
+        raise UsageError(f"{name} has no partner")
     if len(candidates) > 1:
-        names = " and ".join(map(_name, candidates))
-        raise UsageError(f"{_name(source)} has both {names}")
+        raise UsageError(f"{name} has both {_names(candidates)}")
     [partner] = candidates
     sizes = []
     for path in (source, partner):
-        with _named(path):
+        with naming(path):
             height, width, _ = codecs.probe(path)
         sizes.append(f"{width}x{height}")
-    left, right = sizes
-    if left != right:
-        raise UsageError(f"{_name(source)} is {left} and {_name(partner)} {right}")
+    if sizes[0] != sizes[1]:
+        raise UsageError(f"{name} is {sizes[0]} and {_names([partner])} {sizes[1]}")
     return partner
 
 
-def _find(folder, flag):
-    """Returns the images of a folder, sorted; at least one."""
-    from pix2pix_tf.images import codecs
+def _find(flag, folder):
+    """Returns {stem: list of Path} of the images of a folder."""
+    from pix2pix_tf import data
 
-    paths = files.find(folder, codecs.SUFFIXES)
-    if not paths:
-        raise UsageError(
-            f"{flag} {printable(folder)} has no images: wanted files ending in "
-            + ", ".join(codecs.SUFFIXES)
-        )
-    return paths
-
-
-def _by_stem(paths):
-    """Returns {stem: list of Path}."""
     stems = collections.defaultdict(list)
-    for path in paths:
+    for example in data.find_examples(folder, flags=(flag, "")):
+        [path] = example.paths
         stems[path.stem].append(path)
     return stems
 
 
-def _name(path):
-    return printable(path.name)
+def _names(paths):
+    return " and ".join(printable(path.name) for path in sorted(paths))
 
 
 def process(job, options, network):
     """Does one job, in any thread.
 
     Returns:
-        ("processed" or "skipped", None), or ("failed", str: why).
+        (outcome, text for stderr or None): "processed", "skipped" or "failed".
     """
-    from pix2pix_tf.images import pixels
+    from pix2pix_tf.images import codecs, pixels
 
-    with contextlib.suppress(UsageError):  # not there, or only half a file
-        _read(job.destination)
+    with contextlib.suppress(ImageError, OSError):  # not there, or only half a file
+        codecs.read(job.destination)
         return "skipped", None
+    images = []
     try:
-        image = operate(job, options, network)
-    except UnfitError as error:
-        return "failed", f"{printable(job.source)} {error}"
+        for path in job.sources:
+            with naming(path):
+                images.append(codecs.read(path))
+        with naming(job.sources[0]):
+            image = operate(images, options, network)
     except UsageError as error:
         return "failed", str(error)
+    # The edges are black and white.
+    is_deep = options.operation != "edges" and not all(map(fits_8_bits, images))
+    is_cut = is_deep and options.output_filetype == "jpg"
+    numbers = (pixels.to_uint16 if is_deep and not is_cut else pixels.to_uint8)(image)
     filetype = "jpeg" if options.output_filetype == "jpg" else "png"
-    encoded = pixels.encode(pixels.to_uint8(image), filetype, JPEG_QUALITY)
+    encoded = pixels.encode(numbers, filetype, JPEG_QUALITY)
     files.write_whole(job.destination, encoded.numpy())
-    return "processed", None
+    warning = f"warning: {_names(job.sources)} is cut to 8 bits, as a JPEG has no more"
+    return "processed", warning if is_cut else None
 
 
-def _read(path):
-    """Returns float32 [height, width, 3], in [0, 1]; UsageError names the file."""
-    from pix2pix_tf.images import codecs
-
-    with _named(path):
-        return codecs.read(path)
+# Below, images are numpy float32 [height, width, 3], in [0, 1].
 
 
-@contextlib.contextmanager
-def _named(path):
-    """Turns the errors of `codecs` into UsageError that names the file."""
-    from pix2pix_tf.images import codecs
-
-    try:
-        yield
-    except codecs.ImageError as error:
-        raise UsageError(f"{printable(path)} {error}") from None
-    except OSError as error:
-        reason = error.strerror
-        raise UsageError(f"{printable(path)} cannot be read: {reason}") from None
+def fits_8_bits(image):
+    """Returns True if 8 bits hold all values of an image."""
+    levels = image * 255
+    return bool((np.abs(levels - np.round(levels)) < MAX_ERROR).all())
 
 
-def operate(job, options, network):
-    """Returns the image that a job asks for: float32 [height, width, 3], in [0, 1].
+def operate(images, options, network):
+    """Returns the image that an operation makes of one or two.
 
     Raises:
-        UsageError: a file cannot be read; it is named.
-        UnfitError: the operation cannot be done on this image.
+        ImageError: it cannot be done with these.
     """
     import edges
 
-    image = _read(job.source)
+    image = images[0]
     match options.operation:
         case "combine":
-            return combine(image, _read(job.partner))
+            return combine(*images)
         case "resize":
             return resize(image, options.size, options.pad)
         case "blank":
@@ -290,13 +263,10 @@ def operate(job, options, network):
     return edges.draw_hed(image, network) if network else edges.draw_canny(image)
 
 
-# Below, images are numpy float32 [height, width, 3], in [0, 1].
-
-
 def combine(left, right):
     """Puts two images of one size side by side."""
     if left.shape != right.shape:  # a file changed since it was planned
-        raise UnfitError("and its partner differ in size")
+        raise ImageError("and its partner differ in size")
     return np.concatenate([left, right], axis=1)
 
 
@@ -312,7 +282,7 @@ def resize(image, size, is_padded):
     height, width, _ = image.shape
     side = max(height, width) if is_padded else min(height, width)
     if side > MAX_SIZE and is_padded:
-        raise UnfitError(f"is {width}x{height}, too long to pad to {side}x{side}")
+        raise ImageError(f"is {width}x{height}, too long to pad to {side}x{side}")
     square = tf.image.resize_with_crop_or_pad(image, side, side)
     if side > size:
         square = pixels.resize_area(square, (size, size))
@@ -326,7 +296,7 @@ def blank(image):
     """Paints a white square in the middle, BLANK_SHARE of the side."""
     height, width, _ = image.shape
     if height != width:
-        raise UnfitError(f"is {width}x{height}: blank wants a square, so resize first")
+        raise ImageError(f"is {width}x{height}: blank wants a square, so resize first")
     side = int(width * BLANK_SHARE)
     start = int(width / 2 - side / 2)
     image = image.copy()

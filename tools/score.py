@@ -16,6 +16,7 @@ import os
 import sys
 from pathlib import Path
 
+from image_files import naming
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -78,17 +79,25 @@ def find_pairs(outputs_dir, targets_dir):
     Raises:
         UsageError: there is nothing, or an image has no partner.
     """
+    from pix2pix_tf import data
+
     outputs = find_images(outputs_dir)
     if targets_dir is None:
         targets = written_images(outputs_dir, "targets")
+        if not targets:
+            raise UsageError(
+                f"{printable(outputs_dir)} has no images/*-targets.png, as test mode "
+                "writes: give a folder of targets, too"
+            )
     else:
         targets = find_images(targets_dir)
     alone = sorted(outputs.keys() ^ targets.keys())
     if alone:
-        count, listed = len(outputs | targets), ", ".join(map(printable, alone[:5]))
+        places = f"{outputs_dir} and {targets_dir}" if targets_dir else f"{outputs_dir}"
         raise UsageError(
-            f"{len(alone)} of {count} names lack an output or a target: {listed}; give "
-            "two folders with equal names, or one that test mode wrote"
+            f"{len(alone)} of {len(outputs | targets)} names lack an output or a "
+            f"target: {data.list_names([*map(printable, alone)])}; "
+            f"{printable(places)} must have both of each name"
         )
     return {name: (outputs[name], targets[name]) for name in outputs}
 
@@ -116,10 +125,8 @@ def read(path):
     """Returns uint8 [height, width, 3]; raises UsageError for what is not an image."""
     from pix2pix_tf.images import codecs, pixels
 
-    try:
+    with naming(path):
         return pixels.to_uint8(codecs.read(path)).numpy()
-    except codecs.ImageError as error:
-        raise UsageError(f"{printable(path)} {error}") from None
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import warnings
 
 from matplotlib.figure import Figure
 
+from image_files import naming
 from pix2pix_tf.images import codecs
 from pix2pix_tf.inference import gallery
-from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
 DPI = 100
@@ -67,10 +67,8 @@ def draw_grid(cells, labels, title=""):
 def read_image(folder, row, kind):
     """Returns an image of a gallery.Row, float32 [height, width, 3] in [0, 1]."""
     path = gallery.image_path(folder, row, kind)
-    try:
+    with naming(path):
         return codecs.read(path)
-    except codecs.ImageError as error:
-        raise UsageError(f"{printable(path)} {error}: remove it") from None
 
 
 def describe(row):

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from image_files import naming
 from pix2pix_tf.images import codecs
-from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from run_report import curves, grid, runs
 
@@ -140,11 +140,9 @@ def draw_validation(run, title):
 
 def _split_strip(run, name, step):
     """Returns the input, output and target of one validation image at one step."""
-    try:
+    place = f"{run.folder}: {curves.STRIP_TAG}{name} of step {step} in its event files"
+    with naming(place):
         return np.array_split(codecs.from_bytes(run.strips[name][step]), 3, axis=1)
-    except codecs.ImageError as error:
-        tag = printable(f"{run.folder}: {curves.STRIP_TAG}{name}")
-        raise UsageError(f"{tag} of step {step} in its event files {error}") from None
 
 
 def choose_evenly(items, count):
