@@ -1,11 +1,16 @@
 """A few of the fuzzer's cases, and that it finds what is bad."""
 
+import contextlib
+import sys
+
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
+from hypothesis import strategies as st
 
 import fuzz
 import fuzz_cases
+import fuzz_files
 from pix2pix_tf.inference import gallery
 
 MODES = {
@@ -90,6 +95,32 @@ def test_the_fuzzer_sees_tracebacks_noise_and_damage(folder, monkeypatch):
     for words, main in endings.items():
         monkeypatch.setattr("pix2pix_tf.train.main", main)
         assert words in _run(folder, "train")[1]
+
+
+@pytest.mark.parametrize("stream", fuzz_cases.STREAMS)
+def test_the_fuzzer_sees_work_that_a_stream_costs(folder, monkeypatch, stream):
+    def main(argv):
+        with contextlib.suppress(Exception):
+            sys.stdout.write("\u5199")
+            sys.stdout.flush()
+            (folder / "work" / "out").mkdir()
+            (folder / "work" / "out" / "result").touch()
+        return 0
+
+    monkeypatch.setattr("pix2pix_tf.train.main", main)
+    case = {"argv": [], "edits": [], "stream": stream}
+    assert f"with {stream}: wanted" in fuzz_cases.run(case, folder)[1]
+
+
+@hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@hypothesis.given(st.data())
+def test_files_are_made_as_they_are_drawn(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("made")
+    for kind, drawn in fuzz_files.DRAWN.items():
+        path = folder / kind
+        fuzz_files.write(path, kind, **data.draw(st.fixed_dictionaries(drawn)))
+        if kind != "tiff":  # tifffile refuses many combinations
+            assert path.is_file()
 
 
 @pytest.mark.parametrize(

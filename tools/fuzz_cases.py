@@ -1,24 +1,26 @@
 """The fuzzer's cases: what they are drawn from, and one run of one of them.
 
-A case is plain data, {"argv": [...], "edits": [{...}, ...]}: `{w}` in it stands for the
-folder that it runs in, a fresh copy of `make_template`'s.
+A case is plain data: {"command": name, "argv": [...], "edits": [{...}, ...], "place":
+name, "stream": name}. `{w}` in it stands for the folder `place` that it runs in, a
+fresh copy of `make_template`'s.
 """
 
 import contextlib
 import hashlib
 import html.parser
-import io
+import importlib
 import json
 import os
 import shutil
 import sys
-import tempfile
 import traceback
 import zlib
+from pathlib import Path
 
 import hypothesis
 from hypothesis import strategies as st
 
+import fuzz_files
 from pix2pix_tf.options import FLAGS, parse, write_options
 from pix2pix_tf.options.flag import Size
 from pix2pix_tf.runtime import files
@@ -26,19 +28,6 @@ from pix2pix_tf.runtime import files
 TINY = ("--ngf", "1", "--ndf", "1", "--crop_size", "32")
 GOOD_ENDINGS = (0, 1, 2, 130, 143)
 MAX_LINE = 20_000  # characters of an error: it may name a hundred files
-HEIGHT, WIDTH = 32, 64  # of the images
-PICTURES = {
-    "jpg": "1.jpg",
-    "png": "1.png",
-    "png16": "1.png",
-    "palette": "1.png",
-    "bmp": "1.bmp",
-    "gif": "1.gif",
-    "webp": "1.webp",
-    "tif": "1.tif",
-    "tif16": "1.tif",
-    "npy": "1.npy",
-}
 CHECKPOINT_FILES = ("checkpoint", "model-1.index", "model-1.data-00000-of-00001")
 MODEL_FILES = (*CHECKPOINT_FILES, "options.json")
 ATTRIBUTES = {  # of every tag that a page may have
@@ -49,6 +38,43 @@ ATTRIBUTES = {  # of every tag that a page may have
     "td": ("class",),
     "img": ("src", "alt", "loading"),
 }
+TRAIN = "pix2pix_tf.train"
+# {kind of case: [(command, its flags)]}; the edits are those of `_EDITS`.
+_TEST = ["--mode", "test", "--checkpoint", "{w}/model"]
+_OF_MODEL = [
+    (TRAIN, ["--mode", mode, "--checkpoint", "{w}/model", "--input_dir", "{w}/png"])
+    for mode in ("test", "test", "export", "train")
+]
+_OF_IMAGES = [
+    (TRAIN, [*_TEST, "--input_dir", "{w}/{images}"]),
+    (TRAIN, ["--mode", "train", "--dry_run", *TINY, "--input_dir", "{w}/{images}"]),
+    *(
+        ("process", ["--input_dir", "{w}/{images}", "--operation", *flags])
+        for flags in (
+            ["resize", "--size", "8"],
+            ["grayscale"],
+            ["edges", "--output_filetype", "jpg"],
+            ["combine", "--b_dir", "{w}/npy", "--workers", "2"],
+        )
+    ),
+    ("split", ["--dir", "{w}/{images}"]),
+    ("score", ["{w}/{images}", "{w}/png"]),
+]
+COMMANDS = {
+    "options": _OF_MODEL,
+    "checkpoint": _OF_MODEL,
+    "images": _OF_IMAGES,
+    "tiff": _OF_IMAGES[:3],
+    "bmp": _OF_IMAGES[:3],
+    "palette": [
+        (TRAIN, [*_TEST, "--input_dir", "{w}/png", "--palette", "{w}/palette.csv"]),
+        ("score", ["{w}/png", "{w}/png", "--palette", "{w}/palette.csv"]),
+    ],
+}
+COMMANDS["names"] = [*_OF_IMAGES, *_OF_MODEL]
+KINDS = ("flags", "flags", "names", *COMMANDS)
+# What stdout (1) and stderr (2) lead to.
+STREAMS = ("closed", "broken pipe", "full disk", "ascii")
 
 
 def draw(count, seed):
@@ -72,42 +98,35 @@ def draw(count, seed):
 
 
 @st.composite
-def cases(draw, kinds=("flags", "options", "pictures", "checkpoint")):
-    """Draws one case of these kinds; a few of "flags" and "checkpoint" train a step."""
+def cases(draw, kinds=KINDS):
+    """Draws one case of these kinds."""
     kind = draw(st.sampled_from(kinds))
+    images = draw(st.sampled_from(sorted(fuzz_files.IMAGES)))
+    images = {"tiff": "tif", "bmp": "bmp"}.get(kind, images)
     if kind == "flags":
-        is_dry = draw(st.sampled_from([True] * 9 + [False]))
-        is_test = draw(st.sampled_from([False] * 3 + [True]))
-        argv = ["--mode", "train", *TINY]
-        if is_test:
-            argv, is_dry = ["--mode", "test", "--checkpoint", "{w}/model"], False
-        argv += ["--input_dir", "{w}/png"]
-        argv += draw(st.lists(_flags(), min_size=1, max_size=4).map(_flat))
-        edits = draw(st.lists(_renames(), max_size=1))
-        return _case(argv, edits, is_dry)
-    mode = draw(st.sampled_from(["test", "test", "export", "train"]))
-    if kind == "pictures":
-        folder = draw(st.sampled_from(sorted(PICTURES)))
-        edits = draw(st.lists(_file_edits(f"{folder}/{PICTURES[folder]}"), min_size=1))
-        argv = ["--input_dir", f"{{w}}/{folder}"]
-        if mode == "test":
-            argv += ["--mode", "test", "--checkpoint", "{w}/model"]
-            return _case(argv, edits + draw(st.lists(_renames(folder), max_size=1)))
-        return _case(["--mode", "train", *argv, *TINY], edits, is_dry=True)
-    if kind == "options":
-        edits = draw(st.lists(_options_edits(), min_size=1, max_size=3))
+        mode, images, edits = draw(st.sampled_from(["train"] * 3 + ["test"])), "png", []
+        command, argv = TRAIN, ["--mode", mode, "--input_dir", "{w}/png"]
+        is_dry = mode == "train" and draw(st.integers(0, 9)) > 0
+        argv += [*TINY, *["--dry_run"] * is_dry] if mode == "train" else _TEST[2:]
+        argv += draw(st.lists(_flags(mode), min_size=1, max_size=4).map(_flat))
     else:
-        names = st.sampled_from(CHECKPOINT_FILES).map("model/{}".format)
-        edits = draw(st.lists(names.flatmap(_file_edits), min_size=1, max_size=2))
-    argv = ["--mode", mode, "--checkpoint", "{w}/model", "--input_dir", "{w}/png"]
-    return _case(argv, edits, is_dry=mode == "train" and kind == "options")
-
-
-def _case(argv, edits, is_dry=False):
-    """Ends a command line so that it cannot go on for ever, or write elsewhere."""
-    argv = ["--output_dir", "{w}/out", *argv]
-    argv += ["--dry_run"] if is_dry else ["--max_steps", "1"]
-    return {"argv": argv, "edits": edits}
+        command, argv = draw(st.sampled_from(COMMANDS[kind]))
+        file = f"{images}/{fuzz_files.IMAGES[images]}"
+        num_edits = 0 if kind == "names" else draw(st.integers(1, 3))
+        edits = [draw(_edits(kind, file)) for _ in range(num_edits)]
+    if kind not in ("options", "checkpoint"):
+        edits += draw(st.lists(_renames(images), max_size=1))
+    if command == TRAIN and not {"--dry_run", "export"} & set(argv):
+        argv = [*argv, "--max_steps", "1"]
+    if command != "score":
+        argv = ["--output_dir", "{w}/out", *argv]
+    return {
+        "command": command,
+        "argv": [text.replace("{images}", images) for text in argv],
+        "edits": edits,
+        "place": draw(st.just("work") | st.sampled_from(PLACES)),
+        "stream": draw(st.sampled_from([None] * 6 + [*STREAMS])),
+    }
 
 
 def _flat(lists):
@@ -116,6 +135,20 @@ def _flat(lists):
 
 # What is drawn: texts, values of flags, and edits of files.
 
+PLACES = (
+    "p[1]",
+    "a b*c?",
+    "\u5199\u771f",
+    "e\u0301",
+    "{model}",
+    "~",
+    "%20#",
+    "a'b\"c\\d",
+    "a\nb",
+    "caf\udce9",
+    "--mode",
+    "a" * 255,
+)
 NAMES = (
     "<img src=x onerror=alert(1)>",
     "a\nb",
@@ -134,7 +167,10 @@ NAMES = (
     "a" * 240,
     "{model}",
     "*",
-    "[",
+    "[a-c]?",
+    " ",
+    "\u5199" * 81,
+    "e\u0301",
 )
 _TEXTS = st.sampled_from(NAMES) | st.text(
     st.characters(codec="utf-8", exclude_characters="/\0"), max_size=12
@@ -148,9 +184,10 @@ _INTS = st.sampled_from([-1, 0, 1, 2, 3, 5, 7, 8, 31, 32, 33, 64, 10**6]) | (
 _FLOATS = st.floats() | st.sampled_from([0, 1, -1, 0.5, 1e-300, 1e300, 10**400])
 
 
-def _flags():
+def _flags(mode):
     """Draws a flag and its values, mostly of the right type: ["--ngf", "7"]."""
-    names = sorted(set(FLAGS) - {"dry_run", "mode"})
+    names = sorted(name for name in FLAGS if mode in FLAGS[name].modes)
+    names = [name for name in names if name not in ("dry_run", "mode")]
     return st.one_of(
         st.sampled_from(names).flatmap(_flag),
         st.sampled_from(names).flatmap(_flag),
@@ -181,34 +218,45 @@ def _flag(name):
     ).map(lambda texts: [f"--{name}", *texts])
 
 
+def _edits(kind, image):
+    """Draws one edit of the files that a kind of case is about."""
+    if kind == "options":
+        return _options_edits() | _byte_edits("model/options.json")
+    if kind == "checkpoint":
+        names = st.sampled_from(CHECKPOINT_FILES).map("model/{}".format)
+        return names.flatmap(_byte_edits)
+    if kind == "images":
+        return _byte_edits(image)
+    file = "palette.csv" if kind == "palette" else image
+    made = {"file": st.just(file), "how": st.just(kind)}
+    return st.fixed_dictionaries(made | fuzz_files.DRAWN[kind])
+
+
 def _options_edits():
-    """Draws what is done to options.json: at a key, at a value, at a byte."""
+    """Draws what is done to options.json: at a key, or to all of it."""
     names = st.sampled_from(sorted(FLAGS)) | _TEXTS
     values = st.recursive(
         st.none() | st.booleans() | _INTS | _FLOATS | _TEXTS | _PATHS,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner),
         max_leaves=3,
     )
-    edit = {"file": st.just("model/options.json"), "name": names}
     raw = st.sampled_from(
         ["", "null", "[]", "{}", "{" * 10**5, "[" * 10**5, "\ufeff{}", "1" * 5000]
     )
-    return st.one_of(
-        st.fixed_dictionaries(edit | {"how": st.just("set"), "value": values}),
-        st.fixed_dictionaries(edit | {"how": st.just("set"), "value": values}),
-        st.fixed_dictionaries(edit | {"how": st.sampled_from(["drop", "twice"])}),
-        st.fixed_dictionaries(
-            {"file": edit["file"], "how": st.just("text"), "text": raw}
-        ),
-        _file_edits("model/options.json"),
-    )
+    kinds = {
+        "set": {"name": names, "value": values},
+        "drop": {"name": names},
+        "twice": {"name": names},
+        "text": {"text": raw},
+    }
+    return _one_of("model/options.json", kinds)
 
 
-def _file_edits(name):
+def _byte_edits(name):
     """Draws what is done to a file's bytes; places are shares of its length."""
     share = st.floats(0, 1)
     word = st.sampled_from("00 ff 7f 01 00000000 ffffffff 7fffffff 0000ea60".split())
-    others = [f"{folder}/{file}" for folder, file in PICTURES.items()]
+    others = [f"{folder}/{file}" for folder, file in fuzz_files.IMAGES.items()]
     others += [f"model/{file}" for file in MODEL_FILES]
     kinds = {
         "truncate": {"at": share},
@@ -221,48 +269,34 @@ def _file_edits(name):
         "folder": {},
         "pipe": {},
     }
+    return _one_of(name, kinds)
+
+
+def _one_of(name, kinds):
+    """Draws one of {how: {key: strategy}}, done to a file."""
     return st.one_of(
         st.fixed_dictionaries({"file": st.just(name), "how": st.just(how), **rest})
         for how, rest in kinds.items()
     )
 
 
-def _renames(folder="png"):
+def _renames(folder):
+    file = f"{folder}/{fuzz_files.IMAGES[folder]}"
     return _TEXTS.filter(lambda text: text not in ("", ".", "..")).map(
-        lambda text: {"file": f"{folder}/{PICTURES[folder]}", "how": "name", "to": text}
+        lambda text: {"file": file, "how": "name", "to": text}
     )
 
 
 # One run.
 
 
-def make_template(folder):
+def make_template(folder: Path) -> None:
     """Writes `template`, what every case starts from: images, and a tiny model."""
-    import numpy as np
-    import tensorflow as tf
-    import tifffile
-    from PIL import Image
-
     from pix2pix_tf import checkpoints
     from pix2pix_tf.training import step
 
     template = folder / "template"
-    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    deep = pixels.astype(np.uint16) * 257
-    image = Image.fromarray(pixels)
-    for name, file in PICTURES.items():
-        path = template / name / file
-        path.parent.mkdir(parents=True)
-        if name == "npy":
-            np.save(path, pixels)
-        elif name == "tif16":
-            tifffile.imwrite(path, deep)
-        elif name == "png16":
-            path.write_bytes(tf.io.encode_png(deep).numpy())
-        elif name == "palette":
-            image.convert("P", palette=Image.Palette.ADAPTIVE).save(path)
-        else:
-            image.save(path)
+    fuzz_files.write_images(template)
     argv = ["--mode", "train", "--input_dir", str(template / "png"), *TINY]
     options = parse([*argv, "--output_dir", str(template / "model")])
     state = step.make_state(
@@ -273,37 +307,58 @@ def make_template(folder):
     checkpoints.save(state, options.run.output_dir, keep=1)
 
 
-def run(case, folder):
-    """Runs one case.
-
-    Args:
-        case: dict.
-        folder: Path, where `make_template` was.
+def run(case: dict, folder: Path) -> tuple[int | None, str | None]:
+    """Runs one case in a folder where `make_template` was.
 
     Returns:
-        (int, the exit status, or None; str, what is wrong, or None).
+        The exit status, or None for a traceback; and what is wrong, or None.
     """
-    work = folder / "work"
+    work = folder / case.get("place", "work")
+    ending, problem = _run_once(case, work, None)
+    stream = case.get("stream")
+    if stream and not problem:
+        wanted = ending, _results(work)
+        ending, problem = _run_once(case, work, stream)
+        got = ending, _results(work)
+        if got != wanted and not problem:
+            problem = f"with {stream}: wanted {wanted}, got {got}"
+    return ending, problem
+
+
+def _results(work):
+    """Returns the paths of what a run wrote, without names that hold the time."""
+    found = (path.relative_to(work) for path in (work / "out").rglob("*"))
+    return sorted(str(path) for path in found if "tfevents" not in path.name)
+
+
+def _run_once(case, work, stream):
+    """Runs a case in a fresh folder `work`; Returns: as `run`."""
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(folder / "template", work)
+    shutil.copytree(work.parent / "template", work)
     (work / "cwd").mkdir()
     for edit in case["edits"]:
         with contextlib.suppress(OSError, ValueError):  # an earlier edit was in its way
             _edit(work, **edit)
     argv = [text.replace("{w}", str(work)) for text in case["argv"]]
     before = _snapshot(work)
-    ending, stdout, stderr = _call(argv, work / "cwd")
-    problem = _problem(ending, stdout, stderr) or _page_problem(work / "out")
+    command = case.get("command", TRAIN)
+    ending, stdout, stderr = _call(command, argv, work / "cwd", stream)
+    problem = _ending_problem(ending) or _page_problem(work / "out")
+    if not (stream or problem):
+        # process.py has a line for each image that it cannot use.
+        problem = _text_problem(ending, stdout, stderr, command == "process")
     after = _snapshot(work)
     changed = [name for name in before if before[name] != after.get(name)]
     if changed and not problem:
         problem = f"changed {', '.join(changed)}"
-    return ending, problem
+    return ending if isinstance(ending, int) else None, problem
 
 
 def _edit(work, file, how, **rest):
     """Does one edit; an options.json that is no JSON is left as it is."""
     path = work / file
+    if how in fuzz_files.DRAWN:
+        return fuzz_files.write(path, how, **rest)
     if not path.is_file():  # an earlier edit's folder or pipe
         return None
     if how in ("set", "drop", "twice"):
@@ -361,23 +416,20 @@ def _snapshot(work):
     }
 
 
-def _call(argv, cwd):
+def _call(command, argv, cwd, stream):
     """Returns (exit status or traceback, stdout, stderr) of a command line.
 
     Both are caught at the process's own files, for native code writes there.
     """
-    from pix2pix_tf import train
-
     place = os.getcwd()
     os.chdir(cwd)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        try:
-            with _redirected(1, sys.stdout, out), _redirected(2, sys.stderr, err):
-                ending = _ending(train.main, argv)
-        finally:
-            os.chdir(place)
-        texts = [_contents(file) for file in (out, err)]
-    return ending, *texts
+    try:
+        main = importlib.import_module(command).main
+        with _stream(1, stream) as out, _stream(2, stream) as err:
+            ending = _ending(main, argv)
+    finally:
+        os.chdir(place)
+    return ending, "".join(out), "".join(err)
 
 
 def _ending(main, argv):
@@ -390,43 +442,74 @@ def _ending(main, argv):
 
 
 @contextlib.contextmanager
-def _redirected(number, stream, file):
-    """Sends a standard stream, Python's and the process's, to a file."""
-    stream.flush()
+def _stream(number, how):
+    """Replaces a standard stream, Python's and the process's, by one of STREAMS.
+
+    Yields:
+        a list that afterwards has the text that was written, if `how` is None.
+    """
+    name = ("stdin", "stdout", "stderr")[number]
+    texts, python_stream = [], getattr(sys, name)
+    python_stream.flush()
     saved = os.dup(number)
-    os.dup2(file.fileno(), number)
-    text = io.TextIOWrapper(open(number, "wb", closefd=False), encoding="utf-8")  # noqa: SIM115
-    name = "stdout" if number == 1 else "stderr"
-    if number == 2:
-        text.reconfigure(errors="backslashreplace")  # as Python's own
-    python_stream = getattr(sys, name)
-    setattr(sys, name, text)
+    target = _open_target(how)
+    os.dup2(target, number)
+    settings = {"encoding": "ascii" if how == "ascii" else "utf-8"}
+    settings["errors"] = "backslashreplace" if number == 2 else "strict"
+    new = open(number, "w", buffering=1, closefd=False, **settings)  # noqa: SIM115
+    if how == "closed":
+        os.close(number)
+        new = None
+    setattr(sys, name, new)
     try:
-        yield
+        yield texts
     finally:
-        text.flush()
+        with contextlib.suppress(OSError):
+            if new:
+                new.flush()
         setattr(sys, name, python_stream)
         os.dup2(saved, number)
         os.close(saved)
+        if how is None:
+            texts.append(_contents(target))
+        os.close(target)
 
 
-def _contents(file):
-    file.seek(0)
-    return file.read().decode(errors="replace")
+def _open_target(how):
+    """Returns the descriptor of a new file that a stream shall lead to."""
+    if how == "broken pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+        return writing
+    if how == "full disk":
+        return os.open("/dev/full", os.O_WRONLY)
+    return os.memfd_create("stream")
 
 
-def _problem(ending, stdout, stderr):
-    """Returns what is wrong with a run's ending and what it said, or None."""
+def _contents(descriptor):
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read().decode(errors="replace")
+
+
+def _ending_problem(ending):
     if not isinstance(ending, int):
         return f"a traceback:\n{ending}"
     if ending not in GOOD_ENDINGS:
         return f"ended with {ending}"
+    return None
+
+
+def _text_problem(ending, stdout, stderr, is_several):
+    """Returns what is wrong with what a run said, or None."""
     if files.printable(stdout.replace("\n", "")) != stdout.replace("\n", ""):
         return f"control characters on stdout: {stdout[-500:]!r}"
     lines = stderr.splitlines()
-    if ending == 2 and not (len(lines) == 1 and 20 < len(lines[0]) < MAX_LINE):
+    if ending == 2 and not (
+        lines and (is_several or len(lines) == 1) and 20 < len(lines[-1]) < MAX_LINE
+    ):
         return f"wanted one clear line on stderr, got {stderr[-2000:]!r}"
-    if ending == 2 and files.printable(lines[0]) != lines[0]:
+    if ending == 2 and files.printable(lines[-1]) != lines[-1]:
         return f"control characters in the error: {stderr!r}"
     return None
 
