@@ -124,23 +124,23 @@ def test_files_are_made_as_they_are_drawn(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize(
-    "strange, words",
+    "strange",
     [
-        ("<script>alert(1)</script>", "another script"),
-        ("<script>alert(1)", "another script"),
-        ("<style>img { display: none }</style>", "another script or style"),
-        ('<script src="x"></script>', "holds <script [('src', 'x')]>"),
-        ('<td onclick="alert(1)">', "holds <td [('onclick', 'alert(1)')]>"),
-        ("<iframe>", "holds <iframe []>"),
+        "<script>alert(1)</script>",
+        "<script>alert(1)",
+        "<style>img { display: none }</style>",
+        '<script src="x"></script>',
+        '<td onclick="alert(1)">',
+        "<iframe>",
     ],
 )
-def test_the_fuzzer_sees_what_is_not_the_pages(tmp_path, strange, words):
+def test_the_fuzzer_sees_what_is_not_the_pages(tmp_path, strange):
     column = gallery.Column("l1", [0.5], 4, is_better_high=False)
     row = gallery.Row("house")
     path = gallery.write_index(tmp_path, [row], columns=[column])
     assert fuzz_cases._page_problem(tmp_path) is None
     path.write_text(path.read_text().replace("</table>", f"{strange}</table>"))
-    assert words in fuzz_cases._page_problem(tmp_path)
+    assert f"holds {strange[:5]}" in fuzz_cases._page_problem(tmp_path)
     path.write_text(path.read_text().partition("<script>")[0])
     assert fuzz_cases._page_problem(tmp_path)
 
