@@ -11,6 +11,7 @@ pix2pix_tf.train for every run (`--seed` is 0 by default); each is given to trai
 testing, or to both. Of combinations that train the same network, only one is run.
 """
 
+import argparse
 import csv
 import io
 import itertools
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import text_table
 from pix2pix_tf import options
 from pix2pix_tf.runtime import command, files, signals
 from pix2pix_tf.runtime.errors import UsageError
@@ -46,7 +48,7 @@ COUNTS = ("steps", "generator_parameters", "discriminator_parameters")
 METRICS = {"l1": 5, "psnr": 3, "ssim": 5}  # {metric of a test: decimals in the table}
 
 
-def modes_of(name):
+def modes_of(name: str) -> tuple[str, ...]:
     """Returns the modes for which the train command needs a flag."""
     one = options.FLAGS[name]
     return ("train",) if one.from_checkpoint else one.modes
@@ -63,12 +65,12 @@ class Run(NamedTuple):
     effect: str  # the same for runs that train and test the same network
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 if a run failed."""
     return command.run("ablate", lambda: compare(parse(argv)), "goes on from here")
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one.
 
     It also has `combinations`, a list of {flag name: value as given}, and `passed`, the
@@ -132,7 +134,7 @@ def _name_of(text):
     return name if name in options.FLAGS else name.removeprefix("no_")
 
 
-def plan(given):
+def plan(given: argparse.Namespace) -> list[Run]:
     """Returns the list of Run of a namespace of `parse`; raises UsageError."""
     runs = {}
     for values in given.combinations:
@@ -192,7 +194,7 @@ def _select(flags, mode):
     return selected
 
 
-def compare(given):
+def compare(given: argparse.Namespace) -> None:
     """Trains and tests what is missing of each run, and writes the table and the grid.
 
     Raises:
@@ -266,7 +268,7 @@ def _do(run, label, names):
     return result
 
 
-def run_logged(command, log_path):
+def run_logged(command: list[str], log_path: Path) -> int:
     """Runs a command, appends its output to a log, and prints its progress.
 
     A signal is sent on, and SystemExit is raised when the command has ended.
@@ -298,7 +300,7 @@ def run_logged(command, log_path):
     return process.returncode
 
 
-def count(train_dir):
+def count(train_dir: Path) -> dict[str, int]:
     """Returns {each of COUNTS: int} of a folder's newest checkpoint."""
     from pix2pix_tf import checkpoints
 
@@ -310,7 +312,7 @@ def count(train_dir):
     return {name: found[name] for name in COUNTS}
 
 
-def write_table(output_dir, done, tested):
+def write_table(output_dir: Path, done: list, tested: str) -> None:
     """Writes `table.csv` and `table.md` of a list of (Run, result), and prints them."""
     varied = dict.fromkeys(name for run, _ in done for name in run.values)
     rows = [["run", *varied, *COUNTS, *METRICS]]
@@ -324,11 +326,7 @@ def write_table(output_dir, done, tested):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     files.write_whole(Path(output_dir, "table.csv"), text.getvalue())
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    lines = [f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows]
-    table = "".join(lines)
+    table = text_table.markdown(rows)
     note = (
         f"Means over {tested}: l1 with images in [-1, 1] (lower is better), psnr in dB "
         "and ssim on the images as written (higher is better).\n\n"

@@ -13,15 +13,11 @@ from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Checks the files of a command line.
 
-    Args:
-        argv: list of str, or None for the process's own.
-
     Returns:
-        The exit status: 1 if a check failed; else 2 if a file cannot be used (one line
-        on stderr for each); else 0.
+        The exit status: 1 if a check failed; else 2 if a file cannot be used; else 0.
     """
     return command.run("check_parity", lambda: _run(argv))
 

@@ -15,15 +15,8 @@ from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 
 
-def main(argv=None) -> int:
-    """Converts as a command line says.
-
-    Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        The exit status: 0, or 2 if it cannot be done (one line on stderr).
-    """
+def main(argv: list[str] | None = None) -> int:
+    """Converts as a command line says; returns the exit status."""
     return command.run("convert_checkpoint", lambda: _run(_parse(argv)))
 
 

@@ -29,7 +29,7 @@ CHUNK = 2**20  # bytes
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, as `runtime.command` has it."""
     return command.run("download_dataset", lambda: _run(_parse(argv)), "starts again")
 

@@ -11,6 +11,7 @@ import sys
 from pix2pix_tf.options import CROP_SIZE, ModelConfig
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
+from text_table import markdown
 
 GENERATORS = {
     "U-Net": ModelConfig(),
@@ -67,12 +68,12 @@ FIELDS = """What one output of each discriminator sees
 """
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Prints the document, or draws the receptive fields; returns the exit status."""
     return command.run("draw_networks", lambda: run(argv))
 
 
-def run(argv):
+def run(argv: list[str] | None) -> None:
     """Does what the flags say."""
     parser = command.Parser("draw_networks", __doc__)
     parser.add_argument(
@@ -87,7 +88,7 @@ def run(argv):
         print_document()
 
 
-def print_document():
+def print_document() -> None:
     """Prints the whole document."""
     start_tensorflow()
     from pix2pix_tf import networks
@@ -108,12 +109,12 @@ def print_document():
             sections.append(f"### {title}\n\n{flags}\n")
             if title == "U-Net":
                 sections.append(draw_u(network, model.num_downs))
-            sections.append(_table(describe(network)))
+            sections.append(markdown(describe(network)))
             del network  # 390 MB for the largest
-    print(INTRODUCTION, _table(overview), FIELDS, *sections, sep="\n", end="")
+    print(INTRODUCTION, markdown(overview), FIELDS, *sections, sep="\n", end="")
 
 
-def describe(network):
+def describe(network) -> list[tuple[str, ...]]:
     """Returns the rows of a table: its head, each level of a network, and the total."""
     from pix2pix_tf import networks
 
@@ -179,15 +180,7 @@ def _field_text(model):
     return f"{side} x {side}" + ", of each size" * (model.num_discriminators > 1)
 
 
-def _table(rows):
-    """Returns a Markdown table whose first row is the head, its columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def draw_u(network, num_downs):
+def draw_u(network, num_downs: int) -> str:
     """Returns a drawing of a U-Net: encoder down the left, decoder up the right."""
     shapes = {layer.name: _shape(layer.output) for layer in network.layers}
     levels = range(1, num_downs + 1)
@@ -202,7 +195,7 @@ def draw_u(network, num_downs):
     return "\n".join([*lines, left[-1].center(width).rstrip(), "```\n"])
 
 
-def draw_fields(path):
+def draw_fields(path: str) -> None:
     """Draws what the central output of each discriminator sees of a photograph.
 
     Gray is outside the photograph, where there are only zeros.

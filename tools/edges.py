@@ -30,7 +30,7 @@ FADE = 5  # pixels at the border of the image where lines fade; as the original
 TRIANGLE = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # smooths before slopes are taken
 
 
-def draw_canny(image):
+def draw_canny(image: np.ndarray) -> np.ndarray:
     """Draws the lines of an image by Canny's detector (Canny 1986).
 
     Args:
@@ -46,7 +46,7 @@ def draw_canny(image):
     return _clean(lines[border:-border, border:-border])
 
 
-def draw_hed(image, network):
+def draw_hed(image: np.ndarray, network) -> np.ndarray:
     """Draws the lines of an image by HED, thinned as the original's tools do.
 
     Args:
@@ -70,7 +70,7 @@ def _clean(lines):
     return np.repeat(1 - lines[..., np.newaxis].astype(np.float32), 3, axis=2)
 
 
-def detect(image, network):
+def detect(image: np.ndarray, network) -> np.ndarray:
     """Returns how likely each pixel is an edge: float32 [height, width], in [0, 1].
 
     The image is mirrored on all sides up to a multiple of STRIDE, and the margins are
@@ -95,7 +95,7 @@ def _margins(side):
     return added // 2, added - added // 2
 
 
-def suppress(strength):
+def suppress(strength: np.ndarray) -> np.ndarray:
     """Sets to zero what is weaker than its neighbours across the line it is on.
 
     Args:
@@ -161,7 +161,7 @@ def build_hed():
     return keras.Model(inputs, fused(layers.Concatenate()(sides)), name="hed")
 
 
-def load_hed(path):
+def load_hed(path: str | Path):
     """Builds HED with the weights of an `.npz` or `.h5` file.
 
     It holds `NAME/kernel` [height, width, from, to] and `NAME/bias` [to] of each of

@@ -8,6 +8,7 @@ same results whatever its streams do. One that does not is printed with the comm
 repeats it.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -101,8 +102,9 @@ def _run_some(cases, folder, deadline, endings):
                 return cases[number:]
         return []
     finally:
+        pipe.close()  # which ends a child that waits
+        child.join(timeout=5)
         child.kill()
-        child.join()
 
 
 def _serve(pipe, folder):
@@ -114,8 +116,9 @@ def _serve(pipe, folder):
 
     tf.config.list_logical_devices()  # what it says of GPUs belongs to no case
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
-    while True:
-        pipe.send(fuzz_cases.run(pipe.recv(), folder))
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(fuzz_cases.run(pipe.recv(), folder))
 
 
 if __name__ == "__main__":

@@ -71,12 +71,12 @@ COMMANDS = {
     ],
 }
 COMMANDS["names"] = [*_OF_IMAGES, *_OF_MODEL]
-KINDS = ("flags", "flags", "names", *COMMANDS)
+KINDS = ("flags", "flags", "names", "names", "names", *COMMANDS)
 # What stdout (1) and stderr (2) lead to.
 STREAMS = ("closed", "broken pipe", "full disk", "ascii")
 
 
-def draw(count, seed):
+def draw(count: int, seed: int) -> list[dict]:
     """Returns a list of cases; the same count and seed give the same ones."""
     found = []
 
@@ -97,7 +97,7 @@ def draw(count, seed):
 
 
 @st.composite
-def cases(draw, kinds=KINDS):
+def cases(draw, kinds: tuple[str, ...] = KINDS) -> dict:
     """Draws one case of these kinds."""
     kind = draw(st.sampled_from(kinds))
     images = draw(st.sampled_from(sorted(fuzz_files.IMAGES)))

@@ -11,11 +11,13 @@ of all pixels. The edges in a photograph fall on each kind about alike: the ampl
 the targets shows how much of it is no checkerboard.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from image_files import written_images
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.start import start_tensorflow
@@ -23,12 +25,12 @@ from pix2pix_tf.runtime.start import start_tensorflow
 ZOOM = 64  # pixels of an image that are shown
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 for wrong usage."""
     return command.run("measure_checkerboard", lambda: run(parse(argv)))
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("measure_checkerboard", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="written by test mode")
@@ -36,7 +38,7 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
-def run(given):
+def run(given: argparse.Namespace) -> None:
     """Prints the amplitudes of each folder; raises UsageError if one has no images."""
     start_tensorflow()
     from pix2pix_tf.images import codecs
@@ -47,7 +49,7 @@ def run(given):
     for folder in given.folders:
         line, middles = f"{folder!s:<50}", []
         for kind in ("outputs", "targets"):
-            paths = sorted((folder / "images").glob(f"*-{kind}.png"))
+            paths = written_images(folder, kind).values()
             if not paths:
                 raise UsageError(f"{folder} has no images/*-{kind}.png of test mode")
             images = [codecs.read(path) for path in paths]
@@ -62,7 +64,7 @@ def run(given):
         files.write_whole(given.picture, contents)
 
 
-def measure(image):
+def measure(image: np.ndarray) -> float:
     """Returns the amplitude, in levels of 255.
 
     Args:

@@ -5,8 +5,10 @@ photographs out of scikit-image. On one machine it always writes the same bytes.
 """
 
 import sys
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 from skimage import data
 
@@ -42,7 +44,7 @@ STONE, WOOD, WHITE, GOLD = "#ccc2ad", "#663b21", "#ebe7e0", "#dbb866"
 GLASS = "#80a1c2", "#1a212b"  # the sky's reflection, and the dark below it
 
 
-def main():
+def main() -> None:
     """Writes all sample images into the package, as 1.webp, 2.webp, ..."""
     from pix2pix_tf.data import samples
 
@@ -55,7 +57,7 @@ def main():
                 image.save(folder / f"{number}.webp", **WEBP)
 
 
-def cut_photographs(split):
+def cut_photographs(split: str) -> Iterator[Image.Image]:
     """Yields RGB images: whole photographs to test on, overlapping squares to train."""
     for load in PHOTOGRAPHS[split]:
         photograph = Image.fromarray(load())
@@ -67,7 +69,7 @@ def cut_photographs(split):
                 yield photograph.crop((left, top, left + CROP_SIDE, top + CROP_SIDE))
 
 
-def paint_pair(seed):
+def paint_pair(seed: int) -> Image.Image:
     """Returns a facade and its labels: an RGB image of 512 x 256 pixels."""
     rng = np.random.default_rng(seed)
     facade = Facade(rng)
@@ -207,7 +209,7 @@ class Facade:
 # pixels to one of the finished image. Light comes from the upper left.
 
 
-def sky(tile, draw, rng):
+def sky(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """Blue that gets paler downwards, with soft clouds above."""
     fade(tile, "#5c91d6", "#d1e3f2")
     clouds = 2.5 * noise(tile, 6, rng) + noise(tile, 25, rng) - 1.5
@@ -216,7 +218,7 @@ def sky(tile, draw, rng):
     tile.paste("#f5f5f7", mask=Image.fromarray(opacity.astype(np.uint8)))
 
 
-def pavement(tile, draw, rng):
+def pavement(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """Gray slabs, a kerb and a strip of road."""
     width, height = tile.size
     draw.rectangle((0, 0, width, height), "#9e9991")
@@ -226,7 +228,7 @@ def pavement(tile, draw, rng):
     draw.rectangle((0, height - 14, width, height - 11), "#bdbab5")
 
 
-def bricks(tile, draw, rng):
+def bricks(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """Courses of bricks, each brick in its own shade, in pale mortar."""
     tile.paste("#c76d53", (0, 0, *tile.size))
     for row, top in enumerate(range(0, tile.height, 6)):
@@ -236,13 +238,13 @@ def bricks(tile, draw, rng):
     weather(tile, rng)
 
 
-def plaster(tile, draw, rng):
+def plaster(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """Rough plaster."""
     tile.paste("#d4ba8c", (0, 0, *tile.size))
     weather(tile, rng)
 
 
-def weather(tile, rng):
+def weather(tile: Image.Image, rng: Generator) -> None:
     """Stains a wall unevenly, and more near the ground."""
     stains = 0.88 + 0.12 * (noise(tile, 6, rng) + noise(tile, 30, rng))
     splashes = np.linspace(-3, 1, tile.height)[:, np.newaxis].clip(0)
@@ -250,13 +252,13 @@ def weather(tile, rng):
     brighten(tile, (stains + roughness) * (1 - 0.16 * splashes))
 
 
-def stone(tile, draw, rng):
+def stone(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A block of pale stone."""
     tile.paste(STONE, (0, 0, *tile.size))
     bevel(draw, (0, 0, *tile.size))
 
 
-def band(tile, draw, rng):
+def band(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A stone band in profile: lit above, hollow below."""
     width, height = tile.size
     fade(tile, "#ede1c9", "#a79f8e")
@@ -264,7 +266,7 @@ def band(tile, draw, rng):
     draw.rectangle((0, height - 2, width, height), SHADE)
 
 
-def pillar(tile, draw, rng):
+def pillar(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A fluted pillar with a capital and a base."""
     width, height = tile.size
     stone(tile, draw, rng)
@@ -274,7 +276,7 @@ def pillar(tile, draw, rng):
     bevel(draw, (0, height - 26, width, height))
 
 
-def window(tile, draw, rng):
+def window(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A white frame, and glass that mirrors the sky above and is dark below."""
     width, height = tile.size
     fade(tile, *GLASS)
@@ -293,7 +295,7 @@ def window(tile, draw, rng):
     bevel(draw, (0, 0, width, height))
 
 
-def shutter(tile, draw, rng):
+def shutter(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A painted shutter of slats in a frame."""
     width, height = tile.size
     draw.rectangle((0, 0, width, height), "#3d6b5c")
@@ -303,7 +305,7 @@ def shutter(tile, draw, rng):
     bevel(draw, (0, 0, width, height))
 
 
-def door(tile, draw, rng):
+def door(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """Two wooden leaves with panels, under a pane of glass."""
     width, height = tile.size
     fade(tile, *GLASS)
@@ -319,7 +321,7 @@ def door(tile, draw, rng):
     draw.rectangle((0, 0, width, 5), SHADE)
 
 
-def balcony(tile, draw, rng):
+def balcony(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """An iron railing, which shows what is behind it, on a stone slab."""
     width, height = tile.size
     draw.rectangle((0, 0, width, height), SHADE)
@@ -331,7 +333,7 @@ def balcony(tile, draw, rng):
     bevel(draw, (0, height - 10, width, height))
 
 
-def shop(tile, draw, rng):
+def shop(tile: Image.Image, draw: ImageDraw.ImageDraw, rng: Generator) -> None:
     """A shop: a sign, a striped awning, a lit window with goods, and a wooden base."""
     width, height = tile.size
     sign, awning, base = height // 5, height * 2 // 5, height * 6 // 7
@@ -351,26 +353,26 @@ def shop(tile, draw, rng):
             draw.rectangle((left, 5, left + 2, sign - 5), GOLD)
 
 
-def bevel(draw, box, lit=LIGHT, dark=SHADE):
+def bevel(draw: ImageDraw.ImageDraw, box: tuple, lit=LIGHT, dark=SHADE) -> None:
     """Lights the upper and left edges of a box, and shades the others."""
     left, top, right, bottom = box
     draw.line([(left, bottom), (left, top), (right, top)], lit, 4)
     draw.line([(left, bottom), (right, bottom), (right, top)], dark, 4)
 
 
-def fade(tile, above, below):
+def fade(tile: Image.Image, above: str, below: str) -> None:
     """Fills an image with a colour that goes over into another, downwards."""
     tile.paste(above, (0, 0, *tile.size))
     tile.paste(below, mask=Image.linear_gradient("L").resize(tile.size))
 
 
-def noise(tile, cells, rng):
+def noise(tile: Image.Image, cells: int, rng: Generator) -> np.ndarray:
     """Returns smooth hills, `cells` of them side by side: [height, width], 0 to 1."""
     grid = Image.fromarray(rng.random((cells, cells), dtype=np.float32))
     return np.asarray(grid.resize(tile.size, Image.Resampling.BICUBIC))
 
 
-def brighten(tile, factor):
+def brighten(tile: Image.Image, factor: np.ndarray) -> None:
     """Multiplies an image's colours by a factor for each pixel, [height, width]."""
     bright = np.clip(np.asarray(tile) * factor[..., np.newaxis], 0, 255)
     tile.paste(Image.fromarray(bright.astype(np.uint8)))

@@ -9,8 +9,10 @@ that. It writes PNG files, and report.html, which holds all of them. Losses are 
 as moving averages that start from zero: they are shown so, and without that start.
 """
 
+import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pix2pix_tf.runtime import command, files
@@ -19,12 +21,12 @@ from pix2pix_tf.runtime.start import start_tensorflow
 MAX_ROWS = 8  # of images of one run; of several runs half as many
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 for a folder without a run."""
     return command.run("plot_run", lambda: report(parse(argv)))
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("plot_run", __doc__)
     add = parser.add_argument
@@ -37,7 +39,7 @@ def parse(argv=None):
     return given
 
 
-def report(given):
+def report(given: argparse.Namespace) -> None:
     """Writes the report; raises UsageError, and writes nothing, if a RUN is damaged."""
     start_tensorflow()
     from run_report import page, runs
@@ -55,7 +57,7 @@ def report(given):
     print(f"wrote {files.printable(path)}, with {len(plots)} plots beside it")
 
 
-def draw(all_runs):
+def draw(all_runs: list) -> Iterator[tuple[str, str, bytes]]:
     """Yields (file name, heading, bytes of a PNG) for all that there is to show."""
     from run_report import grid, plots, runs
 

@@ -14,6 +14,7 @@ HED's weights are an .npz or .h5 file of NAME/kernel [height, width, from, to] a
 NAME/bias for conv1_1 ... conv5_3, score_dsn1 ... score_dsn5 and fuse, for BGR input.
 """
 
+import argparse
 import collections
 import concurrent.futures
 import contextlib
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     return command.run("process", lambda: run(parse(argv)), "goes on from here")
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the flags of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("process", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
@@ -84,7 +85,7 @@ def parse(argv=None):
     return options
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Does what the flags say.
 
     Raises:
@@ -119,7 +120,7 @@ def run(options):
         )
 
 
-def plan(options):
+def plan(options: argparse.Namespace) -> list[Job]:
     """Returns the list of Job of a command line; writes nothing.
 
     Raises:
@@ -147,7 +148,7 @@ def plan(options):
     ]
 
 
-def find_pairs(sources, b_dir):
+def find_pairs(sources: list, b_dir: Path) -> list[list[Path]]:
     """Returns [left, right] of each [left]: `right` is of the same stem and size.
 
     Raises:
@@ -202,7 +203,7 @@ def _names(paths):
     return " and ".join(printable(path.name) for path in sorted(paths))
 
 
-def process(job, options, network):
+def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | None]:
     """Does one job, in any thread.
 
     Returns:
@@ -236,13 +237,13 @@ def process(job, options, network):
 # Below, images are numpy float32 [height, width, 3], in [0, 1].
 
 
-def fits_8_bits(image):
+def fits_8_bits(image: np.ndarray) -> bool:
     """Returns True if 8 bits hold all values of an image."""
     levels = image * 255
     return bool((np.abs(levels - np.round(levels)) < MAX_ERROR).all())
 
 
-def operate(images, options, network):
+def operate(images: list, options: argparse.Namespace, network) -> np.ndarray:
     """Returns the image that an operation makes of one or two.
 
     Raises:
@@ -263,14 +264,14 @@ def operate(images, options, network):
     return edges.draw_hed(image, network) if network else edges.draw_canny(image)
 
 
-def combine(left, right):
+def combine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Puts two images of one size side by side."""
     if left.shape != right.shape:  # a file changed since it was planned
         raise ImageError("and its partner differ in size")
     return np.concatenate([left, right], axis=1)
 
 
-def resize(image, size, is_padded):
+def resize(image: np.ndarray, size: int, is_padded: bool) -> np.ndarray:
     """Crops or pads an image to a square, then scales it: by area down, by bicubic up.
 
     TensorFlow 1's bicubic (no half-pixel centres), as the original's.
@@ -292,7 +293,7 @@ def resize(image, size, is_padded):
     return square.numpy()
 
 
-def blank(image):
+def blank(image: np.ndarray) -> np.ndarray:
     """Paints a white square in the middle, BLANK_SHARE of the side."""
     height, width, _ = image.shape
     if height != width:
@@ -304,7 +305,7 @@ def blank(image):
     return image
 
 
-def grayscale(image):
+def grayscale(image: np.ndarray) -> np.ndarray:
     """Replaces each colour by its luma, as TensorFlow rounds Rec. ITU-R BT.601's."""
     import tensorflow as tf
 

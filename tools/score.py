@@ -11,24 +11,27 @@ much the outputs of two tests differ. A table is printed; with --output_dir,
 `metrics.json` and `metrics.csv` are written there.
 """
 
+import argparse
 import concurrent.futures
 import os
 import sys
 from pathlib import Path
 
-from image_files import naming
+import numpy as np
+
+from image_files import naming, written_images
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 if images cannot be used."""
     return command.run("score", lambda: run(parse(argv)))
 
 
-def parse(argv=None):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("score", __doc__)
     add = parser.add_argument
@@ -40,7 +43,7 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
-def run(given):
+def run(given: argparse.Namespace) -> None:
     """Does what the flags say; raises UsageError for images that cannot be used."""
     start_tensorflow()
     from pix2pix_tf import metrics
@@ -69,12 +72,13 @@ def run(given):
     metrics.report(given.output_dir, list(pairs), scores, measures)
 
 
-def find_pairs(outputs_dir, targets_dir):
+def find_pairs(
+    outputs_dir: Path, targets_dir: Path | None
+) -> dict[str, tuple[Path, Path]]:
     """Returns {name: (path of the output, path of the target)}.
 
     Args:
-        outputs_dir: Path.
-        targets_dir: Path, or None for the targets beside the outputs of a test.
+        targets_dir: None for the targets beside the outputs of a test.
 
     Raises:
         UsageError: there is nothing, or an image has no partner.
@@ -102,7 +106,7 @@ def find_pairs(outputs_dir, targets_dir):
     return {name: (outputs[name], targets[name]) for name in outputs}
 
 
-def find_images(folder):
+def find_images(folder: Path) -> dict[str, Path]:
     """Returns {name: path} of a folder's images, or of the outputs of a test."""
     from pix2pix_tf import data
 
@@ -113,15 +117,7 @@ def find_images(folder):
     return {example.name: example.paths[0] for example in examples}
 
 
-def written_images(folder, kind):
-    """Returns {name: path} of the images of one kind that test mode wrote, sorted."""
-    root, ending = folder / "images", f"-{kind}.png"
-    paths = sorted(root.rglob(f"*{ending}"))
-    names = (path.relative_to(root).as_posix().removesuffix(ending) for path in paths)
-    return dict(zip(names, paths, strict=True))
-
-
-def read(path):
+def read(path: Path) -> np.ndarray:
     """Returns uint8 [height, width, 3]; raises UsageError for what is not an image."""
     from pix2pix_tf.images import codecs, pixels
 

@@ -5,6 +5,7 @@ the same split, in whatever order the file system lists them. Once a folder is s
 another split into the same place is refused, so no image is ever in two of them.
 """
 
+import argparse
 import errno
 import filecmp
 import itertools
@@ -25,25 +26,13 @@ SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
 ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
 
 
-def main(argv=None):
-    """Runs one command line.
-
-    Args:
-        argv: list of str, or None for the process's own.
-
-    Returns:
-        int, the exit status: 0 done, 2 wrong usage or unusable input (one line on
-        stderr), 130 stopped by Ctrl-C.
-    """
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
     return command.run("split", lambda: run(parse(argv)), "goes on from here")
 
 
-def parse(argv=None):
-    """Returns the flags of a command line, checked and completed.
-
-    Raises:
-        UsageError: a flag is wrong.
-    """
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the flags, checked and completed; raises UsageError for a wrong one."""
     parser = command.Parser("split", __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     share = {"type": float, "metavar": "SHARE"}
@@ -70,7 +59,7 @@ def parse(argv=None):
     return options
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Does what the flags say, and prints how many images are where.
 
     Raises:
@@ -114,7 +103,7 @@ def run(options):
     print(f"{', '.join(counts)}: {num_new} new, {len(present)} were there")
 
 
-def assign(names, options):
+def assign(names: list[str], options: argparse.Namespace) -> dict[str, str]:
     """Returns {name: split} of sorted names; those beyond the fractions are not in it.
 
     Without --sort the same as the original's, for the same names in the same order.
@@ -129,13 +118,15 @@ def assign(names, options):
     return {name: split for name, split in zip(names, splits, strict=True) if split}
 
 
-def check(sources, present, places):
+def check(
+    sources: dict[str, Path], present: list[Path], places: dict[str, Path]
+) -> None:
     """Refuses what cannot be read, another split, and images that have changed since.
 
     Args:
-        sources: {name: Path in --dir}.
-        present: list of Path, of the images that are in a split already.
-        places: {name: Path in a split}, of what should be there.
+        sources: by name, in --dir.
+        present: the images that are in a split already.
+        places: by name, in the split where an image should be.
 
     Raises:
         UsageError: it names all images that are in the way.

@@ -13,6 +13,7 @@ from parity.recording import (
     LOSSES,
     NUM_STEPS,
     Numbers,
+    Recording,
     check_arrays,
     recorded_numbers,
 )
@@ -57,7 +58,7 @@ class Check(NamedTuple):
         return self.bound is None or self.got <= self.bound  # a NaN does not pass
 
 
-def compare(recording):
+def compare(recording: Recording) -> list[Check]:
     """Returns the list of `Check` of one recording, in the order of the table.
 
     Raises:
@@ -86,7 +87,7 @@ def compare(recording):
     return [*fixed, *checks, *_inform_of_norms(ours, recorded, names)]
 
 
-def format_table(checks):
+def format_table(checks: list[Check]) -> str:
     """Returns the table's text: check, got, bound, pass or FAIL, where."""
     rows = [("check", "got", "bound", "", "where")]
     for check in checks:

@@ -64,7 +64,7 @@ class Numbers(NamedTuple):
     norms10: dict  # {variable name: L2 norm}; {} where not recorded
 
 
-def read_recording(path):
+def read_recording(path: str) -> Recording:
     """Returns the `Recording` in a file; runs no code of it.
 
     Raises:
@@ -89,16 +89,15 @@ def read_recording(path):
     return Recording(path, options, meta, arrays)
 
 
-def describe(recording):
+def describe(recording: Recording) -> str:
     """Returns what a recording was made with, in one line."""
     return ", ".join(f"{name} {recording.meta[name]}" for name in OPTION_NAMES)
 
 
-def check_arrays(recording, variable_shapes):
+def check_arrays(recording: Recording, variable_shapes: dict) -> None:
     """Refuses arrays that are missing, unknown, of another shape, or not finite floats.
 
     Args:
-        recording: Recording.
         variable_shapes: {variable name: shape} of the networks of its options.
 
     Raises:
@@ -145,7 +144,7 @@ def check_arrays(recording, variable_shapes):
         )
 
 
-def recorded_numbers(recording):
+def recorded_numbers(recording: Recording) -> Numbers:
     """Returns the `Numbers` that a recording holds."""
     arrays = recording.arrays
     starts = recording.named("var")

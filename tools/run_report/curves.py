@@ -1,6 +1,7 @@
 """What a run's event files hold: the curves of its scalars, and validation images."""
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class Curve(NamedTuple):
     values: np.ndarray  # float64 [count]
 
 
-def read(folder):
+def read(folder: Path) -> tuple[dict[str, Curve], dict[str, dict[int, bytes]]]:
     """Reads a folder's event files, which may still grow.
 
     Where a resumed run has logged a step again, the later value counts.
@@ -77,12 +78,12 @@ def _drop_from(series, step):
         series.popitem()
 
 
-def is_average(tag):
+def is_average(tag: str) -> bool:
     """Returns True if a tag holds a moving average that started from zero."""
     return tag.startswith(AVERAGE_PREFIXES)
 
 
-def debias(curve):
+def debias(curve: Curve) -> Curve:
     """Returns the Curve of a moving average without the zero that it started from.
 
     After n updates that zero still has the weight decay^n (Kingma and Ba 2015,

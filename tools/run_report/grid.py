@@ -2,7 +2,10 @@
 
 import io
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from image_files import naming
@@ -15,16 +18,15 @@ IMAGE_SIDE = 2.56  # inches: images of 256 pixels keep their size
 MAX_TITLE, MAX_LABEL = 34, 22  # characters of a line above a column, beside a row
 
 
-def draw_side_by_side(folders, rows, title=""):
+def draw_side_by_side(folders: list, rows: list, title: str = "") -> bytes:
     """Draws the input, the output of each run, and the target of the same examples.
 
     Args:
         folders: list of (column title, folder of a run or of a test).
         rows: list of gallery.Row; all the folders have their images.
-        title: str.
 
     Returns:
-        bytes of a PNG file.
+        A PNG file.
     """
     columns = [(text, folder, "outputs") for text, folder in folders]
     columns.insert(0, ("input", folders[0][1], "inputs"))
@@ -36,14 +38,13 @@ def draw_side_by_side(folders, rows, title=""):
     return draw_grid(cells, map(describe, rows), title)
 
 
-def draw_grid(cells, labels, title=""):
+def draw_grid(cells: list, labels: Iterable[str], title: str = "") -> bytes:
     """Draws rows of images; returns the bytes of a PNG file.
 
     Args:
         cells: list of rows of (column title, float32 [height, width, 3], in [0, 1]);
             the titles of the first row are shown.
-        labels: str for each row.
-        title: str.
+        labels: of each row.
     """
     ratio = max(row[0][1].shape[1] / row[0][1].shape[0] for row in cells)
     num_lines = max(text.count("\n") for text, _ in cells[0])
@@ -64,26 +65,26 @@ def draw_grid(cells, labels, title=""):
     return to_png(figure)
 
 
-def read_image(folder, row, kind):
+def read_image(folder: Path, row: gallery.Row, kind: str) -> np.ndarray:
     """Returns an image of a gallery.Row, float32 [height, width, 3] in [0, 1]."""
     path = gallery.image_path(folder, row, kind)
     with naming(path):
         return codecs.read(path)
 
 
-def describe(row):
+def describe(row: gallery.Row) -> str:
     """Returns the label of a gallery.Row: its step, if it has one, and its name."""
     name = shorten(row.name, MAX_LABEL)
     return name if row.step is None else f"step {row.step}\n{name}"
 
 
-def shorten(text, limit):
+def shorten(text: str, limit: int) -> str:
     """Returns the end of a long text, where the names of runs and files differ."""
     text = printable(text)
     return text if len(text) <= limit else "..." + text[3 - limit :]
 
 
-def to_png(figure, **options):
+def to_png(figure: Figure, **options) -> bytes:
     """Returns the bytes of a PNG file; the options are those of `Figure.savefig`."""
     contents = io.BytesIO()
     with warnings.catch_warnings():

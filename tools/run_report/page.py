@@ -11,7 +11,7 @@ from run_report import runs
 TEMPLATE_PATH = Path(__file__).with_name("page.html")
 
 
-def render(title, all_runs, plots):
+def render(title: str, all_runs: list[runs.Run], plots: list) -> str:
     """Returns the text of the page; `plots` are (file name, heading, PNG's bytes)."""
     names = [run.name for run in all_runs]
     summary = {}

@@ -5,6 +5,7 @@ import textwrap
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -33,7 +34,7 @@ GROUPS = {
 }
 
 
-def group_tags(all_runs):
+def group_tags(all_runs: list[runs.Run]) -> dict[str, list[str]]:
     """Returns {name in GROUPS: [tag of any run]}, without empty groups."""
     groups = {name: [] for name in GROUPS}
     for tag in sorted({tag for run in all_runs for tag in run.curves}):
@@ -42,7 +43,7 @@ def group_tags(all_runs):
     return {name: tags for name, tags in groups.items() if tags}
 
 
-def draw_curves(all_runs, group, tags):
+def draw_curves(all_runs: list[runs.Run], group: str, tags: list[str]) -> bytes:
     """Draws a panel for each tag of a group, with the curves of all runs in it."""
     figure, panels = _make_panels(len(tags), group)
     for axis, tag in zip(panels, tags, strict=True):
@@ -67,7 +68,7 @@ def draw_curves(all_runs, group, tags):
     return grid.to_png(figure, bbox_inches="tight")  # with the legend below
 
 
-def draw_curve(axis, tag, curve, color):
+def draw_curve(axis: Axes, tag: str, curve: curves.Curve, color) -> None:
     """Draws one Curve: of an average, and of many values, in two ways."""
     marker = "." if curve.steps.size <= MAX_MARKED else None
     if curves.is_average(tag):
@@ -80,7 +81,7 @@ def draw_curve(axis, tag, curve, color):
     axis.plot(*curve, color=color, marker=marker, linewidth=1.5)
 
 
-def finish_panel(axis, tag):
+def finish_panel(axis: Axes, tag: str) -> None:
     """Labels a panel's axes, and makes the upright one logarithmic where that helps."""
     values = np.concatenate([line.get_ydata() for line in axis.lines])
     values = values[np.isfinite(values)]
@@ -98,7 +99,7 @@ def finish_panel(axis, tag):
     axis.grid(alpha=0.3)
 
 
-def draw_last(all_runs, columns, title):
+def draw_last(all_runs: list[runs.Run], columns: dict[str, list], title: str) -> bytes:
     """Draws a panel for each of {label: [value of each run, or None]}."""
     figure, panels = _make_panels(len(columns), title, 0.9 + 0.3 * len(all_runs))
     places, names = range(len(all_runs)), [grid.shorten(r.name, 30) for r in all_runs]
@@ -116,7 +117,7 @@ def draw_last(all_runs, columns, title):
     return grid.to_png(figure)
 
 
-def draw_images(run, max_rows, title):
+def draw_images(run: runs.Run, max_rows: int, title: str) -> bytes:
     """Draws training images: a row for each of at most `max_rows` steps."""
     by_step = {row.step: row for row in reversed(run.rows)}
     rows = [by_step[step] for step in choose_evenly(sorted(by_step), max_rows)]
@@ -125,7 +126,7 @@ def draw_images(run, max_rows, title):
     return grid.draw_grid(cells, map(grid.describe, rows), title)
 
 
-def draw_validation(run, title):
+def draw_validation(run: runs.Run, title: str) -> bytes:
     """Draws validation images: a row for each image, with a column for each step."""
     common = set.intersection(*map(set, run.strips.values()))
     steps = choose_evenly(sorted(common), MAX_STRIP_STEPS)
@@ -145,13 +146,13 @@ def _split_strip(run, name, step):
         return np.array_split(codecs.from_bytes(run.strips[name][step]), 3, axis=1)
 
 
-def choose_evenly(items, count):
+def choose_evenly(items: list, count: int) -> list:
     """Returns at most `count` items of a list, the first and the last among them."""
     chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round()
     return [items[int(number)] for number in chosen]
 
 
-def run_colors(all_runs):
+def run_colors(all_runs: list[runs.Run]) -> list:
     """Returns a colour for each run, the same in every plot."""
     if len(all_runs) <= 10:
         return colormaps["tab10"].colors[: len(all_runs)]

@@ -34,7 +34,7 @@ class Run(NamedTuple):
     kinds: tuple  # of str, the columns of these images
 
 
-def read_runs(folders):
+def read_runs(folders: list[Path]) -> list[Run]:
     """Returns the Run of each folder; a test of another one of them is part of that.
 
     Raises:
@@ -62,7 +62,7 @@ def read_runs(folders):
     return list(runs.values())
 
 
-def read_run(folder, name):
+def read_run(folder: Path, name: str) -> Run:
     """Returns the Run of one folder; raises UsageError as `read_runs`."""
     options_path = folder / options.OPTIONS_NAME
     if not options_path.is_file():
@@ -83,7 +83,7 @@ def read_run(folder, name):
     return Run(name, folder, own, scalars, strips, tests, rows, kinds)
 
 
-def common_images(runs):
+def common_images(runs: list[Run]) -> tuple[list[Run], list[gallery.Row]]:
     """Returns ([Run], [gallery.Row]): those that show the same examples at one step.
 
     A name is not enough: another seed crops and flips otherwise.
@@ -99,7 +99,7 @@ def common_images(runs):
     return runs, sorted(rows, key=lambda row: (row.step, row.name))
 
 
-def last_metrics(runs):
+def last_metrics(runs: list[Run]) -> dict[str, list]:
     """Returns {label: [value of each run, or None]}, those of JUDGES first.
 
     They are the metrics of the tests, then the last values of all tags; of losses,
@@ -123,7 +123,7 @@ def last_metrics(runs):
     return {label: found[label] for label in sorted(found, key=rank)}
 
 
-def differing_options(runs):
+def differing_options(runs: list[Run]) -> dict[str, list[str]]:
     """Returns {flag name: [value of each run, as text]} of the flags that differ.
 
     Those that say where and when a run writes are left out.
@@ -142,7 +142,7 @@ def differing_options(runs):
     return found
 
 
-def describe_runs(runs):
+def describe_runs(runs: list[Run]) -> list[str]:
     """Returns for each run its name, and the options that set it apart, as text.
 
     What more than half of the runs have in common does not set them apart.
@@ -156,6 +156,6 @@ def describe_runs(runs):
     return [f"{run.name}: {own}" if own else run.name for run, own in named]
 
 
-def option_text(value):
+def option_text(value) -> str:
     """Returns an option's value as it is given to its flag."""
     return "none" if value is None else printable(options.value_text(value))
