@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import fuzz_cases
+import fuzz_run
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -57,7 +58,7 @@ def _run(options):
         cases = fuzz_cases.draw(options.cases, options.seed)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         os.environ["TFDS_DATA_DIR"] = str(Path(folder, "data"))
-        fuzz_cases.make_template(Path(folder))
+        fuzz_run.make_template(Path(folder))
         return _run_all(cases, Path(folder), options.minutes)
 
 
@@ -118,7 +119,7 @@ def _serve(pipe, folder):
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
     with contextlib.suppress(EOFError):
         while True:
-            pipe.send(fuzz_cases.run(pipe.recv(), folder))
+            pipe.send(fuzz_run.run(pipe.recv(), folder))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
-"""Files for the fuzzer: images of every kind, and TIFF, BMP and CSV files as drawn."""
+"""The fuzzer's files: images of every kind, and what is done to them.
+
+In: damage to bytes and to JSON, and TIFF, BMP and CSV files as they are drawn.
+"""
 
 import contextlib
 import itertools
+import json
+import os
+import shutil
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -117,10 +124,66 @@ def write_images(folder: Path) -> None:
             image.save(path)
 
 
-def write(path: Path, kind: str, **drawn) -> None:
-    """Writes a file of one kind of DRAWN; nothing where it cannot be made."""
-    writers = {"tiff": _write_tiff, "bmp": _write_bmp, "palette": _write_palette}
-    writers[kind](path, **drawn)
+def change(work: Path, file: str, how: str, **rest) -> None:
+    """Does one edit of a file in `work`.
+
+    Raises:
+        OSError, ValueError: it cannot be done, because of an earlier one.
+    """
+    path = work / file
+    if not (path.is_file() or how == "palette"):
+        raise ValueError(f"{path} is a folder or a pipe by now")
+    match how:
+        case "tiff":
+            _write_tiff(path, **rest)
+        case "bmp":
+            _write_bmp(path, **rest)
+        case "palette":
+            _write_palette(path, **rest)
+        case "set" | "drop" | "twice":
+            path.write_text(_edit_json(json.loads(path.read_text()), how, **rest))
+        case "text":
+            path.write_text(rest["text"])
+        case "name":
+            path.rename(path.with_name(rest["to"] + path.suffix))
+        case "copy":
+            shutil.copyfile(path, path.with_name(rest["to"] + path.suffix))
+        case "swap":
+            shutil.copyfile(work / rest["other"], path)
+        case "remove" | "folder" | "pipe":
+            path.unlink()
+            if how != "remove":
+                (os.mkdir if how == "folder" else os.mkfifo)(path)
+        case _:
+            contents = _edit_bytes(bytearray(path.read_bytes()), how, **rest)
+            path.write_bytes(contents)
+
+
+def _edit_json(values, how, name, value=None):
+    if how == "set":
+        return json.dumps(values | {name: value})
+    if how == "drop":
+        values.pop(name, None)
+        return json.dumps(values)
+    return json.dumps(values)[:-1] + f", {json.dumps(name)}: 1, {json.dumps(name)}: 2}}"
+
+
+def _edit_bytes(contents, how, at=0, bit=0, hex="", byte=0, height=0, width=0):
+    place = int(at * max(len(contents) - 1, 0))
+    if how == "truncate":
+        del contents[place:]
+    elif how == "flip" and contents:
+        contents[place] ^= 1 << bit
+    elif how == "insert":
+        contents[place:place] = bytes.fromhex(hex)
+    elif how == "poke":
+        word = bytes.fromhex(hex)
+        contents[byte : byte + len(word)] = word
+    elif how == "resize" and contents.startswith(b"\x89PNG"):
+        sides = [side % 2**32 for side in (width, height)]
+        contents[16:24] = b"".join(side.to_bytes(4) for side in sides)
+        contents[29:33] = zlib.crc32(contents[12:29]).to_bytes(4)
+    return contents
 
 
 def _write_tiff(path, dtype, samples, extra, num_pages, tags, **settings):
