@@ -40,7 +40,7 @@ def draw_canny(image: np.ndarray) -> np.ndarray:
         numpy float32 [height, width, 3]: 0 on lines, else 1.
     """
     gray = tf.image.rgb_to_grayscale(image).numpy()[..., 0]
-    border = int(4 * SIGMA)  # mirrored, so that the border of the image is no line
+    border = int(4 * SIGMA)  # mirrored, so that the border is not taken for a line
     gray = np.pad(gray, border, mode="symmetric")
     lines = skimage.feature.canny(gray, SIGMA, LOW, HIGH)
     return _clean(lines[border:-border, border:-border])

@@ -4,6 +4,7 @@ In: damage to bytes and to JSON, and TIFF, BMP and CSV files as they are drawn.
 """
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -199,11 +200,12 @@ def _write_tiff(path, dtype, samples, extra, num_pages, tags, **settings):
     num_extra = samples - colors.get(settings["photometric"], 1)
     if extra and num_extra > 0:
         settings["extrasamples"] = [extra] * num_extra
+    byteorder, made = settings.pop("byteorder"), io.BytesIO()
     with contextlib.suppress(Exception):  # tifffile makes no such file
-        byteorder = settings.pop("byteorder")
-        with tifffile.TiffWriter(path, byteorder=byteorder) as file:
+        with tifffile.TiffWriter(made, byteorder=byteorder) as file:
             for _ in range(num_pages):
                 file.write(numbers.astype(dtype), **settings)
+        path.write_bytes(made.getvalue())
         with tifffile.TiffFile(path, mode="r+") as file:
             for name, number in tags.items():
                 value = _TAGS[name][number % len(_TAGS[name])]

@@ -8,7 +8,7 @@ al. 2016, "Deconvolution and checkerboard artifacts"). The pixels of an image ar
 four kinds: of an even or odd row, and of an even or odd column. The amplitude of the
 pattern, in levels of 255, is how much the means of the four kinds differ from the mean
 of all pixels. The edges in a photograph fall on each kind about alike: the amplitude of
-the targets shows how much of it is no checkerboard.
+the targets shows how much of it is not a checkerboard.
 """
 
 import argparse

@@ -158,7 +158,7 @@ def _naming_damage():
 def _reason(error):
     """Returns the first line of an error, without TensorFlow's names of nodes."""
     text = error.message if isinstance(error, tf.errors.OpError) else str(error)
-    if isinstance(error, KeyError) or not text:  # its text is a key alone
+    if isinstance(error, LookupError) or not text:  # its text is a key alone
         text = f"{type(error).__name__} {text}".strip()
     first = text.splitlines()[0]
     return re.sub(r"\{\{.*?\}\} | \[Op:.*", "", first)

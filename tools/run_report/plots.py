@@ -29,7 +29,7 @@ GROUPS = {
     "Validation": ("validation/", ""),
     "Learning rates": ("learning_rate/", "learning rate"),
     "Gradient norms": ("gradient_norm/", "L2 norm"),
-    "Discriminator accuracy": ("discriminator_accuracy/", "share judged rightly"),
+    "Discriminator accuracy": ("discriminator_accuracy/", "share classified correctly"),
     "Others": ("", ""),
 }
 
