@@ -407,10 +407,10 @@ def test_the_coarsest_stage_lies_where_its_pixels_do(arrays, tmp_path):
 def test_weights_that_do_not_fit_are_refused(arrays, tmp_path):
     path = tmp_path / "hed.npz"
     small = {name: values for name, values in arrays.items() if "conv5" not in name}
-    with pytest.raises(UsageError, match="conv5_1/kernel is missing, and 5 more"):
+    with pytest.raises(UsageError, match=r"6 missing \(conv5_1/bias, conv5_1/kernel, "):
         _load(small, path)
     arrays["fuse/bias"] = np.zeros(2)
-    with pytest.raises(UsageError, match=r"fuse/bias is \[2\] and not \[1\]: wanted"):
+    with pytest.raises(UsageError, match=r"fuse/bias is \[2\], wanted \[1\]"):
         _load(arrays, path)
     path.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(UsageError, match="hed.npz cannot be read"):

@@ -4,16 +4,18 @@ By Canny's detector, which needs nothing else, or by HED (Xie and Tu 2015), the 
 of the original's tools, where somebody has its weights. Not in here: image files.
 """
 
-import os
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import scipy.ndimage
 import skimage.feature
 import skimage.morphology
 import tensorflow as tf
+from keras import layers
 
+from pix2pix_tf import checkpoints
 from pix2pix_tf.runtime.errors import UsageError
 
 SIGMA = 2.0  # pixels; Canny's blur
@@ -30,15 +32,11 @@ FADE = 5  # pixels at the border of the image where lines fade; as the original
 TRIANGLE = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # smooths before slopes are taken
 
 
+# Images are float32 [height, width, 3], in [0, 1]; drawings are 0 on lines, else 1.
+
+
 def draw_canny(image: np.ndarray) -> np.ndarray:
-    """Draws the lines of an image by Canny's detector (Canny 1986).
-
-    Args:
-        image: numpy float32 [height, width, 3], in [0, 1].
-
-    Returns:
-        numpy float32 [height, width, 3]: 0 on lines, else 1.
-    """
+    """Draws the lines of an image by Canny's detector (Canny 1986)."""
     gray = tf.image.rgb_to_grayscale(image).numpy()[..., 0]
     border = int(4 * SIGMA)  # mirrored, so that the border is not taken for a line
     gray = np.pad(gray, border, mode="symmetric")
@@ -46,15 +44,8 @@ def draw_canny(image: np.ndarray) -> np.ndarray:
     return _clean(lines[border:-border, border:-border])
 
 
-def draw_hed(image: np.ndarray, network) -> np.ndarray:
+def draw_hed(image: np.ndarray, network: keras.Model) -> np.ndarray:
     """Draws the lines of an image by HED, thinned as the original's tools do.
-
-    Args:
-        image: numpy float32 [height, width, 3], in [0, 1].
-        network: what `load_hed` returned.
-
-    Returns:
-        numpy float32 [height, width, 3]: 0 on lines, else 1.
 
     Source: phillipi/pix2pix, scripts/edges/PostprocessHED.m.
     """
@@ -70,15 +61,11 @@ def _clean(lines):
     return np.repeat(1 - lines[..., np.newaxis].astype(np.float32), 3, axis=2)
 
 
-def detect(image: np.ndarray, network) -> np.ndarray:
+def detect(image: np.ndarray, network: keras.Model) -> np.ndarray:
     """Returns how likely each pixel is an edge: float32 [height, width], in [0, 1].
 
     The image is mirrored on all sides up to a multiple of STRIDE, and the margins are
     cut off again, so that nothing shifts.
-
-    Args:
-        image: numpy float32 [height, width, 3], in [0, 1].
-        network: what `load_hed` returned.
     """
     height, width, _ = image.shape
     margins = [_margins(side) for side in (height, width)]
@@ -133,18 +120,13 @@ def _angle_across(strength):
     return np.arctan(bend_yy * sign / (bend_xx + 1e-5)) % np.pi
 
 
-def build_hed():
+def build_hed() -> keras.Model:
     """Builds HED: VGG16's convolutions, and a side output of each stage, fused.
 
     Returns:
         keras.Model from float32 [batch, height, width, 3], BGR in [0, 255] less
         MEAN_BGR, sides multiples of STRIDE, to [batch, height, width, 1] in [0, 1].
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    import keras
-    from keras import layers
-
-    keras.config.set_image_data_format("channels_last")  # whatever keras.json says
     inputs = x = keras.Input([None, None, 3])
     sides = []
     for stage, (filters, count) in enumerate(STAGES, start=1):
@@ -161,7 +143,7 @@ def build_hed():
     return keras.Model(inputs, fused(layers.Concatenate()(sides)), name="hed")
 
 
-def load_hed(path: str | Path):
+def load_hed(path: str | Path) -> keras.Model:
     """Builds HED with the weights of an `.npz` or `.h5` file.
 
     It holds `NAME/kernel` [height, width, from, to] and `NAME/bias` [to] of each of
@@ -180,18 +162,11 @@ def load_hed(path: str | Path):
         for layer in network.layers
         for variable in layer.weights
     }
-    problems = [f"{name} is missing" for name in wanted if name not in arrays]
-    problems += [
-        f"{name} is {list(arrays[name].shape)} and not {list(variable.shape)}"
-        for name, variable in wanted.items()
-        if name in arrays and arrays[name].shape != tuple(variable.shape)
-    ]
-    if problems:
-        more = f", and {len(problems) - 1} more" if problems[1:] else ""
-        raise UsageError(
-            f"{path} does not fit HED: {problems[0]}{more}: wanted conv1_1/kernel, "
-            "conv1_1/bias ... fuse/bias"
-        )
+    checkpoints.check_fit(
+        {name: list(variable.shape) for name, variable in wanted.items()},
+        {name: list(array.shape) for name, array in arrays.items()},
+        f"{path} does not fit HED",
+    )
     for name, variable in wanted.items():
         variable.assign(arrays[name].astype(np.float32))
     return network
