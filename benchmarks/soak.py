@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ MEMORY_STEPS = (500, 3000)
 MEMORY_GROWTH = 1.1  # at most, between these steps
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     return command.run("soak", lambda: _run(_parse(argv)))
 
@@ -212,7 +213,7 @@ class Soak:
             self.problems.append(f"not readable after a fault: {error}")
 
 
-def make_command(folder, output_dir, *flags):
+def make_command(folder: Path, output_dir: Path, *flags) -> list[str]:
     """Returns the command that trains a tiny network, with `flags` at its end."""
     command_line = [
         *(sys.executable, "-u", "-m", "pix2pix_tf.train", "--mode", "train"),
@@ -225,7 +226,7 @@ def make_command(folder, output_dir, *flags):
     return [str(word) for word in command_line]
 
 
-def write_pairs(folder, count):
+def write_pairs(folder: Path, count: int) -> None:
     """Writes some small pairs of noise."""
     folder.mkdir()
     for number in range(1, count + 1):
@@ -234,7 +235,7 @@ def write_pairs(folder, count):
 
 
 @contextlib.contextmanager
-def small_disk(folder):
+def small_disk(folder: Path) -> Iterator[bool]:
     """Mounts a small tmpfs at a folder; yields True if that was possible."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "tmpfs", str(folder)]
@@ -249,13 +250,13 @@ def small_disk(folder):
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def start(command_line):
+def start(command_line: list[str]) -> subprocess.Popen:
     """Returns the process of a command; its output is read line by line."""
     pipe = subprocess.PIPE
     return subprocess.Popen(command_line, stdout=pipe, stderr=pipe, text=True)
 
 
-def finish(command_line):
+def finish(command_line: list[str]) -> None:
     """Runs a command to its end.
 
     Raises:
@@ -267,16 +268,16 @@ def finish(command_line):
         raise RunError(f"status {done.returncode}: {last}")
 
 
-def read_steps(process, count=1, until="progress"):
+def read_steps(
+    process: subprocess.Popen, count: int = 1, until: str = "progress"
+) -> int | None:
     """Reads a command's lines up to so many of a kind, or to its end.
 
     Args:
-        process: subprocess.Popen.
-        count: int, lines.
-        until: str, how the lines begin that are counted.
+        until: how the lines begin that are counted.
 
     Returns:
-        int, the last step that it has reported, or None.
+        The last step that it has reported, or None.
     """
     step, steps_per_epoch = None, -(-NUM_PAIRS // BATCH_SIZE)
     for line in process.stdout:
@@ -289,7 +290,7 @@ def read_steps(process, count=1, until="progress"):
     return step
 
 
-def check_memory(folder):
+def check_memory(folder: Path) -> int:
     """Compares a run's memory early and late; returns the exit status."""
     first, last = MEMORY_STEPS
     command_line = make_command(
