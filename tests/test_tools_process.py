@@ -188,6 +188,14 @@ def test_the_longest_names_are_kept(tmp_path):
     assert set(_contents(tmp_path / "out")) == {f"{name}.png" for name in written}
 
 
+def test_the_home_folder_is_meant_by_its_sign(three, monkeypatch):
+    monkeypatch.setenv("HOME", str(three))
+    monkeypatch.chdir(three)
+    flags = ["--operation", "grayscale", "--output_dir=~/out"]
+    assert process.main(["--input_dir=~/in", *flags]) == 0
+    assert len(_contents(three / "out")) == 3 and not (three / "~").exists()
+
+
 def test_a_second_run_changes_nothing(three, capsys):
     assert _run(three, "grayscale") == 0
     assert capsys.readouterr().out == "processed 3, skipped 0\n"

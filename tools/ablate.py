@@ -78,9 +78,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """
     parser = command.Parser("ablate", __doc__)
     add = parser.add_argument
-    add("--input_dir", help="images to train on (default: the embedded sample data)")
-    add("--test_dir", help="images to test on (default: --input_dir)")
-    add("--output_dir", default="runs/ablate", help="(default: %(default)s)")
+    add("--input_dir", type=Path, help="images to train on (default: the sample data)")
+    add("--test_dir", type=Path, help="images to test on (default: --input_dir)")
+    default = Path("runs", "ablate")
+    add("--output_dir", type=Path, default=default, help="(default: runs/ablate)")
     add("--max_steps", type=int, required=True, help="steps of each run")
     several = {"action": "append", "default": [], "metavar": "FLAG=VALUE,..."}
     text = "a flag and its values (true or false if it takes none); several times: "
@@ -157,7 +158,9 @@ def _make_run(given, name, values):
             flags.append(f"--{flag}={value}")
         elif value == "true" or options.FLAGS[flag].default:
             flags.append(f"--{flag}" if value == "true" else f"--no_{flag}")
-    folder = Path(given.output_dir, files.derive_name(quote(name, safe="=,+")))
+    folder = Path(
+        given.output_dir, files.derive_name(quote(os.fsencode(name), safe="=,+"))
+    )
     train = ["--mode=train", *_select(flags, "train"), f"--max_steps={given.max_steps}"]
     train.append(f"--output_dir={folder / 'train'}")
     train += [f"--input_dir={given.input_dir}"] if given.input_dir else []
@@ -317,7 +320,7 @@ def write_table(output_dir: Path, done: list, tested: str) -> None:
     varied = dict.fromkeys(name for run, _ in done for name in run.values)
     rows = [["run", *varied, *COUNTS, *METRICS]]
     for run, result in done:
-        row = [run.name]
+        row = [files.printable(run.name)]
         row += [run.values.get(name, _as_given(run.options[name])) for name in varied]
         row += [str(result[name]) for name in COUNTS]
         for name, decimals in METRICS.items():

@@ -6,6 +6,7 @@ table of the differences with their bounds.
 """
 
 import sys
+from pathlib import Path
 
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(argv):
     parser = command.Parser("check_parity", __doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE.npz")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
     files = parser.parse_args(argv).files
     start_tensorflow()
     from parity import checks, recording

@@ -22,8 +22,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv):
     parser = command.Parser("convert_checkpoint", __doc__)
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("destination", metavar="DESTINATION", help="must not exist")
+    parser.add_argument("source", type=Path, metavar="SOURCE")
+    text = "must not exist"
+    parser.add_argument("destination", type=Path, metavar="DESTINATION", help=text)
     parser.add_argument(
         "--to",
         choices=["checkpoint", "tf1", "pict"],
@@ -53,7 +54,7 @@ def _run(given):
 
 def _usual_kind(model, destination):
     """Returns the kind to write if `--to` is not given."""
-    if Path(destination).suffix == ".pict":
+    if destination.suffix == ".pict":
         return "pict"
     return "tf1" if model.kind == "checkpoint" else "checkpoint"
 

@@ -7,6 +7,7 @@ python tools/draw_networks.py --receptive_fields docs/receptive_fields.png
 import itertools
 import re
 import sys
+from pathlib import Path
 
 from pix2pix_tf.options import CROP_SIZE, ModelConfig
 from pix2pix_tf.runtime import command
@@ -78,6 +79,7 @@ def run(argv: list[str] | None) -> None:
     parser = command.Parser("draw_networks", __doc__)
     parser.add_argument(
         "--receptive_fields",
+        type=Path,
         metavar="FILE.png",
         help="draw what one output of each discriminator sees, and print nothing",
     )
@@ -195,13 +197,13 @@ def draw_u(network, num_downs: int) -> str:
     return "\n".join([*lines, left[-1].center(width).rstrip(), "```\n"])
 
 
-def draw_fields(path: str) -> None:
+def draw_fields(path: Path) -> None:
     """Draws what the central output of each discriminator sees of a photograph.
 
     Gray is outside the photograph, where there are only zeros.
 
     Args:
-        path: str, of the PNG file to write.
+        path: the PNG file to write.
     """
     start_tensorflow()
     from matplotlib.figure import Figure

@@ -34,7 +34,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("measure_checkerboard", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="written by test mode")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the first outputs")
+    text = "draw the first outputs"
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help=text)
     return parser.parse_args(argv)
 
 

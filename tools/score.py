@@ -38,8 +38,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("outputs", type=Path, help="a folder of images, or one that a test wrote")
     add("targets", type=Path, nargs="?", help="the same (default: the test's targets)")
     add("--output_dir", type=Path, help="where to write (default: nowhere)")
-    add("--fid_weights", help="measure FID and KID too: imagenet, or a file of weights")
-    add("--palette", help="score label maps too: targets, or a file of NAME,R,G,B")
+    home = os.path.expanduser
+    text = "measure FID and KID too: imagenet, or a file of weights"
+    add("--fid_weights", type=home, help=text)
+    text = "score label maps too: targets, or a file of NAME,R,G,B"
+    add("--palette", type=home, help=text)
     return parser.parse_args(argv)
 
 

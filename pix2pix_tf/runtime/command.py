@@ -6,9 +6,11 @@ SIGTERM).
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pix2pix_tf.runtime import signals, streams
 from pix2pix_tf.runtime.errors import RunError, UsageError
@@ -16,7 +18,10 @@ from pix2pix_tf.runtime.files import printable
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UsageError and accepts no abbreviated flags."""
+    """An argument parser that raises UsageError and accepts no abbreviated flags.
+
+    In the value of a flag of type Path, a first `~` is the home folder.
+    """
 
     def __init__(self, prog, description, **settings):
         super().__init__(
@@ -26,6 +31,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **settings,
         )
+        self.register("type", Path, lambda text: Path(os.path.expanduser(text)))
 
     def error(self, message):
         raise UsageError(f"{message} (--help lists the flags)")

@@ -7,6 +7,7 @@ step gave (`after1/NAME`) and what ten gave (`ema_losses`, `outputs10`, `norm10/
 """
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ OPTION_NAMES = (
 class Recording(NamedTuple):
     """One file: the options that it was recorded with, and its arrays by key."""
 
-    path: str
+    path: Path
     options: Options
     meta: dict
     arrays: dict
@@ -64,7 +65,7 @@ class Numbers(NamedTuple):
     norms10: dict  # {variable name: L2 norm}; {} where not recorded
 
 
-def read_recording(path: str) -> Recording:
+def read_recording(path: Path) -> Recording:
     """Returns the `Recording` in a file; runs no code of it.
 
     Raises:
