@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import split
+from pix2pix_tf import data
 
 
 @pytest.fixture
@@ -58,8 +59,8 @@ def test_the_draw_is_the_originals_for_sorted_names(folder, tmp_path, monkeypatc
     random.seed(0)
     random.shuffle(splits)
     want = {f"{s}/{name}" for s, name in zip(splits, _names(folder), strict=True)}
-    listed = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda path: reversed(sorted(listed(path))))
+    listed = data.list_images
+    monkeypatch.setattr(data, "list_images", lambda path: sorted(listed(path))[::-1])
     assert _run(folder, "--output_dir", str(tmp_path / "out")) == 0
     assert set(_contents(tmp_path / "out")) == want
     assert not (tmp_path / "out" / "test").exists()

@@ -68,19 +68,17 @@ def run(options: argparse.Namespace) -> None:
     if not options.dir.is_dir():
         raise UsageError(f"--dir {printable(options.dir)} is not a folder")
     start_tensorflow()
-    from pix2pix_tf.images.codecs import SUFFIXES
+    from pix2pix_tf import data
 
-    sources = {path.name: path for path in files.find(options.dir, SUFFIXES)}
+    sources = {path.name: path for path in sorted(data.list_images(options.dir))}
     folders = [options.output_dir / split for split in SPLITS]
-    found = [files.find(folder, SUFFIXES) for folder in folders if folder.exists()]
-    present = list(itertools.chain.from_iterable(found))
+    found = [data.list_images(folder) for folder in folders if folder.exists()]
+    present = sorted(itertools.chain.from_iterable(found))
     # What was moved is still part of the split that it was moved for.
     names = sorted({*sources, *(path.name for path in present if options.move)})
     if not names:
-        raise UsageError(
-            f"--dir {printable(options.dir)} has no images: wanted files ending in "
-            + ", ".join(SUFFIXES)
-        )
+        # Raises UsageError, with the suffixes that are wanted.
+        data.find_examples(options.dir, flags=("--dir", ""))
     places = {
         name: options.output_dir / split / name
         for name, split in assign(names, options).items()

@@ -11,5 +11,5 @@ from pix2pix_tf.data.batches import (
     random_flip,
     train_batches,
 )
-from pix2pix_tf.data.examples import Example, find_examples, list_names
+from pix2pix_tf.data.examples import Example, find_examples, list_images, list_names
 from pix2pix_tf.data.source import Files, Source, shuffled

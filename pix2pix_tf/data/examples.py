@@ -48,8 +48,7 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
     if target_dir is not None:
         return _pair((Path(input_dir), Path(target_dir)), flags)
     if Path(input_dir).is_dir():
-        with os.scandir(input_dir) as entries:  # knows folders without asking again
-            paths = [Path(entry.path) for entry in entries if _is_image(entry)]
+        paths = list_images(input_dir)
     elif not is_one_enough:
         raise UsageError(f"{flags[0]} {printable(input_dir)} is not a folder")
     elif Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
@@ -67,6 +66,12 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
     paths = sort_paths(paths)
     names = unique_names(paths)
     return [Example(name, (path,)) for name, path in zip(names, paths, strict=True)]
+
+
+def list_images(folder: Path | str) -> list[Path]:
+    """Returns the images in a folder, in any order, without those of sub-folders."""
+    with os.scandir(folder) as entries:  # knows folders without asking again
+        return [Path(entry.path) for entry in entries if _is_image(entry)]
 
 
 def sort_paths(paths):

@@ -1,4 +1,4 @@
-"""Files: finding them, writing them atomically, and printing their names."""
+"""Files: writing them atomically, deriving and printing their names."""
 
 import contextlib
 import glob
@@ -117,27 +117,6 @@ def _remove(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def find(folder: str | Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Returns the files in a folder, sorted, without hidden files.
-
-    Args:
-        folder: the folder; its subfolders are not searched.
-        suffixes: the wanted suffixes in lower case; those of files may have any case.
-    """
-    return sorted(
-        path
-        for path in Path(folder).iterdir()
-        if path.suffix.lower() in suffixes
-        and not path.name.startswith(".")
-        and not path.is_dir()
-    )
-
-
-def is_utf8(path: str | Path) -> bool:
-    """Returns True if a path is valid UTF-8; TensorFlow writes to no other path."""
-    return "\N{REPLACEMENT CHARACTER}" not in os.fsencode(path).decode(errors="replace")
 
 
 def printable(text: str | Path) -> str:
