@@ -48,12 +48,6 @@ COUNTS = ("steps", "generator_parameters", "discriminator_parameters")
 METRICS = {"l1": 5, "psnr": 3, "ssim": 5}  # {metric of a test: decimals in the table}
 
 
-def modes_of(name: str) -> tuple[str, ...]:
-    """Returns the modes for which the train command needs a flag."""
-    one = options.FLAGS[name]
-    return ("train",) if one.from_checkpoint else one.modes
-
-
 class Run(NamedTuple):
     """One combination of flags, before it is trained."""
 
@@ -188,11 +182,15 @@ def _make_run(given, name, values):
 
 
 def _select(flags, mode):
-    """Returns the flags that mean something in a mode, with their values."""
+    """Returns the flags that a mode needs, with their values.
+
+    What the checkpoint decides is given to training alone.
+    """
     selected, is_selected = [], True
     for text in flags:
         if text.startswith("--"):
-            is_selected = mode in modes_of(_name_of(text))
+            one = options.FLAGS[_name_of(text)]
+            is_selected = mode in (("train",) if one.from_checkpoint else one.modes)
         selected += [text] if is_selected else []
     return selected
 

@@ -92,9 +92,6 @@ def run(options: argparse.Namespace) -> None:
         UsageError: nothing can be done and nothing was written, or some of the images
             could not be used.
     """
-    for flag, folder in (("input_dir", options.input_dir), ("b_dir", options.b_dir)):
-        if folder and not folder.is_dir():
-            raise UsageError(f"--{flag} {printable(folder)} is not a folder")
     start_tensorflow()
     import edges
 
