@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,13 +18,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf import data, datasets
+from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
 from pix2pix_tf.datasets import addresses, folder, paper, records
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import PairConfig
 from pix2pix_tf.runtime.errors import UsageError
-from tests.conftest import write_image
+from tests.conftest import TINY, write_image
 
 SPLITS = ("train", "val", "test")
 PAIRS = kinds.kind_of(PairConfig())
@@ -334,6 +335,18 @@ def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(
     assert _run(*arguments) == 0
     line = _error(capsys, *arguments)
     assert "--name x exists already: give another, or rem" in line
+
+
+def test_the_printed_command_works_for_photographs_too(
+    capsys, tmp_path, photo_dir, pair_dir, monkeypatch
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    for name, place in (("photos", photo_dir), ("pairs", pair_dir)):
+        assert _run("--input_dir", place, "--name", name) == 0
+        printed = shlex.split(capsys.readouterr().out.splitlines()[-1])
+        assert printed[:3] == ["python", "-m", "pix2pix_tf.train"]
+        flags = [*printed[3:], *TINY, "--max_steps", "1", "--summary_freq", "0"]
+        assert train.main([*flags, "--output_dir", str(tmp_path / f"run {name}")]) == 0
 
 
 def test_a_run_that_is_killed_leaves_no_half_data_set(tmp_path, pair_dir):

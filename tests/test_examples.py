@@ -1,5 +1,7 @@
 """Which files make which example, and what the examples are called."""
 
+import unicodedata
+
 import pytest
 
 from pix2pix_tf import data
@@ -33,6 +35,19 @@ def test_a_missing_or_empty_folder_is_refused_by_name(tmp_path):
         data.find_examples(tmp_path / "gone")
     with pytest.raises(UsageError, match="has no images.*.jpeg"):
         data.find_examples(tmp_path)
+
+
+def test_a_folder_of_folders_names_the_likely_one(tmp_path):
+    _touch(tmp_path, "test/1.png", "train/1.png", "notes/a.txt")
+    with pytest.raises(UsageError, match=f"give --input_dir {tmp_path}/train$"):
+        data.find_examples(tmp_path)
+
+
+def test_names_in_different_unicode_forms_pair(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    _touch(tmp_path, f"a/{composed}.png", f"b/{decomposed}.png")
+    [example] = data.find_examples(tmp_path / "a", tmp_path / "b")
+    assert [path.stem for path in example.paths] == [composed, decomposed]
 
 
 def test_one_file_or_a_pattern_is_enough_where_that_is_allowed(tmp_path):

@@ -161,8 +161,10 @@ def test_the_train_and_test_commands_take_a_data_set(
     test = ["--mode", "test", "--dataset", "array_record", "--checkpoint"]
     test += [str(tmp_path / "run"), "--output_dir", str(tmp_path / "out"), "--split"]
     assert train.main([*test, "train[:2]"]) == 0
-    assert (tmp_path / "out/images/000001-outputs.png").exists()
+    assert (tmp_path / "out/images/2-outputs.png").exists()  # 2.png in the folder
     capsys.readouterr()
+    assert train.main([*test[:-1], "--max_steps", "1"]) == 0
+    assert "has no split test: taking train" in capsys.readouterr().out
     assert train.main([*test, "val"]) == 2
     assert "no split val" in capsys.readouterr().err
     assert train.main([*test, "val", "--input_dir", "x"]) == 2

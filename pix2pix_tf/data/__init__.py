@@ -12,4 +12,5 @@ from pix2pix_tf.data.batches import (
     train_batches,
 )
 from pix2pix_tf.data.examples import Example, find_examples, list_images, list_names
+from pix2pix_tf.data.notices import find_single_images, print_notices
 from pix2pix_tf.data.source import Files, Source, shuffled

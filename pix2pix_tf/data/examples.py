@@ -6,6 +6,7 @@ In: names and paths. Not in: what the files hold.
 import glob
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -109,10 +110,16 @@ def _is_image(path):
 
 
 def _no_images(flag, folder):
-    return UsageError(
+    text = (
         f"{flag} {printable(folder)} has no images: wanted files ending in "
         + ", ".join(SUFFIXES)
     )
+    below = [path for path in sorted(Path(folder).iterdir()) if path.is_dir()]
+    likely = [path for path in below if list_images(path)]
+    # The one for training first.
+    for path in sorted(likely, key=lambda path: path.name != "train")[:1]:
+        text += f"; its sub-folder has some: give {flag} {printable(path)}"
+    return UsageError(text)
 
 
 def _pair(folders, flags):
@@ -143,7 +150,9 @@ def _by_stem(flag, folder):
     found = defaultdict(list)
     for path in folder.rglob("*"):
         if _is_image(path):
-            found[path.relative_to(folder).with_suffix("").as_posix()].append(path)
+            stem = path.relative_to(folder).with_suffix("").as_posix()
+            # Systems write the same letter in different Unicode forms.
+            found[unicodedata.normalize("NFC", stem)].append(path)
     if not found:
         raise _no_images(flag, folder)
     return found

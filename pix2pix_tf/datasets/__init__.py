@@ -79,10 +79,23 @@ def open_source(config, channels, mode):
     from pix2pix_tf import data
     from pix2pix_tf.datasets.source import Records
 
-    store = Records(builder, config.split or mode, config, len(channels))
+    split = config.split or _choose_split(builder, mode)
+    store = Records(builder, split, config, len(channels), has_names=mode == "test")
     source = data.Source(store, channels)
     source.check()
     return source
+
+
+def _choose_split(builder, mode):
+    """Returns the split of a mode, or of those that there are the nearest to it."""
+    splits = list(builder.info.splits)
+    wanted = ["test", "val", "validation"] if mode == "test" else ["train"]
+    chosen = next((name for name in wanted if name in splits), None)
+    if chosen is None and len(splits) == 1:
+        chosen = splits[0]
+    if chosen not in (None, mode):
+        print(f"{builder.info.full_name} has no split {mode}: taking {chosen}")
+    return chosen or mode
 
 
 def import_tfds(what):

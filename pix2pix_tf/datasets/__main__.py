@@ -1,6 +1,7 @@
 """The command: `python -m pix2pix_tf.datasets` prepares a data set, on disk."""
 
 import dataclasses
+import itertools
 import os
 import re
 import shlex
@@ -11,9 +12,11 @@ from pix2pix_tf.datasets import addresses
 from pix2pix_tf.options import Config, flag, flags_in, parse_flags
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import is_utf8
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "python -m pix2pix_tf.datasets"
+MAX_LOOKED_AT = 100  # files, of which most decide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,11 @@ class PrepareConfig(Config):
         if (self.input_dir is None) == (self.paper is None):
             raise UsageError(
                 "wanted either --input_dir, for images of your own, or --paper"
+            )
+        if self.data_dir is not None and not is_utf8(self.data_dir):
+            raise UsageError(
+                f"--data_dir {self.data_dir} is not valid UTF-8, which TensorFlow "
+                "needs: give another folder"
             )
         if self.paper is None:
             self._refuse("--input_dir", "manual_dir", "base_url")
@@ -154,6 +162,16 @@ def _make_builder(options, what):
     return folder.Pix2pixFolder(config=chosen, data_dir=data_dir)
 
 
+def _holds_photographs(input_dir):
+    """Returns True if most files do not look like two images side by side."""
+    from pix2pix_tf import data
+    from pix2pix_tf.datasets import folder
+
+    examples = itertools.chain.from_iterable(folder.find_splits(input_dir).values())
+    paths = [example.paths[0] for example in itertools.islice(examples, MAX_LOOKED_AT)]
+    return len(data.find_single_images(paths)) > len(paths) / 2
+
+
 def _report(builder, options):
     """Prints where the data set is, its splits, and the command that trains on it."""
     print(f"{builder.info.full_name} in {builder.data_dir}")
@@ -164,6 +182,9 @@ def _report(builder, options):
         )
     name = options.name or f"pix2pix:{options.paper}"
     command = f"python -m pix2pix_tf.train --mode train --dataset {name}"
+    if options.input_dir is not None and options.target_dir is None:
+        if _holds_photographs(options.input_dir):
+            command += " --lab_colorization"
     if options.data_dir is not None:
         command = f"TFDS_DATA_DIR={shlex.quote(options.data_dir)} {command}"
     print(command)

@@ -14,6 +14,7 @@ from pix2pix_tf import data
 from pix2pix_tf.datasets import records
 from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 
 BUFFER_SIZE = 10_000  # records that are shuffled in memory, still encoded
 NUM_SHOWN = 100  # records, whose sizes are looked at
@@ -29,7 +30,7 @@ class Records:
 
     num_checked = 1  # to see that the features are right; the files were checked once
 
-    def __init__(self, builder, split, config, num_images):
+    def __init__(self, builder, split, config, num_images, has_names=False):
         """Takes a data set.
 
         Args:
@@ -37,6 +38,8 @@ class Records:
             split: str, as TFDS reads it.
             config: DataConfig, which may name the features.
             num_images: int, of an example: 1 or 2.
+            has_names: bool, if True, examples are called by their stored names, for
+                which all records are read once.
 
         Raises:
             UsageError: there is no such split or feature.
@@ -51,12 +54,33 @@ class Records:
             records.records(builder, split)  # refuses a wrong split
             self._count = builder.info.splits[split].num_examples
 
+        self._names = self._read_names() if has_names else None
+
     def __len__(self):
         return self._count
 
     def name(self, index):
-        """Returns what the images of an example are called: its number."""
-        return f"{index:06d}"
+        """Returns what the images of an example are called: its name or its number."""
+        return self._names[index] if self._names else f"{index:06d}"
+
+    def _read_names(self):
+        """Returns the stored names, or None if they cannot be names of files."""
+        features = self._builder.info.features
+        if "name" not in features or not isinstance(
+            features["name"], tfds.features.Text
+        ):
+            return None
+        found = records.records(self._builder, self._split)
+        names = [
+            name.decode(errors="replace")
+            for name in found.map(lambda record: record["name"]).as_numpy_iterator()
+        ]
+        is_usable = all(
+            name and not name.startswith("/") and ".." not in name.split("/")
+            for name in names
+        )
+        is_unique = len(set(names)) == len(names)
+        return list(map(printable, names)) if is_usable and is_unique else None
 
     def shuffled(self, seed, position):
         """Returns an endless Dataset of records, each epoch in its own order.

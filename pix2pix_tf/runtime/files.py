@@ -119,6 +119,11 @@ def _remove(path):
         path.unlink(missing_ok=True)
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Returns True if a path is valid UTF-8; TensorFlow writes to no other path."""
+    return "\N{REPLACEMENT CHARACTER}" not in os.fsencode(path).decode(errors="replace")
+
+
 def printable(text: str | Path) -> str:
     """Replaces the characters of a text, such as a file name, that cannot be printed.
 

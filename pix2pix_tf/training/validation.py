@@ -210,4 +210,6 @@ def open_source(options: Options) -> data.Source:
         source.check()
     except UsageError as error:
         raise UsageError(f"--val_dir {val_dir}: {error}") from None
+    folders = [Path(one) for one in (val_dir, target_dir) if one is not None]
+    data.print_notices(examples, folders, len(channels) > len(folders))
     return source
