@@ -6,8 +6,10 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
+import score
 from pix2pix_tf import metrics, train
 from pix2pix_tf.images import color, pixels
 from pix2pix_tf.metrics import features
@@ -38,6 +40,36 @@ def _metrics(folder):
     """Returns what metrics.json holds; only strict JSON passes."""
     text = (folder / "metrics.json").read_text()
     return json.loads(text, parse_constant=pytest.fail)
+
+
+def test_targets_of_16_bits_are_written_and_measured_as_such(trained_dir, tmp_path):
+    rng, folder = np.random.default_rng(3), tmp_path / "deep"
+    folder.mkdir()
+    deep = rng.integers(0, 65536, [32, 64, 3], dtype=np.uint16)
+    (folder / "a.png").write_bytes(tf.io.encode_png(deep).numpy())
+    write_image(folder / "c.png", 32, 64)
+    out = tmp_path / "out"
+    assert _test(trained_dir, folder, out) == 0
+
+    def read(name, dtype=tf.uint16):
+        path = out / "images" / f"{name}.png"
+        assert path.read_bytes()[pixels.PNG_BITS_AT] == 8 * dtype.size
+        return tf.io.decode_png(path.read_bytes(), dtype=dtype).numpy()
+
+    # BtoA: the target is the left half.
+    # float32 in [-1, 1] holds steps of 16 bits, but for the last half.
+    np.testing.assert_allclose(read("a-targets"), deep[:, :32].astype(int), atol=1)
+    found = {image["name"]: image for image in _metrics(out)["images"]}
+    difference = read("a-outputs").astype(float) - read("a-targets")
+    l1 = np.abs(difference).mean() * 2 / 65535
+    assert found["a"]["l1"] == pytest.approx(l1, rel=1e-5)
+    mse = np.square(difference / 65535).mean()
+    assert found["a"]["psnr"] == pytest.approx(-10 * np.log10(mse), rel=1e-5)
+    for kind in ("inputs", "outputs", "targets"):
+        read(f"c-{kind}", tf.uint8)
+    scored = tmp_path / "scored"
+    assert score.main([str(out), "--output_dir", str(scored)]) == 0
+    assert _metrics(scored)["images"] == _metrics(out)["images"]
 
 
 def test_metrics_are_those_of_the_pictures_as_written(tested_dir):

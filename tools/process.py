@@ -37,7 +37,6 @@ BLANK_SHARE = 0.3  # of the side; as the original
 MAX_SIZE = 16384  # pixels of a side
 MAX_WORKERS = 256
 JPEG_QUALITY = 95  # as the original's tools
-MAX_ERROR = 0.001  # of 255, for a value of 8 bits; a step of 16 bits is 0.004
 
 
 class Job(NamedTuple):
@@ -206,7 +205,7 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
     Returns:
         (outcome, text for stderr or None): "processed", "skipped" or "failed".
     """
-    from pix2pix_tf.images import codecs, pixels
+    from pix2pix_tf.images import arrays, codecs, pixels
 
     with contextlib.suppress(ImageError, OSError):  # not there, or only half a file
         codecs.read(job.destination)
@@ -221,7 +220,7 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
     except UsageError as error:
         return "failed", str(error)
     # The edges are black and white.
-    is_deep = options.operation != "edges" and not all(map(fits_8_bits, images))
+    is_deep = options.operation != "edges" and not all(map(arrays.fits_8_bits, images))
     is_cut = is_deep and options.output_filetype == "jpg"
     numbers = (pixels.to_uint16 if is_deep and not is_cut else pixels.to_uint8)(image)
     filetype = "jpeg" if options.output_filetype == "jpg" else "png"
@@ -232,12 +231,6 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
 
 
 # Below, images are numpy float32 [height, width, 3], in [0, 1].
-
-
-def fits_8_bits(image: np.ndarray) -> bool:
-    """Returns True if 8 bits hold all values of an image."""
-    levels = image * 255
-    return bool((np.abs(levels - np.round(levels)) < MAX_ERROR).all())
 
 
 def operate(images: list, options: argparse.Namespace, network) -> np.ndarray:

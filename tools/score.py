@@ -56,7 +56,7 @@ def run(given: argparse.Namespace) -> None:
     scores = metrics.Scores()
 
     def add(name):
-        output, target = map(read, pairs[name])
+        output, target = (read(path, keeps_depth=True) for path in pairs[name])
         if output.shape != target.shape:
             sizes = (f"{p.shape[1]}x{p.shape[0]}" for p in (output, target))
             raise UsageError(f"{printable(name)} has two sizes: {' and '.join(sizes)}")
@@ -120,12 +120,18 @@ def find_images(folder: Path) -> dict[str, Path]:
     return {example.name: example.paths[0] for example in examples}
 
 
-def read(path: Path) -> np.ndarray:
-    """Returns uint8 [height, width, 3]; raises UsageError for what is not an image."""
-    from pix2pix_tf.images import codecs, pixels
+def read(path: Path, keeps_depth: bool = False) -> np.ndarray:
+    """Returns uint8 [height, width, 3], or uint16 if `keeps_depth` and 8 bits are few.
+
+    Raises:
+        UsageError: it is not an image.
+    """
+    from pix2pix_tf.images import arrays, codecs, pixels
 
     with naming(path):
-        return pixels.to_uint8(codecs.read(path)).numpy()
+        image = codecs.read(path)
+        is_deep = keeps_depth and not arrays.fits_8_bits(image)
+        return (pixels.to_uint16 if is_deep else pixels.to_uint8)(image).numpy()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from pix2pix_tf.data.examples import join_problems
 from pix2pix_tf.images import codecs, kinds
+from pix2pix_tf.images.arrays import fits_8_bits
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -29,6 +30,8 @@ class Source:
     Attributes:
         channels: tuple of int, of each image of an example.
         problems: {example's name: ExampleError}, of all met so far.
+        deep: set of int, the examples that `ordered` has read so far and that have
+            values that 8 bits cannot hold.
     """
 
     def __init__(self, store, channels, on_bad_image=None):
@@ -42,6 +45,7 @@ class Source:
         """
         self.channels = channels
         self.problems = {}
+        self.deep = set()
         self._store = store
         self._num_found = len(store)
         self._on_bad_image = on_bad_image
@@ -90,8 +94,15 @@ class Source:
         With `--on_bad_image skip` examples that cannot be read are left out.
         """
         read = self._read_or_none if self._is_skipping else self._read_one
+
+        def note_depth(index, *values):
+            index, *images = read(index, *values)
+            if not all(map(fits_8_bits, images)):
+                self.deep.add(int(index))
+            return index, *images
+
         examples = self._store.ordered().map(
-            lambda index, *values: self._call(read, index, values),
+            lambda index, *values: self._call(note_depth, index, values),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         if self._is_skipping:

@@ -9,6 +9,7 @@ from PIL import Image
 # A small file may claim to hold a huge image. Pillow warns above the same bound.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 9459 x 9459
 MAX_NUMBERS = 4 * MAX_PIXELS  # pixels times channels
+_MAX_ERROR = 0.001  # of 255, for a value of 8 bits; a step of 16 bits is 0.004
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. ITU-R BT.601
 
 
@@ -108,3 +109,13 @@ def turn(pixels, orientation):
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
+
+
+def fits_8_bits(image: np.ndarray) -> bool:
+    """Returns True if 8 bits hold all values of an image.
+
+    Args:
+        image: float32 of any shape, in [0, 1].
+    """
+    levels = image * 255
+    return bool((np.abs(levels - np.round(levels)) < _MAX_ERROR).all())

@@ -161,7 +161,7 @@ class Colorization:
         return self.to_rgb(inputs, outputs)["outputs"]
 
 
-def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0):
+def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0, is_deep=False):
     """Turns what the networks take and give into the images that a run writes.
 
     Args:
@@ -169,13 +169,15 @@ def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0):
         inputs, outputs, targets: float32 [batch, height, width, channels] in [-1, 1];
             `targets` may be None.
         aspect_ratio: float, width / height of the images.
+        is_deep: bool, if True the images have 16 bits.
 
     Returns:
-        {"inputs", "outputs", "targets": uint8 [batch, height, new width, 3]}, without
-        "targets" where there are none.
+        {"inputs", "outputs", "targets": uint8 or uint16 [batch, height, new width, 3]},
+        without "targets" where there are none.
     """
+    to_integers = pixels.to_uint16 if is_deep else pixels.to_uint8
     return {
-        name: pixels.to_uint8(pixels.stretch(image, aspect_ratio))
+        name: to_integers(pixels.stretch(image, aspect_ratio))
         for name, image in kind.to_rgb(inputs, outputs, targets).items()
     }
 

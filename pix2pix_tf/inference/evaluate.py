@@ -107,7 +107,10 @@ def _write_images(options, source, generator, done, scores):
             batches = ordered_batches(source, kind, options.data, size, run.max_steps)
             for indices, *tensors in batches:
                 called = time.perf_counter()
-                outputs, images = translate(tf.constant(num_batches), *tensors)
+                is_deep = not source.deep.isdisjoint(indices.numpy().tolist())
+                outputs, images = translate(
+                    tf.constant(num_batches), *tensors, is_deep=is_deep
+                )
                 outputs = outputs.numpy()  # waits for it, on a GPU too
                 network_s += time.perf_counter() - called
                 for place, index in enumerate(indices.numpy()):

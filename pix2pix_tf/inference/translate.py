@@ -26,9 +26,9 @@ def ordered_batches(source, kind, config, size, max_batches=None):
 def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
     """Returns a compiled function from a batch to what is written of it.
 
-    It maps (the batch's number, inputs, targets where there are any) to (outputs,
-    float32 [batch, height, width, channels] in [0, 1], and what `kinds.to_images`
-    gives).
+    It maps (the batch's number, inputs, targets where there are any, whether the images
+    have 16 bits) to (outputs, float32 [batch, height, width, channels] in [0, 1], and
+    what `kinds.to_images` gives).
 
     Args:
         generator: keras.Model.
@@ -39,13 +39,13 @@ def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
     """
 
     @tf.function(reduce_retracing=True)
-    def translate(number, inputs, targets=None):
+    def translate(number, inputs, targets=None, is_deep=False):
         networks.seed_dropout(generator, seed, number)
         if multiple is not None:
             outputs = networks.generate_at_own_size(generator, inputs, multiple)
         else:
             outputs = generator(inputs)
-        images = kinds.to_images(kind, inputs, outputs, targets, aspect_ratio)
+        images = kinds.to_images(kind, inputs, outputs, targets, aspect_ratio, is_deep)
         return pixels.deprocess(outputs), images
 
     return translate

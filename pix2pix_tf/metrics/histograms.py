@@ -13,7 +13,7 @@ BINS = 256  # of width 1, from 0 for L (of which 100 are used), from -128 for a 
 _LOWEST = (0, -128, -128)
 
 
-@tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+@tf.function(reduce_retracing=True)
 def _bins(image):
     """Returns the bins of L, a + BINS and b + 2 * BINS: int32 [height, width, 3]."""
     lab = color.rgb_to_lab(pixels.to_float(image))
@@ -25,7 +25,7 @@ def count(image) -> np.ndarray:
     """Returns the number of pixels in each bin of L, a and b: int64 [3, BINS].
 
     Args:
-        image: uint8 [height, width, 3].
+        image: uint8 or uint16 [height, width, 3].
     """
     places = _bins(image).numpy().ravel()
     return np.bincount(places, minlength=3 * BINS).reshape(3, BINS)

@@ -24,7 +24,7 @@ def score(output, target) -> dict[str, float | None]:
     """Returns the metrics of one image.
 
     Args:
-        output, target: uint8 [height, width, 3].
+        output, target: uint8 or uint16 [height, width, 3].
 
     Returns:
         {"l1", "psnr", "ssim", "ms_ssim": float}: the mean absolute difference of the
@@ -33,8 +33,8 @@ def score(output, target) -> dict[str, float | None]:
         windows of 7 x 7 pixels; and the structural similarity at five scales. "ssim" is
         None if a side is below SSIM_SIDE, "ms_ssim" if one is below MS_SSIM_SIDE.
     """
-    output, target = np.asarray(output), np.asarray(target)
-    difference = output.astype(np.float32) - target
+    output, target = _to_levels(output), _to_levels(target)
+    difference = output - target
     squared = np.mean(np.square(difference), dtype=np.float64)
     psnr = 10 * np.log10(PEAK**2 / squared) if squared else MAX_PSNR
     side = min(output.shape[:2])
@@ -46,9 +46,14 @@ def score(output, target) -> dict[str, float | None]:
     }
 
 
+def _to_levels(image):
+    """Returns an image as float32 in [0, PEAK], with the steps of its own bits."""
+    image = np.asarray(image)
+    return image.astype(np.float32) * np.float32(PEAK / np.iinfo(image.dtype).max)
+
+
 def _ssim(output, target):
     """Returns scikit-image's SSIM in float32: twice as fast, equal within 1e-6."""
-    output, target = output.astype(np.float32), target.astype(np.float32)
     return float(structural_similarity(target, output, channel_axis=2, data_range=PEAK))
 
 
@@ -58,12 +63,11 @@ def ms_ssim(output, target) -> float:
     It equals `tf.image.ssim_multiscale`.
 
     Args:
-        output, target: uint8 [height, width, channels]; both sides are at least
-            MS_SSIM_SIDE pixels.
+        output, target: float32 [height, width, channels] in [0, PEAK]; both sides are
+            at least MS_SSIM_SIDE pixels.
 
     Source: Wang et al. 2003, equation 7.
     """
-    output, target = output.astype(np.float32), target.astype(np.float32)
     product = 1.0
     for number, weight in enumerate(MS_SSIM_WEIGHTS, start=1):
         luminance, contrast = _similarities(output, target)

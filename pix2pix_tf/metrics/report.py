@@ -36,7 +36,7 @@ class Scores:
         self._lock = threading.Lock()
 
     def add(self, name: str, output, target) -> None:
-        """Measures the image of a name; both are uint8 [height, width, 3]."""
+        """Measures the image of a name; both are uint8 or uint16 [height, width, 3]."""
         metrics = per_image.score(output, target)
         counts = np.stack([histograms.count(output), histograms.count(target)])
         with self._lock:

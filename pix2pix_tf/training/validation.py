@@ -158,8 +158,11 @@ class Validator:
         for number, (indices, inputs, targets) in enumerate(batches):
             if caught:
                 return None
-            _, images = self._translate(tf.constant(number), inputs, targets)
-            name = self.source.name(indices.numpy()[0])
+            index = int(indices.numpy()[0])
+            _, images = self._translate(
+                tf.constant(number), inputs, targets, is_deep=index in self.source.deep
+            )
+            name = self.source.name(index)
             one = {kind: batch.numpy() for kind, batch in images.items()}
             scores.add(name, one["outputs"][0], one["targets"][0])
             if number < MAX_STRIPS:
