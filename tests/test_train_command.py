@@ -267,7 +267,7 @@ def test_untouched_by_a_bad_checkpoint(capsys, tmp_path, pair_dir, trained_dir):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["model-3", "model-3.index"])
+@pytest.mark.parametrize("name", ["model-3", "model-3.data-00000-of-00001"])
 def test_one_checkpoint_of_a_folder_can_be_named(
     trained_dir, pair_dir, tmp_path, capsys, name
 ):

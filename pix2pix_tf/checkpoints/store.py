@@ -26,8 +26,8 @@ def find(checkpoint: Path | str) -> str:
     """Returns the path prefix of the checkpoint that --checkpoint means.
 
     Args:
-        checkpoint: a folder, for its newest checkpoint, or in it `model-STEP` or
-            `model-STEP.index`.
+        checkpoint: a folder, for its newest checkpoint, or in it `model-STEP`, or one
+            of the files of that name.
 
     Raises:
         UsageError: there is no such checkpoint, or none that can be read.

@@ -30,15 +30,16 @@ def split_checkpoint(path: str | Path) -> tuple[Path, str | None]:
     """Splits the value of --checkpoint, which may name one checkpoint of a folder.
 
     Args:
-        path: a folder, or in it `model-STEP` or `model-STEP.index`.
+        path: a folder, or in it `model-STEP`, or one of the files of that name.
 
     Returns:
         (folder, name): the name is "model-STEP", or None for the newest checkpoint.
     """
     path = Path(path)
-    name = path.name.removesuffix(".index")
-    is_one = re.fullmatch(rf"{CHECKPOINT_PREFIX}\d+", name) and not path.is_dir()
-    return (path.parent, name) if is_one else (path, None)
+    found = re.fullmatch(
+        rf"({CHECKPOINT_PREFIX}\d+)(\.index|\.meta|\.data-.*)?", path.name
+    )
+    return (path, None) if not found or path.is_dir() else (path.parent, found[1])
 
 
 def stored_run(values: dict) -> dict | None:
