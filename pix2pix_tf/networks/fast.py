@@ -49,9 +49,8 @@ class Conv2D(layers.Conv2D):
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
-            y = self._convolve_frozen(inputs)
-        else:
-            y = _in_fast_format(self._convolve, inputs, self.kernel)
+            return _add_bias_unfused(self._convolve_frozen(inputs), self.bias)
+        y = _in_fast_format(self._convolve, inputs, self.kernel)
         return tf.nn.bias_add(y, self.bias)
 
     def _convolve(self, x, kernel):
@@ -94,6 +93,16 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         if self.kernel_size == (4, 4) and _is_small(x, MAX_DECONV_AREA):
             return deconv(x, kernel)
         return ops.conv_transpose(x, kernel, self.strides, self.padding)
+
+
+def _add_bias_unfused(y, bias):
+    """Adds a bias to [batch, height, width, filters] where TensorFlow cannot fuse it.
+
+    If the sum goes to an activation and to a skip connection too (encoder_1), the graph
+    optimizer fuses it away for the one, and fails as the other still needs it.
+    """
+    flat = tf.nn.bias_add(tf.reshape(y, [-1, y.shape[-1]]), bias)
+    return tf.reshape(flat, tf.shape(y))
 
 
 def _in_fast_format(convolve, x, kernel):
