@@ -190,3 +190,21 @@ def test_outputs_stay_in_their_ranges(generator, inputs):
     discriminator = networks.build_discriminator((3, 3), TINY)
     predictions = discriminator([inputs, outputs])
     assert 0 <= np.min(predictions) and np.max(predictions) <= 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"separable_conv": True}, {"norm": "none"}, {"generator": "resnet"}]
+)
+def test_the_graph_optimizer_has_no_errors_with_a_frozen_network(changes, capfd):
+    if changes.get("generator") != "resnet":
+        changes = {"num_downs": 5} | changes
+    generator = networks.build_generator(
+        (3, 3), ModelConfig(ngf=4, crop_size=32, **changes)
+    )
+    networks.freeze(generator)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    try:
+        tf.function(generator)(tf.zeros([1, 32, 32, 3]))
+    finally:  # as in conftest.py
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    assert "remapper failed" not in capfd.readouterr().err

@@ -95,6 +95,23 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         return ops.conv_transpose(x, kernel, self.strides, self.padding)
 
 
+class SeparableConv2D(layers.SeparableConv2D):
+    """Keras' SeparableConv2D, which can be exported."""
+
+    is_frozen = False
+
+    def freeze(self) -> None:
+        """From now on, the graph optimizer cannot fuse the bias."""
+        self.is_frozen = True
+
+    def call(self, inputs):
+        if not self.is_frozen:
+            return super().call(inputs)
+        kernels = self.depthwise_kernel, self.pointwise_kernel
+        y = ops.separable_conv(inputs, *kernels, self.strides, self.padding)
+        return _add_bias_unfused(y, self.bias)
+
+
 def _add_bias_unfused(y, bias):
     """Adds a bias to [batch, height, width, filters] where TensorFlow cannot fuse it.
 

@@ -97,7 +97,7 @@ class DepthToSpace(layers.Layer):
 SCOPES = {
     fast.Conv2D: "conv2d",
     fast.Conv2DTranspose: "conv2d_transpose",
-    layers.SeparableConv2D: "separable_conv2d",
+    fast.SeparableConv2D: "separable_conv2d",
     BatchNorm: "batch_normalization",
     InstanceNorm: "instance_normalization",
     layers.BatchNormalization: "batch_normalization",
@@ -164,7 +164,7 @@ def deconv(x, filters: int, size: int, name: str, init: str):
 
 def separable_conv(x, filters: int, strides: int, name: str, init: str):
     """Depthwise convolution with kernels of KERNEL_SIZE, then a 1x1 convolution."""
-    return layers.SeparableConv2D(
+    return fast.SeparableConv2D(
         filters,
         KERNEL_SIZE,
         strides=strides,

@@ -61,13 +61,12 @@ def freeze(generator: keras.Model) -> list[tf.Variable]:
     Returns:
         The variables that the generator's calls now read.
     """
-    kinds = (fast.Conv2D, fast.Conv2DTranspose)
-    layers = [layer for layer in generator.layers if isinstance(layer, kinds)]
-    for layer in layers:
-        layer.freeze()
-    frozen = {
-        id(layer.kernel): layer.frozen_kernel
-        for layer in layers
-        if layer.frozen_kernel is not None
-    }
+    frozen = {}  # by the id of the kernel
+    for layer in generator.layers:
+        if isinstance(layer, fast.SeparableConv2D):
+            layer.freeze()
+        elif isinstance(layer, (fast.Conv2D, fast.Conv2DTranspose)):
+            layer.freeze()
+            if layer.frozen_kernel is not None:
+                frozen[id(layer.kernel)] = layer.frozen_kernel
     return [frozen.get(id(v), v.value) for v in generator.variables]
