@@ -337,6 +337,27 @@ def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(
     assert "--name x exists already: give another, or rem" in line
 
 
+def test_a_folder_that_is_not_utf8_is_refused(capsys, tmp_path, pair_dir, monkeypatch):
+    folder = f"{tmp_path}/a\udcff"
+    flags = ["--input_dir", pair_dir, "--name", "x"]
+    assert _run(*flags, "--data_dir", folder) == 2
+    monkeypatch.setenv("TFDS_DATA_DIR", folder)
+    assert _run(*flags) == 2
+    lines = capsys.readouterr().err.splitlines()
+    for flag, line in zip(["--data_dir", "TFDS_DATA_DIR"], lines, strict=True):
+        assert f"{flag} {tmp_path}/a\ufffd is not valid UTF-8" in line
+    assert not any(tmp_path.iterdir())
+
+
+def test_files_that_are_not_read_are_named(capsys, tmp_path, pair_dir):
+    shutil.copytree(pair_dir, tmp_path / "in/val")
+    (tmp_path / "in/val/x.heic").touch()
+    assert (
+        _run("--input_dir", tmp_path / "in", "--name", "x", "--data_dir", tmp_path) == 0
+    )
+    assert "not read (x.heic): convert" in capsys.readouterr().out
+
+
 def test_the_printed_command_works_for_photographs_too(
     capsys, tmp_path, photo_dir, pair_dir, monkeypatch
 ):

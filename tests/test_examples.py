@@ -39,7 +39,17 @@ def test_a_missing_or_empty_folder_is_refused_by_name(tmp_path):
 
 def test_a_folder_of_folders_names_the_likely_one(tmp_path):
     _touch(tmp_path, "test/1.png", "train/1.png", "notes/a.txt")
-    with pytest.raises(UsageError, match=f"give --input_dir {tmp_path}/train$"):
+    (tmp_path / "x.heic").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    _touch(tmp_path, ".hidden/1.png")
+    likely = f"give one of these, {tmp_path}/test, {tmp_path}/train$"
+    with pytest.raises(UsageError, match=likely):
+        data.find_examples(tmp_path)
+
+
+def test_a_folder_of_images_that_are_not_read_says_so(tmp_path):
+    _touch(tmp_path, "a.HEIC", "._a.heic")
+    with pytest.raises(UsageError, match="are read: convert a.HEIC to PNG or JPEG$"):
         data.find_examples(tmp_path)
 
 

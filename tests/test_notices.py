@@ -35,7 +35,7 @@ def test_halves_that_are_higher_than_wide_are_suspected(
     assert bool(lines) == is_single
     if is_single:
         [line] = lines
-        words = ["4 of 4 files (a.png, b.png, c.png and 1 more)", "--target_dir"]
+        words = ["4 of 4 images (a.png, b.png, c.png and 1 more)", "--target_dir"]
         words += ["--lab_colorization", "--inputs_only"]
         assert all(word in line for word in words)
     assert _notices(capsys, tmp_path, are_pairs=False) == []
@@ -44,11 +44,11 @@ def test_halves_that_are_higher_than_wide_are_suspected(
 def test_pages_and_files_that_are_not_read_are_named(capsys, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros([12, 8, 16, 3], np.uint8))
     tifffile.imwrite(tmp_path / "b.tif", np.zeros([8, 16, 3], np.uint8))
-    for name in ("x.HEIC", "y.jxl", "notes.txt"):
+    for name in ("x.HEIC", "y.jxl", "._x.heic", "notes.txt"):
         (tmp_path / name).touch()
     pages, unread = _notices(capsys, tmp_path)
     assert "1 of 2 files have several pages or frames (a.tif)" in pages
-    assert "2 files are not read (x.HEIC, y.jxl)" in unread
+    assert f"2 files in {tmp_path} are not read (x.HEIC, y.jxl)" in unread
 
 
 def test_every_command_that_reads_pairs_prints_them(capsys, tmp_path, trained_dir):

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 
 from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
-from pix2pix_tf.datasets.source import Records
+from pix2pix_tf.datasets.source import Records, to_file_names
 from pix2pix_tf.images import kinds
 from pix2pix_tf.options import DataConfig, PairConfig
 from pix2pix_tf.runtime.errors import UsageError
@@ -169,3 +169,30 @@ def test_the_train_and_test_commands_take_a_data_set(
     assert "no split val" in capsys.readouterr().err
     assert train.main([*test, "val", "--input_dir", "x"]) == 2
     assert "--input_dir cannot be used with --dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "stored, wanted",
+    [
+        (["1.jpg", "cats/a.b"], ["1", "cats/a.b"]),
+        (["1.jpg", "1.png"], ["1.jpg", "1.png"]),
+        (["\u2028", "b"], ["\ufffd", "b"]),
+        (["a", "A"], None),
+        (["\u00e9", "e\u0301"], None),
+        (["\u2028", "\u2029"], None),
+        *[([name], None) for name in ("../a", "/a", "a/../b", "a/", "..", "")],
+    ],
+)
+def test_stored_names_are_used_where_files_can_have_them(stored, wanted):
+    assert to_file_names(stored) == wanted
+
+
+def test_records_of_single_images_bring_a_warning(
+    capsys, tmp_path, photo_dir, monkeypatch
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert command.main(["--input_dir", str(photo_dir), "--name", "photos"]) == 0
+    for lab, wanted in ((False, 1), (True, 0)):
+        channels = kinds.kind_of(PairConfig(lab_colorization=lab)).image_channels
+        datasets.open_source(DataConfig(dataset="photos"), channels, "train")
+        assert capsys.readouterr().out.count("may be single images") == wanted

@@ -98,6 +98,10 @@ def test_combine_puts_gray_and_transparent_images_side_by_side(tmp_path):
     got = _result(tmp_path, left, "combine", "--b_dir", str(tmp_path / "b"))
     want = np.concatenate([np.repeat(left, 3, axis=2), right[..., :3]], axis=1)
     np.testing.assert_array_equal(got, want)
+    _write(tmp_path / "in" / "\u00e9.png", left)
+    _write(tmp_path / "b" / "e\u0301.png", right)  # the same letter
+    assert _run(tmp_path, "combine", "--b_dir", str(tmp_path / "b")) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "\u00e9.png"), want)
 
 
 def test_edges_are_thin_black_lines_where_the_brightness_changes(tmp_path):

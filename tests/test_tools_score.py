@@ -40,6 +40,9 @@ def test_folders_of_images_and_of_tests_are_measured_as_test_mode_does(folders):
     alone = _score(test)
     assert [image["name"] for image in alone["images"]] == ["1", "sub/2"]
     assert alone["mean"] == found["mean"]
+    (outputs / "1.bmp").rename(outputs / "\u00e9.bmp")
+    (targets / "1.png").rename(targets / "e\u0301.png")  # the same letter
+    assert _score(outputs, targets)["images"][0]["name"] == "2"
     other = shutil.copytree(test, test.with_name("other"))
     (other / "images/1-targets.png").unlink()
     assert _score(test, other)["mean"]["l1"] == 0  # the outputs of two tests

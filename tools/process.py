@@ -150,11 +150,14 @@ def find_pairs(sources: list, b_dir: Path) -> list[list[Path]]:
     Raises:
         UsageError: it names all that have none, or more than one.
     """
+    from pix2pix_tf import data
+
     candidates = _find("--b_dir", b_dir)
     pairs, problems = [], []
     for [left] in sources:
         try:
-            pairs.append([left, _choose_partner(left, candidates.get(left.stem, []))])
+            stem = data.normalize(left.stem)
+            pairs.append([left, _choose_partner(left, candidates.get(stem, []))])
         except UsageError as error:
             problems.append(str(error))
     if problems:
@@ -188,10 +191,12 @@ def _find(flag, folder):
     """Returns {stem: list of Path} of the images of a folder."""
     from pix2pix_tf import data
 
+    examples = data.find_examples(folder, flags=(flag, ""))
+    data.print_notices(examples, [folder])
     stems = collections.defaultdict(list)
-    for example in data.find_examples(folder, flags=(flag, "")):
+    for example in examples:
         [path] = example.paths
-        stems[path.stem].append(path)
+        stems[data.normalize(path.stem)].append(path)
     return stems
 
 

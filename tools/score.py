@@ -117,7 +117,8 @@ def find_images(folder: Path) -> dict[str, Path]:
     if written:
         return written
     examples = data.find_examples(folder, flags=("the folder", ""))
-    return {example.name: example.paths[0] for example in examples}
+    data.print_notices(examples, [folder])
+    return {data.normalize(example.name): example.paths[0] for example in examples}
 
 
 def read(path: Path, keeps_depth: bool = False) -> np.ndarray:

@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
     present = sorted(itertools.chain.from_iterable(found))
     # What was moved is still part of the split that it was moved for.
     names = sorted({*sources, *(path.name for path in present if options.move)})
+    data.print_notices([], [options.dir])  # copies have all their pages
     if not names:
         # Raises UsageError, with the suffixes that are wanted.
         data.find_examples(options.dir, flags=("--dir", ""))

@@ -11,6 +11,12 @@ from pix2pix_tf.data.batches import (
     random_flip,
     train_batches,
 )
-from pix2pix_tf.data.examples import Example, find_examples, list_images, list_names
-from pix2pix_tf.data.notices import find_single_images, print_notices
+from pix2pix_tf.data.examples import (
+    Example,
+    find_examples,
+    list_images,
+    list_names,
+    normalize,
+)
+from pix2pix_tf.data.notices import is_single, print_notices, warn_of_single_images
 from pix2pix_tf.data.source import Files, Source, shuffled

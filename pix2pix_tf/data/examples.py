@@ -3,6 +3,7 @@
 In: names and paths. Not in: what the files hold.
 """
 
+import contextlib
 import glob
 import os
 import re
@@ -11,7 +12,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from pix2pix_tf.images.codecs import SUFFIXES
+from pix2pix_tf.images.codecs import SUFFIXES, UNREAD_SUFFIXES
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -109,17 +110,37 @@ def _is_image(path):
     return suffix in SUFFIXES and not name.startswith(".") and not path.is_dir()
 
 
-def _no_images(flag, folder):
-    text = (
-        f"{flag} {printable(folder)} has no images: wanted files ending in "
-        + ", ".join(SUFFIXES)
+def list_unread(folder: Path | str, recursive: bool = False) -> list[Path]:
+    """Returns the image files of a folder that are of a format that is not read."""
+    pattern = "**/*" if recursive else "*"
+    return sorted(
+        path
+        for path in Path(folder).glob(pattern)
+        if path.suffix.lower() in UNREAD_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()
     )
-    below = [path for path in sorted(Path(folder).iterdir()) if path.is_dir()]
-    likely = [path for path in below if list_images(path)]
-    # The one for training first.
-    for path in sorted(likely, key=lambda path: path.name != "train")[:1]:
-        text += f"; its sub-folder has some: give {flag} {printable(path)}"
+
+
+def _no_images(flag, folder):
+    text = f"{flag} {printable(folder)} has no images"
+    if unread := [printable(path.name) for path in list_unread(folder)]:
+        text += f" that are read: convert {list_names(unread)} to PNG or JPEG"
+    elif likely := list_names(_folders_with_images(folder)):
+        text += f" itself, but in its sub-folders: give one of these, {likely}"
+    else:
+        text += ": wanted files ending in " + ", ".join(SUFFIXES)
     return UsageError(text)
+
+
+def _folders_with_images(folder):
+    """Returns the sub-folders that have images, as text."""
+    found = []
+    for path in sorted(Path(folder).iterdir()):
+        with contextlib.suppress(OSError):  # such as: permission denied
+            if path.is_dir() and not path.name.startswith(".") and list_images(path):
+                found.append(printable(path))
+    return found
 
 
 def _pair(folders, flags):
@@ -151,11 +172,15 @@ def _by_stem(flag, folder):
     for path in folder.rglob("*"):
         if _is_image(path):
             stem = path.relative_to(folder).with_suffix("").as_posix()
-            # Systems write the same letter in different Unicode forms.
-            found[unicodedata.normalize("NFC", stem)].append(path)
+            found[normalize(stem)].append(path)
     if not found:
         raise _no_images(flag, folder)
     return found
+
+
+def normalize(name: str) -> str:
+    """Returns a name in one Unicode form, as systems write a letter in several."""
+    return unicodedata.normalize("NFC", name)
 
 
 def list_names(names, num_shown=MAX_NAMES):

@@ -1,65 +1,79 @@
 """What a command says at its start about files that it may not read as was meant."""
 
 import contextlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pix2pix_tf.data.examples import Example, list_names
+from pix2pix_tf.data.examples import Example, list_names, list_unread
 from pix2pix_tf.images import codecs
 from pix2pix_tf.runtime.files import printable
 
-MAX_LOOKED_AT = 5000  # files, whose headers are read
+MAX_PAGED = 5000  # files, whose pages are counted
+MAX_SIZED = 100  # files, whose sizes are looked at
 
 
-def print_notices(examples: list[Example], folders: list[Path], are_pairs: bool):
-    """Warns of files with several pages, files that are passed over, and odd halves.
+def print_notices(
+    examples: Iterable[Example], folders: Sequence[Path | str], are_pairs: bool = False
+):
+    """Warns of files with several pages, files that are not read, and odd halves.
 
     Args:
         examples: those of the folders.
-        folders: where the examples were looked for; others than folders are left out.
+        folders: where the examples were looked for; a file or a pattern is left out.
         are_pairs: True if each file is to hold two images side by side.
     """
-    paths = [path for example in examples for path in example.paths][:MAX_LOOKED_AT]
-    of_all = f"of {len(paths)} files"
-    if several := _names(path for path in paths if _has_several_pages(path)):
+    paths = [path for example in examples for path in example.paths][:MAX_PAGED]
+    if several := [printable(path.name) for path in paths if _has_several_pages(path)]:
         print(
-            f"warning: {len(several)} {of_all} have several pages or frames "
-            f"({list_names(several)}): only the first of each is read"
+            f"warning: {len(several)} of {len(paths)} files have several pages or "
+            f"frames ({list_names(several)}): only the first of each is read"
         )
-    # Two folders are searched with their sub-folders, one without.
-    pattern = "*" if len(folders) == 1 else "**/*"
-    unread = _names(
-        path
-        for folder in folders
-        for path in sorted(folder.glob(pattern) if folder.is_dir() else [])
-        if path.suffix.lower() in codecs.UNREAD_SUFFIXES
-    )
-    if unread:
-        print(
-            f"warning: {len(unread)} files are not read ({list_names(unread)}): "
-            "convert them to PNG or TIFF"
+    for folder in folders:
+        # Two folders are searched with their sub-folders, one without.
+        found = list_unread(folder, recursive=len(folders) > 1)
+        if unread := [printable(path.name) for path in found]:
+            print(
+                f"warning: {len(unread)} files in {printable(folder)} are not read "
+                f"({list_names(unread)}): convert them to PNG or JPEG"
+            )
+    if are_pairs:
+        warn_of_single_images(
+            (printable(path.name), size)
+            for path in paths[:MAX_SIZED]
+            for size in _probe(path)
         )
-    if are_pairs and (single := _names(find_single_images(paths))):
+
+
+def warn_of_single_images(sizes: Iterable[tuple[str, Sequence[int]]]):
+    """Warns if images that are to hold two side by side look like single ones.
+
+    Args:
+        sizes: (name, (height, width, ...)) of each; the first 100 are looked at.
+    """
+    sizes = list(itertools.islice(sizes, MAX_SIZED))
+    if single := [name for name, size in sizes if is_single(size)]:
         print(
-            f"warning: {len(single)} {of_all} ({list_names(single)}) are cut into "
-            "halves that are higher than wide, and may be single images: give "
+            f"warning: {len(single)} of {len(sizes)} images ({list_names(single)}) are "
+            "cut into halves that are higher than wide, and may be single images: give "
             "--lab_colorization for photographs, --target_dir for images B in a folder "
             "of their own, or --inputs_only to test without targets"
         )
 
 
-def find_single_images(paths: Iterable[Path]) -> list[Path]:
-    """Returns the files that are less than twice as wide as high, or of odd width.
+def is_single(size: Sequence[int]) -> bool:
+    """Returns True if a size (height, width, ...) is unusual for two images abreast.
 
-    Two images side by side make an even width, and are seldom higher than wide.
+    These have an even width together, and are seldom higher than wide.
     """
-    single = []
-    for path in paths:
-        with contextlib.suppress(codecs.ImageError, OSError):
-            height, width, _ = codecs.probe(path)
-            if width % 2 or width < 2 * height:
-                single.append(path)
-    return single
+    height, width = size[:2]
+    return width % 2 == 1 or width < 2 * height
+
+
+def _probe(path):
+    """Yields the size of a file, if it can be read."""
+    with contextlib.suppress(codecs.ImageError, OSError):
+        yield codecs.probe(path)
 
 
 def _has_several_pages(path):
@@ -69,7 +83,3 @@ def _has_several_pages(path):
     with contextlib.suppress(codecs.ImageError, OSError):
         return codecs.count_pages(path) > 1
     return False
-
-
-def _names(paths):
-    return [printable(path.name) for path in paths]

@@ -7,6 +7,7 @@ functions, and nothing outside this folder imports it.
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from pix2pix_tf.runtime.errors import UsageError
 
 MAX_RETRIES = 2  # of each download
+MAX_SIZED = 20  # records, which are decoded to see whether they are pairs
 # The first format is the default: its records can be read in any order.
 FILE_FORMATS = ("array_record", "tfrecord")
 FOLDER_BUILDER = "pix2pix_folder"
@@ -83,6 +85,11 @@ def open_source(config, channels, mode):
     store = Records(builder, split, config, len(channels), has_names=mode == "test")
     source = data.Source(store, channels)
     source.check()
+    if store.num_features < len(channels):
+        sizes = itertools.islice(store.sizes(), MAX_SIZED)
+        data.warn_of_single_images(
+            (f"record {i}", size) for i, size in enumerate(sizes)
+        )
     return source
 
 

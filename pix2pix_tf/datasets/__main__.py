@@ -1,7 +1,6 @@
 """The command: `python -m pix2pix_tf.datasets` prepares a data set, on disk."""
 
 import dataclasses
-import itertools
 import os
 import re
 import shlex
@@ -9,14 +8,14 @@ import sys
 
 from pix2pix_tf import datasets
 from pix2pix_tf.datasets import addresses
-from pix2pix_tf.options import Config, flag, flags_in, parse_flags
+from pix2pix_tf.options import Config, DataConfig, flag, flags_in, parse_flags
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import is_utf8
+from pix2pix_tf.runtime.files import is_utf8, printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "python -m pix2pix_tf.datasets"
-MAX_LOOKED_AT = 100  # files, of which most decide
+DATA_DIR = "TFDS_DATA_DIR"  # the variable that names the folder of all data sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +71,13 @@ class PrepareConfig(Config):
             raise UsageError(
                 "wanted either --input_dir, for images of your own, or --paper"
             )
-        if self.data_dir is not None and not is_utf8(self.data_dir):
+        data_dir, source = self.data_dir, "--data_dir"
+        if data_dir is None:
+            data_dir, source = os.environ.get(DATA_DIR, ""), DATA_DIR
+        if not is_utf8(data_dir):
             raise UsageError(
-                f"--data_dir {self.data_dir} is not valid UTF-8, which TensorFlow "
-                "needs: give another folder"
+                f"{source} {printable(data_dir)} is not valid UTF-8, which "
+                "tensorflow_datasets needs: give another folder"
             )
         if self.paper is None:
             self._refuse("--input_dir", "manual_dir", "base_url")
@@ -137,7 +139,7 @@ def _make_builder(options, what):
     """Returns the tfds.core.DatasetBuilder of the flags."""
     from pix2pix_tf.datasets import folder, paper
 
-    data_dir = options.data_dir or os.environ.get("TFDS_DATA_DIR")
+    data_dir = options.data_dir or os.environ.get(DATA_DIR)
     if options.paper is not None:
         return paper.Pix2pix(
             config=options.paper, base_url=options.base_url, data_dir=data_dir
@@ -150,6 +152,7 @@ def _make_builder(options, what):
     if options.name in datasets.import_tfds(what).list_builders():
         raise UsageError(f"{what} is a data set of the catalog: give another")
     splits = folder.find_splits(options.input_dir, options.target_dir)
+    folder.print_notices(options.input_dir, options.target_dir, splits)
     split, smallest = min(splits.items(), key=lambda item: len(item[1]))
     if options.num_shards is not None and options.num_shards > len(smallest):
         raise UsageError(
@@ -162,14 +165,14 @@ def _make_builder(options, what):
     return folder.Pix2pixFolder(config=chosen, data_dir=data_dir)
 
 
-def _holds_photographs(input_dir):
-    """Returns True if most files do not look like two images side by side."""
+def _holds_photographs(builder):
+    """Returns True if most of the first images do not look like two side by side."""
     from pix2pix_tf import data
-    from pix2pix_tf.datasets import folder
+    from pix2pix_tf.datasets.source import Records
 
-    examples = itertools.chain.from_iterable(folder.find_splits(input_dir).values())
-    paths = [example.paths[0] for example in itertools.islice(examples, MAX_LOOKED_AT)]
-    return len(data.find_single_images(paths)) > len(paths) / 2
+    split = next(iter(builder.info.splits))
+    sizes = list(Records(builder, split, DataConfig(), num_images=1).sizes())
+    return 2 * sum(map(data.is_single, sizes)) > len(sizes)
 
 
 def _report(builder, options):
@@ -182,11 +185,11 @@ def _report(builder, options):
         )
     name = options.name or f"pix2pix:{options.paper}"
     command = f"python -m pix2pix_tf.train --mode train --dataset {name}"
-    if options.input_dir is not None and options.target_dir is None:
-        if _holds_photographs(options.input_dir):
-            command += " --lab_colorization"
+    has_files_alone = options.input_dir is not None and options.target_dir is None
+    if has_files_alone and _holds_photographs(builder):
+        command += " --lab_colorization"
     if options.data_dir is not None:
-        command = f"TFDS_DATA_DIR={shlex.quote(options.data_dir)} {command}"
+        command = f"{DATA_DIR}={shlex.quote(options.data_dir)} {command}"
     print(command)
 
 

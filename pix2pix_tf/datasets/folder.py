@@ -5,6 +5,7 @@ both ways give the same examples under the same numbers.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -84,10 +85,8 @@ def find_splits(input_dir, target_dir=None):
     Raises:
         UsageError: there are no images, they do not go together, or cannot be stored.
     """
-    names = [name for name in SPLITS if Path(input_dir, name).is_dir()]
-    folders = {name: name for name in names} or {"train": "."}
     splits = {}
-    for split, name in folders.items():
+    for split, name in _split_folders(input_dir).items():
         targets = None if target_dir is None else Path(target_dir, name)
         splits[split] = data.find_examples(Path(input_dir, name), targets)
     refused = [
@@ -103,6 +102,20 @@ def find_splits(input_dir, target_dir=None):
             "tools/process.py: " + data.list_names(refused)
         )
     return splits
+
+
+def print_notices(input_dir, target_dir, splits):
+    """Warns of files that are not read, or not whole; see `data.print_notices`."""
+    roots = [root for root in (input_dir, target_dir) if root is not None]
+    names = _split_folders(input_dir).values()
+    folders = [Path(root, name) for root in roots for name in names]
+    data.print_notices(itertools.chain.from_iterable(splits.values()), folders)
+
+
+def _split_folders(input_dir):
+    """Returns {split: its sub-folder}; a folder without sub-folders is all train."""
+    names = [name for name in SPLITS if Path(input_dir, name).is_dir()]
+    return {name: name for name in names} or {"train": "."}
 
 
 def to_record(example):

@@ -5,6 +5,7 @@ files one after the other, shuffled in memory.
 """
 
 import functools
+from pathlib import PurePosixPath
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,7 @@ class Records:
 
     Attributes:
         title: str, what errors begin with.
+        num_features: int, the features that hold an example's images: 1 or 2.
         num_checked: int, how many examples are read before any work is done.
     """
 
@@ -47,6 +49,7 @@ class Records:
         self.title = f"{builder.info.full_name}: "
         self._builder, self._split = builder, split
         self._features = _feature_names(builder, config, num_images)
+        self.num_features = len(self._features)
         self._read = None
         if records.has_random_access(builder):
             self._count, self._read = records.reader(builder, split)
@@ -64,23 +67,13 @@ class Records:
         return self._names[index] if self._names else f"{index:06d}"
 
     def _read_names(self):
-        """Returns the stored names, or None if they cannot be names of files."""
-        features = self._builder.info.features
-        if "name" not in features or not isinstance(
-            features["name"], tfds.features.Text
-        ):
+        """Returns the stored names as `to_file_names` has them, or None."""
+        features = dict(self._builder.info.features.items())
+        if not isinstance(features.get("name"), tfds.features.Text):
             return None
         found = records.records(self._builder, self._split)
-        names = [
-            name.decode(errors="replace")
-            for name in found.map(lambda record: record["name"]).as_numpy_iterator()
-        ]
-        is_usable = all(
-            name and not name.startswith("/") and ".." not in name.split("/")
-            for name in names
-        )
-        is_unique = len(set(names)) == len(names)
-        return list(map(printable, names)) if is_usable and is_unique else None
+        names = found.map(lambda record: record["name"]).as_numpy_iterator()
+        return to_file_names([name.decode(errors="replace") for name in names])
 
     def shuffled(self, seed, position):
         """Returns an endless Dataset of records, each epoch in its own order.
@@ -164,6 +157,26 @@ class Records:
         if isinstance(feature, tfds.features.LabeledImage) and feature.num_classes:
             image = np.minimum(image * 255 / max(feature.num_classes - 1, 1), 1)
         return np.asarray(image, np.float32)
+
+
+def to_file_names(names: list[str]) -> list[str] | None:
+    """Returns stored names without image suffixes, or with them if stems are shared.
+
+    Returns None if they are not unique on each file system, or are not names of files:
+    a data set may come from anybody, and none may lead out of the folder of outputs.
+    """
+    names = list(map(printable, names))
+    if not all(part.strip(".") for name in names for part in name.split("/")):
+        return None
+    suffixes = [PurePosixPath(name).suffix for name in names]
+    stems = [
+        name.removesuffix(suffix) if suffix.lower() in codecs.SUFFIXES else name
+        for name, suffix in zip(names, suffixes, strict=True)
+    ]
+    for unique in (stems, names):
+        if len({data.normalize(name).lower() for name in unique}) == len(names):
+            return unique
+    return None
 
 
 def _feature_names(builder, config, num_images):

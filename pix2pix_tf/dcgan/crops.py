@@ -29,7 +29,9 @@ def read(config: DataConfig) -> tf.RaggedTensor:
         return stack(_read_dataset(config))
     is_sample = config.input_dir is None
     folder = samples.sample_dir(False, "train") if is_sample else config.input_dir
-    source = data.Source(data.Files(data.find_examples(folder)), channels=(3,))
+    examples = data.find_examples(folder)
+    data.print_notices(examples, [folder])
+    source = data.Source(data.Files(examples), channels=(3,))
 
     def read_one(index):
         try:
