@@ -90,7 +90,7 @@ def test_an_unusable_file_is_named_with_its_reason(tmp_path, name, make, words, 
     message = str(error.value)
     assert name in message and words in message and "good.png" not in message
     assert "1 of 2" in message and "\n" not in message
-    assert message.endswith("; --on_bad_image skip goes on without them")
+    assert message.endswith("; --on_bad_image skip leaves them out")
     skipping = _source(tmp_path, on_bad_image="skip")
     assert _names(skipping) == ["good"]
     assert skipping.skipped() == "1 of 2 examples"

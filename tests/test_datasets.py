@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
-from pix2pix_tf.datasets import addresses, folder, paper, records
+from pix2pix_tf.datasets import addresses, find, folder, paper, records
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import PairConfig
 from pix2pix_tf.runtime.errors import UsageError
@@ -421,7 +421,7 @@ def test_a_run_that_is_told_to_stop_leaves_nothing(tmp_path, pair_dir, monkeypat
     ],
 )
 def test_a_configuration_may_follow_a_colon(name, wanted):
-    assert datasets.to_tfds_name(name) == wanted
+    assert find.to_tfds_name(name) == wanted
 
 
 def test_what_others_prepared_is_found_where_tfds_data_dir_says(tmp_path, monkeypatch):

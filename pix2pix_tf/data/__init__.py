@@ -1,4 +1,4 @@
-"""From files to batches: which examples there are, their reading, order and crops.
+"""Turns image files into batches of examples.
 
 `examples` finds and pairs files, `source` reads them in order or shuffled, `batches`
 flips, scales, crops and batches them.

@@ -1,4 +1,4 @@
-"""From a source's examples to batches: flip, scale, crop."""
+"""Batches of examples: flipped, scaled and cropped."""
 
 import tensorflow as tf
 
@@ -16,12 +16,12 @@ def train_batches(source, kind, data, crop_size, seed, position):
         data: DataConfig.
         crop_size: Size.
         seed: int, in [0, 2**31).
-        position: int, how many examples training has already seen.
+        position: int, the number of examples that training has already used.
 
     Returns:
         Dataset of (indices, inputs, targets): int64 [batch] of the examples, and
-        float32 [batch, *crop_size, channels] in [-1, 1]. Batches are always whole:
-        they run on over the border of an epoch, as the original's do.
+        float32 [batch, *crop_size, channels] in [-1, 1]. All batches are complete:
+        one may hold the end of an epoch and the start of the next, as in the original.
     """
 
     def load(index, example_seed, *images):
@@ -63,7 +63,7 @@ def ordered_batches(source, kind, data, size):
 
 
 def iterate(batches, source):
-    """Yields the batches of a Dataset made above; an unusable example is named.
+    """Yields the batches of a Dataset; its error names the example at fault.
 
     Args:
         batches: tf.data.Dataset.
@@ -83,13 +83,13 @@ def iterate(batches, source):
 
 
 def augment(inputs, targets, data, crop_size, seed):
-    """Flips, scales and crops both images by the same draws, in the original's order.
+    """Flips, scales and crops both images alike, in the order of the original.
 
     Args:
         inputs, targets: float32 [height, width, channels].
         data: DataConfig.
         crop_size: Size.
-        seed: int [2], as tf.random.stateless_* take it.
+        seed: int [2], for tf.random.stateless_*.
 
     Returns:
         (inputs, targets), float32 [*crop_size, channels].
@@ -122,7 +122,7 @@ def random_crop(image, size: tuple[int, int], seed):
 
 
 def _set_shapes(tensors, size):
-    """Tells the graph the shapes, so that the networks compile for them."""
+    """Sets the static shapes, for which the networks are compiled."""
     return [
         tf.ensure_shape(tensor, [*sides(size), tensor.shape[-1]]) for tensor in tensors
     ]

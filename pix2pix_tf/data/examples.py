@@ -1,6 +1,6 @@
-"""Which files make which example: one folder, two folders, one file, or a pattern.
+"""Finds the files of examples: in a folder, in two folders, one file, or a pattern.
 
-In: names and paths. Not in: what the files hold.
+Only names and paths are used; no file is opened.
 """
 
 import contextlib
@@ -22,30 +22,33 @@ MAX_REASONS = 10  # in a message
 
 
 class Example(NamedTuple):
-    """One example: what it is called, and the files that it is read from."""
+    """The name of an example, and the files that it is read from."""
 
-    name: str  # of its images; with the sub-folder where there is one: cats/7
-    paths: tuple  # of Path: one file; or of images A and B, two
+    name: str  # such as 7; with its sub-folder, if any: cats/7
+    paths: tuple[Path, ...]  # one file, or the files of images A and B
 
 
-def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
-    """Finds the examples of a folder, or of two, sorted.
+def find_examples(
+    input_dir: str | Path,
+    target_dir: str | Path | None = None,
+    is_one_enough: bool = False,
+    flags: tuple[str, str] = FLAGS,
+) -> list[Example]:
+    """Returns the examples of one folder, or of two folders with images A and B.
 
-    One folder is taken flat, by number where all its stems are numbers. Two folders are
-    paired by the path under each without the suffix, sub-folders too.
+    One folder is read without its sub-folders; examples are sorted by number if all
+    file names are numbers, else by name. Two folders are read with their sub-folders;
+    images are paired by their relative path without suffix.
 
     Args:
-        input_dir: folder path.
-        target_dir: folder path of images B; `input_dir` then has images A.
-        is_one_enough: bool, `input_dir` may be a file too, or a pattern of such.
-        flags: (str, str), what the folders are called where they cannot be used.
-
-    Returns:
-        list of Example.
+        input_dir: the folder; of images A, if `target_dir` is given.
+        target_dir: the folder of images B.
+        is_one_enough: if True, `input_dir` may also be a file or a glob pattern.
+        flags: the flags that gave the folders, for errors.
 
     Raises:
-        UsageError: there is no such folder, no image in it, or an image without its
-            partner or with two; all are named.
+        UsageError: a folder does not exist or has no images, or an image does not have
+            exactly one partner; all such images are named.
     """
     if target_dir is not None:
         return _pair((Path(input_dir), Path(target_dir)), flags)
@@ -60,8 +63,8 @@ def find_examples(input_dir, target_dir=None, is_one_enough=False, flags=FLAGS):
         paths = [path for path in found if _is_image(path)]
         if not paths:
             raise UsageError(
-                f"{flags[0]} {printable(input_dir)} is no folder, no file, and no "
-                "pattern that images match"
+                f"{flags[0]} {printable(input_dir)} is not a folder or a file, and "
+                "no image matches it as a pattern"
             )
     if not paths:
         raise _no_images(flags[0], input_dir)
@@ -77,7 +80,7 @@ def list_images(folder: Path | str) -> list[Path]:
 
 
 def sort_paths(paths):
-    """Returns paths in order: by number where all stems are numbers, else by name.
+    """Returns paths sorted by number if all stems are numbers, else by name.
 
     Folders stay together.
     """
@@ -88,9 +91,9 @@ def sort_paths(paths):
 
 
 def unique_names(paths):
-    """Returns one name a file: its stem, or its whole name where stems are shared.
+    """Returns a unique name for each file: its stem, or its whole name if need be.
 
-    Files of the same name from two folders are numbered.
+    If files in different folders have equal names, all names are numbered.
     """
     counts = Counter(path.stem.lower() for path in paths)
     names = [
@@ -104,7 +107,10 @@ def unique_names(paths):
 
 
 def _is_image(path):
-    """Says so of a Path or DirEntry: a broken link stays, to be refused by name."""
+    """Returns True if a Path or DirEntry may be an image; a broken link may, too.
+
+    Reading the broken link then fails with its name.
+    """
     name = path.name
     suffix = os.path.splitext(name)[1].lower()
     return suffix in SUFFIXES and not name.startswith(".") and not path.is_dir()
@@ -184,15 +190,15 @@ def normalize(name: str) -> str:
 
 
 def list_names(names, num_shown=MAX_NAMES):
-    """Returns the first names and how many more there are, as text."""
+    """Returns the first names and the number of the others, as text."""
     shown, num_more = ", ".join(names[:num_shown]), len(names) - num_shown
     return f"{shown} and {num_more} more" if num_more > 0 else shown
 
 
 def join_problems(problems):
-    """Returns problems as one line of text, each reason once, with the first names.
+    """Returns problems as one line of text: each reason once, with its first names.
 
-    Reasons that differ only in their numbers, such as sizes, are the same reason.
+    Reasons that differ only in numbers, such as sizes, count as the same.
 
     Args:
         problems: list of (str, str): a name, and a reason such as "is empty".

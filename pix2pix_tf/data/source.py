@@ -1,8 +1,7 @@
-"""One source of examples: read in any order, named where they fail, left out or not.
+"""Reads examples, in order or shuffled, and handles those that cannot be read.
 
-In: reading, and what is done about an example that cannot be read. Where examples are
-stored is a store's own: `Files` here, `datasets.source.Records` for prepared data sets.
-Not in: scaling, crops, batches.
+A store knows where examples are: `Files` here, `datasets.source.Records` for prepared
+data sets. Scaling, crops and batches are in `batches`.
 """
 
 import contextlib
@@ -21,27 +20,28 @@ from pix2pix_tf.images.arrays import fits_8_bits
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
-MAX_CHECKED = 5000  # examples; above, a damaged file is found when it is reached
+MAX_CHECKED = 5000  # examples; with more, a damaged file is found when it is read
 
 
 class Source:
-    """Reads the examples of a store, and remembers those that it could not read.
+    """Reads the examples of a store, and records those that cannot be read.
 
     Attributes:
         channels: tuple of int, of each image of an example.
-        problems: {example's name: ExampleError}, of all met so far.
+        problems: {example's name: ExampleError}, of those found so far.
         deep: set of int, the examples that `ordered` has read so far and that have
             values that 8 bits cannot hold.
     """
 
     def __init__(self, store, channels, on_bad_image=None):
-        """Takes a store, the channels, and the flag's value where there is the flag.
+        """Initialises the source.
 
         Args:
-            store: Files, or another with its methods.
+            store: Files, or an object with the same methods.
             channels: tuple of int, of each image of an example.
-            on_bad_image: "skip" leaves out examples that cannot be read, or in training
-                reads the next one in their place. "error", and None, raise.
+            on_bad_image: "skip" leaves out examples that cannot be read, and in
+                training reads the next one instead. "error" raises an error; so does
+                None, for a source without the flag.
         """
         self.channels = channels
         self.problems = {}
@@ -55,7 +55,7 @@ class Source:
         return len(self._store)
 
     def name(self, index):
-        """Returns what the images of an example are called."""
+        """Returns the name of an example's images."""
         return self._store.name(index)
 
     def fingerprint(self) -> dict:
@@ -68,11 +68,11 @@ class Source:
         return {"count": len(self), "names_hash": digest}
 
     def shuffled(self, seed, position):
-        """Returns an endless Dataset of examples, each epoch in its own order.
+        """Returns an endless Dataset of examples, in a different order in each epoch.
 
         Args:
             seed: int, in [0, 2**31).
-            position: int, how many examples training has already seen.
+            position: int, the number of examples that training has already used.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *images): int64
@@ -110,7 +110,7 @@ class Source:
         return examples
 
     def _call(self, read, index, values):
-        """Calls a function that reads an example, inside a graph."""
+        """Calls a Python function that reads an example inside a graph."""
         types = [tf.int64] + [tf.float32] * len(self.channels)
         index, *images = tf.numpy_function(
             read, [index, *values], types, stateful=False
@@ -124,14 +124,14 @@ class Source:
         return index, *self.read(index, *values)
 
     def _read_or_next(self, index):
-        """Reads an example, or the next that can be read; returns that one's index."""
+        """Reads an example or, if it cannot be read, the next; returns its index."""
         for step in range(len(self)):
             with contextlib.suppress(kinds.ExampleError):
                 return self._read_one((index + step) % len(self))
         return self._read_one(index)  # raises
 
     def _read_or_none(self, index):
-        """Reads an example; the index is -1 where it cannot be read."""
+        """Reads an example; returns the index -1 if it cannot be read."""
         try:
             return self._read_one(index)
         except kinds.ExampleError:
@@ -143,7 +143,7 @@ class Source:
 
         Args:
             index: int, below the source's length.
-            values: what the store's datasets have beside the index.
+            values: the other elements of the store's datasets.
 
         Returns:
             list of numpy float32 [height, width, channels] in [0, 1].
@@ -166,7 +166,7 @@ class Source:
         With `--on_bad_image skip` those that cannot be used are left out.
 
         Raises:
-            UsageError: some cannot be used, or with skip none can.
+            UsageError: an example cannot be used; or, with skip, none can.
         """
 
         def is_usable(index, *values):
@@ -196,7 +196,7 @@ class Source:
         )
 
     def error(self):
-        """Returns the UsageError that counts and names all problems so far."""
+        """Returns a UsageError that counts and names all problems found so far."""
         problems = sorted(
             (error.place, error.reason) for error in self.problems.values()
         )
@@ -205,11 +205,11 @@ class Source:
             f"{join_problems(problems)}"
         )
         if self._on_bad_image == "error" and len(problems) < self._num_found:
-            text += "; --on_bad_image skip goes on without them"
+            text += "; --on_bad_image skip leaves them out"
         return UsageError(text)
 
     def skipped(self):
-        """Returns how many examples were skipped so far, as text, or None for none."""
+        """Returns the number of skipped examples as text, or None if there are none."""
         is_any = self._is_skipping and self.problems
         return self._count_problems() if is_any else None
 
@@ -222,7 +222,7 @@ class Files:
 
     Attributes:
         examples: list of Example.
-        title: str, what errors begin with.
+        title: str, the start of error messages.
     """
 
     title = ""
@@ -234,20 +234,16 @@ class Files:
         return len(self.examples)
 
     def name(self, index):
-        """Returns what the images of an example are called."""
+        """Returns the name of an example's images."""
         return self.examples[index].name
 
     @property
     def num_checked(self):
-        """How many examples are read before any work is done: all, or none of many."""
+        """The number of examples that `check` reads: all, or 0 of too many."""
         return len(self) if len(self) <= MAX_CHECKED else 0
 
     def keep(self, is_kept):
-        """Leaves out examples.
-
-        Args:
-            is_kept: list of bool, for each example.
-        """
+        """Keeps only the examples for which the list of bool `is_kept` has True."""
         self.examples = list(itertools.compress(self.examples, is_kept))
 
     def shuffled(self, seed, position):
@@ -275,15 +271,15 @@ class Files:
 
 
 def shuffled(num_examples, seed, position):
-    """Returns an endless Dataset of indices, each epoch in an order of its own.
+    """Returns an endless Dataset of indices, in a different order in each epoch.
 
-    Every draw is stateless: it depends on the seed, the epoch and the example only, so
-    that training may go on at any position as if it had never stopped.
+    All random numbers are stateless: they depend only on the seed, the epoch and the
+    example, so training that resumes at any position sees the same examples.
 
     Args:
         num_examples: int, in an epoch.
         seed: int, in [0, 2**31).
-        position: int, how many examples training has already seen.
+        position: int, the number of examples that training has already used.
 
     Returns:
         Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].

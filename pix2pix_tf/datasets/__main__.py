@@ -1,4 +1,4 @@
-"""The command: `python -m pix2pix_tf.datasets` prepares a data set, on disk."""
+"""The command `python -m pix2pix_tf.datasets`, which prepares a data set on disk."""
 
 import dataclasses
 import os
@@ -6,8 +6,9 @@ import re
 import shlex
 import sys
 
-from pix2pix_tf import datasets
 from pix2pix_tf.datasets import addresses
+from pix2pix_tf.datasets.download import FILE_FORMATS, import_tfds, prepare
+from pix2pix_tf.datasets.find import DATA_DIR, find_folder
 from pix2pix_tf.options import Config, DataConfig, flag, flags_in, parse_flags
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
@@ -15,7 +16,6 @@ from pix2pix_tf.runtime.files import is_utf8, printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "python -m pix2pix_tf.datasets"
-DATA_DIR = "TFDS_DATA_DIR"  # the variable that names the folder of all data sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PrepareConfig(Config):
     )
     manual_dir: str | None = flag(
         None,
-        "with --paper: a folder that has NAME.tar.gz or NAME already (default: "
+        "with --paper: a folder that already has NAME.tar.gz or NAME (default: "
         "download)",
         unit="folder",
         is_path=True,
@@ -57,9 +57,9 @@ class PrepareConfig(Config):
         is_path=True,
     )
     file_format: str = flag(
-        datasets.FILE_FORMATS[0],
+        FILE_FORMATS[0],
         "the format of the record files",
-        choices=datasets.FILE_FORMATS,
+        choices=FILE_FORMATS,
     )
     num_shards: int | None = flag(
         None, "files for each split (default: by size)", unit="files", minimum=1
@@ -80,30 +80,24 @@ class PrepareConfig(Config):
                 "tensorflow_datasets needs: give another folder"
             )
         if self.paper is None:
-            self._refuse("--input_dir", "manual_dir", "base_url")
+            self.refuse_changed("--input_dir", "manual_dir", "base_url")
             if self.name is None or not re.fullmatch(r"[A-Za-z][\w-]*", self.name):
                 raise UsageError(
                     "--input_dir needs --name, of letters, digits, _ and -, got "
                     f"{self.name}"
                 )
         else:
-            self._refuse("--paper", "target_dir", "name")
-
-    def _refuse(self, given, *names):
-        flags = flags_in(PrepareConfig)
-        for name in names:
-            if getattr(self, name) != flags[name].default:
-                raise UsageError(f"--{name} cannot be used with {given}: leave it out")
+            self.refuse_changed("--paper", "target_dir", "name")
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs one command line.
 
     Args:
-        argv: list of str, or None for the process's own.
+        argv: the arguments, or None for those of the process.
 
     Returns:
-        The exit status, as `runtime.command` lists them.
+        The exit status; see `runtime.command`.
     """
     flags = flags_in(PrepareConfig)
     description = "writes a data set as record files, for --dataset of other commands"
@@ -115,17 +109,17 @@ def main(argv=None) -> int:
 
 
 def _prepare(options):
-    """Writes the data set, and prints what is in it."""
+    """Writes the data set, and prints a summary of it."""
     what = f"--paper {options.paper}" if options.paper else f"--name {options.name}"
     start_tensorflow()
-    tfds = datasets.import_tfds(what)
+    tfds = import_tfds(what)
     builder = _make_builder(options, what)
     how = tfds.download.DownloadConfig(
         manual_dir=options.manual_dir,
         num_shards=options.num_shards,
         try_download_gcs=False,
     )
-    datasets.prepare(
+    prepare(
         builder,
         what,
         builder.advice,
@@ -144,12 +138,12 @@ def _make_builder(options, what):
         return paper.Pix2pix(
             config=options.paper, base_url=options.base_url, data_dir=data_dir
         )
-    existing = datasets.find_folder(options.name, data_dir)
+    existing = find_folder(options.name, data_dir)
     if existing is not None:
         raise UsageError(
             f"{what} exists already: give another, or remove {existing} first"
         )
-    if options.name in datasets.import_tfds(what).list_builders():
+    if options.name in import_tfds(what).list_builders():
         raise UsageError(f"{what} is a data set of the catalog: give another")
     splits = folder.find_splits(options.input_dir, options.target_dir)
     folder.print_notices(options.input_dir, options.target_dir, splits)

@@ -1,7 +1,7 @@
-"""The six data sets of the paper: where their archives are, and what is in them.
+"""The archives of the paper's six data sets: addresses, splits and sizes.
 
 The TFDS builder (`paper`) and tools/download_dataset.py share this table and the check
-of what they downloaded.
+of a downloaded file.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ class Archive(NamedTuple):
     size: int | None = None  # bytes; None: not known
 
 
-# Sizes: facades and maps from published download logs of 2022 and 2023; cityscapes from
-# code that checks all three, and the server's listing (99M). None was checked by us.
+# Sizes: facades and maps from published download logs of 2022 and 2023; cityscapes
+# from code that checks all three, and the server's listing (99M). We checked none.
 ARCHIVES = {
     "facades": Archive("facades.tar.gz", ("train", "val", "test"), size=30168306),
     "cityscapes": Archive("cityscapes.tar.gz", ("train", "val"), size=103441232),
@@ -34,18 +34,18 @@ ARCHIVES = {
 }
 
 
-def make_url(file, base_url=BASE_URL):
-    """Returns the address of an archive, whether or not `base_url` ends in a slash."""
+def make_url(file: str, base_url: str = BASE_URL) -> str:
+    """Returns the address of an archive; `base_url` may end in a slash."""
     return f"{base_url.rstrip('/')}/{file}"
 
 
-def check(path, archive, where=None) -> str:
-    """Compares a file with what is known of an archive, and returns its sha256.
+def check(path: str | Path, archive: Archive, where: str | None = None) -> str:
+    """Checks a file against the known facts of an archive, and returns its sha256.
 
     Args:
-        path: of the file.
-        archive: Archive.
-        where: str, where the file comes from, for the message (default: `path`).
+        path: the file.
+        archive: its expected size and sha256.
+        where: the source of the file, for the message (default: `path`).
 
     Raises:
         UsageError: its size or its sha256 is not the archive's.

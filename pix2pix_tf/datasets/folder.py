@@ -1,7 +1,7 @@
-"""The TFDS builder `pix2pix_folder`: a person's own images, or pairs of them.
+"""The TFDS builder `pix2pix_folder`: images, or pairs of them, of the user.
 
-Files are stored as they are and in the order in which training reads a folder, so that
-both ways give the same examples under the same numbers.
+Files are stored unchanged and in the order in which training reads a folder, so the
+examples and their numbers are the same in both cases.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from pix2pix_tf import data
-from pix2pix_tf.datasets import FOLDER_BUILDER
+from pix2pix_tf.datasets.find import FOLDER_BUILDER
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -36,8 +36,8 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
 
     @property
     def advice(self):
-        """What to do where it cannot be written."""
-        return "nothing is left of it; put that right and run the command again"
+        """What the user can do if it cannot be written."""
+        return "nothing was kept; correct the cause and run the command again"
 
     def _info(self):
         names = ["image"]
@@ -71,8 +71,8 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
             yield index * step, to_record(example)
 
 
-def find_splits(input_dir, target_dir=None):
-    """Returns the examples of one folder, or of two that go together.
+def find_splits(input_dir: str | Path, target_dir: str | Path | None = None) -> dict:
+    """Returns the examples of one folder, or of two folders of pairs.
 
     Args:
         input_dir: folder of images; or one with sub-folders train, val or test of them.
@@ -83,7 +83,7 @@ def find_splits(input_dir, target_dir=None):
         {split: [data.Example]}, in the order in which training reads a folder.
 
     Raises:
-        UsageError: there are no images, they do not go together, or cannot be stored.
+        UsageError: there are no images, or they cannot be paired or stored.
     """
     splits = {}
     for split, name in _split_folders(input_dir).items():
@@ -119,7 +119,7 @@ def _split_folders(input_dir):
 
 
 def to_record(example):
-    """Returns a data.Example as TFDS stores it: the files' paths, and the name."""
+    """Returns the TFDS record of a data.Example: its file paths and its name."""
     keys = ("image",) if len(example.paths) == 1 else ("input", "target")
     record = dict(zip(keys, map(str, example.paths), strict=True))
     return record | {"name": printable(example.name)}

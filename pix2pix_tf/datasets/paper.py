@@ -1,7 +1,7 @@
 """The TFDS builder `pix2pix`: the six data sets of Isola et al. 2017.
 
-Images are stored as the bytes of the archive's JPEGs, the two images side by side:
-halves would have to be encoded anew, with loss or several times larger.
+The JPEG files of the archive, two images side by side, are stored unchanged: to split
+them they would have to be encoded again, with a loss or in several times the size.
 """
 
 import re
@@ -11,7 +11,8 @@ import zlib
 import tensorflow_datasets as tfds
 from etils import epath
 
-from pix2pix_tf.datasets import addresses, first_line
+from pix2pix_tf.datasets import addresses
+from pix2pix_tf.datasets.download import first_line
 from pix2pix_tf.runtime.errors import UsageError
 
 
@@ -25,7 +26,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         tfds.core.BuilderConfig(name=name, description=f"{archive.file} of the paper")
         for name, archive in addresses.ARCHIVES.items()
     ]
-    # Read where it is there; it need not be.
+    # It is optional.
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Without a network: put NAME.tar.gz, or the folder that it unpacks to, here."
     )
@@ -38,7 +39,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
     @property
     def advice(self):
-        """What to do where the archive cannot be downloaded."""
+        """What the user can do if the archive cannot be downloaded."""
         name = self.builder_config.name
         return (
             f"python -m pix2pix_tf.datasets --paper {name} --manual_dir DIR reads "
@@ -78,7 +79,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
             addresses.check(path, archive)
         except UsageError as error:
             if not by_hand:
-                path.unlink()  # or it would be taken for the archive next time
+                path.unlink()  # or TFDS would use it again next time
             raise UsageError(f"{error}: download it again") from None
         return {
             split: _archive_images(dl_manager, path, name, split)
@@ -86,14 +87,14 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self):
-        """TFDS wants it defined; the generators are those of `_split_generators`."""
+        """TFDS requires it; `_split_generators` returns generators of its own."""
 
 
 def _find_by_hand(dl_manager, name, archive):
-    """Returns (folder, path) of what was put into the manual folder, or None each."""
+    """Returns the unpacked folder and the archive in the manual folder, or None."""
     try:
         manual_dir = epath.Path(dl_manager.manual_dir)
-    except AssertionError:  # there is none, or it is empty
+    except AssertionError:  # the folder is missing or empty
         return None, None
     folder, path = manual_dir / name, manual_dir / archive.file
     if folder.exists():
@@ -114,9 +115,9 @@ def _folder_images(folder):
 def _archive_images(dl_manager, path, name, split):
     """Yields (key, example) of one split, reading the archive from front to back.
 
-    Nothing is unpacked to disk; a pass for each split costs less than that.
+    Reading it once for each split is faster than unpacking it to the disk.
     """
-    # Not TAR_GZ_STREAM: of a file cut short it gives the first members, and no error.
+    # Not TAR_GZ_STREAM: it reads a truncated file without an error.
     method = tfds.download.ExtractMethod.TAR_GZ
     resource = tfds.download.Resource(path=path, extract_method=method)
     pattern = re.compile(rf"(?:\./)?{name}/{split}/([^./][^/]*\.jpg)")

@@ -1,4 +1,4 @@
-"""The records of a prepared data set, with images still encoded."""
+"""Reads the records of a prepared data set, without decoding the images."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pix2pix_tf.datasets import first_line
+from pix2pix_tf.datasets.download import first_line
 from pix2pix_tf.runtime.errors import UsageError
 
 
@@ -18,7 +18,7 @@ def records(builder, split):
         split: str, as TFDS reads it: `train`, `train[:10%]`, `train+val`.
 
     Returns:
-        tf.data.Dataset of {feature: tensor}; of `image_names` the bytes of their files.
+        tf.data.Dataset of {feature: tensor}; features in `image_names` are encoded.
 
     Raises:
         UsageError: there is no such split.
@@ -36,7 +36,7 @@ def records(builder, split):
 
 
 def reader(builder, split):
-    """Returns a way to any example of a split, for use in tf.data.
+    """Returns a function that reads any example of a split, for use in tf.data.
 
     Args:
         builder: tfds.core.DatasetBuilder, for which `has_random_access`.
@@ -44,7 +44,7 @@ def reader(builder, split):
 
     Returns:
         (count, read): int, and a function from an int64 scalar tensor in [0, count) to
-        {feature: tensor} as in `records`, which has them in this order.
+        {feature: tensor}, in the form and the order of `records`.
 
     Raises:
         UsageError: there is no such split.
@@ -63,13 +63,13 @@ def reader(builder, split):
     return len(source), read
 
 
-def has_random_access(builder):
-    """Returns whether `reader` can read it: array_record files, not tfrecord."""
+def has_random_access(builder) -> bool:
+    """Returns True if `reader` can read it, which needs array_record files."""
     return builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
 
 
-def image_names(builder):
-    """Returns the names of the features that are RGB or gray images of 8 bits."""
+def image_names(builder) -> list[str]:
+    """Returns the names of the features that are 8-bit RGB or gray images."""
     return [
         name
         for name, feature in sorted(builder.info.features.items())

@@ -1,7 +1,7 @@
 """The store of examples that are records of a prepared data set.
 
-Records in array_record files are read in any order, as files are; those in tfrecord
-files one after the other, shuffled in memory.
+Records in array_record files are read in any order. Records in tfrecord files are read
+one after the other, and shuffled in memory.
 """
 
 import functools
@@ -17,23 +17,23 @@ from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
-BUFFER_SIZE = 10_000  # records that are shuffled in memory, still encoded
-NUM_SHOWN = 100  # records, whose sizes are looked at
+BUFFER_SIZE = 10_000  # records in the shuffle buffer, encoded
+NUM_SHOWN = 100  # records whose image sizes are counted
 
 
 class Records:
     """The store of a data set's examples, for `data.Source`.
 
     Attributes:
-        title: str, what errors begin with.
+        title: str, the start of error messages.
         num_features: int, the features that hold an example's images: 1 or 2.
-        num_checked: int, how many examples are read before any work is done.
+        num_checked: int, the number of examples that `data.Source.check` reads.
     """
 
-    num_checked = 1  # to see that the features are right; the files were checked once
+    num_checked = 1  # enough for the features; the files were checked when prepared
 
     def __init__(self, builder, split, config, num_images, has_names=False):
-        """Takes a data set.
+        """Initialises the store.
 
         Args:
             builder: tfds.core.DatasetBuilder, prepared.
@@ -63,7 +63,7 @@ class Records:
         return self._count
 
     def name(self, index):
-        """Returns what the images of an example are called: its name or its number."""
+        """Returns the name of an example's images: the stored one, or its number."""
         return self._names[index] if self._names else f"{index:06d}"
 
     def _read_names(self):
@@ -76,11 +76,11 @@ class Records:
         return to_file_names([name.decode(errors="replace") for name in names])
 
     def shuffled(self, seed, position):
-        """Returns an endless Dataset of records, each epoch in its own order.
+        """Returns an endless Dataset of records, in a different order in each epoch.
 
         Args:
             seed: int, in [0, 2**31).
-            position: int, how many examples training has already seen.
+            position: int, the number of examples that training has already used.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *values): int64
@@ -98,7 +98,7 @@ class Records:
         )
 
     def _mixed(self, seed, position):
-        """Returns such a Dataset of records that are read one after the other."""
+        """Returns the Dataset of `shuffled` for records without random access."""
         first_epoch, first_place = divmod(position, len(self))
 
         def epoch_examples(epoch):
