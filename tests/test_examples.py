@@ -71,7 +71,7 @@ def test_one_file_or_a_pattern_is_enough_where_that_is_allowed(tmp_path):
     assert find("x/notes.txt") == ["notes"]  # by name: what is in it decides
     assert find("x/*") == ["a", "b"]
     assert find("**/*.png") == ["1-a.png", "2-a.png"]
-    with pytest.raises(UsageError, match="no folder, no file, and no pattern"):
+    with pytest.raises(UsageError, match="not a folder or a file, and no image"):
         find("z/*")
 
 

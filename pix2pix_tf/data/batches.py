@@ -1,27 +1,39 @@
 """Batches of examples: flipped, scaled and cropped."""
 
+from collections.abc import Iterator
+
 import tensorflow as tf
 
-from pix2pix_tf.images import pixels
-from pix2pix_tf.images.kinds import ExampleError
-from pix2pix_tf.options.flag import sides
+from pix2pix_tf.data.source import Source
+from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.options import DataConfig
+from pix2pix_tf.options.flag import Size, sides
+
+Kind = kinds.Pairs | kinds.Colorization
 
 
-def train_batches(source, kind, data, crop_size, seed, position):
-    """Returns an endless tf.data.Dataset of training batches.
+def train_batches(
+    source: Source,
+    kind: Kind,
+    data: DataConfig,
+    crop_size: Size,
+    seed: int,
+    position: int,
+) -> tf.data.Dataset:
+    """Returns an endless Dataset of training batches.
+
+    All are complete: one may hold the end of an epoch and the start of the next, as in
+    the original.
 
     Args:
-        source: data.Source, with the channels of `kind`'s images.
-        kind: kinds.Pairs or kinds.Colorization, with targets.
-        data: DataConfig.
-        crop_size: Size.
-        seed: int, in [0, 2**31).
-        position: int, the number of examples that training has already used.
+        source: with the channels of `kind`'s images.
+        kind: one with targets.
+        seed: in [0, 2**31).
+        position: the number of examples that training has already used.
 
     Returns:
         Dataset of (indices, inputs, targets): int64 [batch] of the examples, and
-        float32 [batch, *crop_size, channels] in [-1, 1]. All batches are complete:
-        one may hold the end of an epoch and the start of the next, as in the original.
+        float32 [batch, *crop_size, channels] in [-1, 1].
     """
 
     def load(index, example_seed, *images):
@@ -36,19 +48,19 @@ def train_batches(source, kind, data, crop_size, seed, position):
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def ordered_batches(source, kind, data, size):
-    """Returns a tf.data.Dataset of every example once, in order.
+def ordered_batches(
+    source: Source, kind: Kind, data: DataConfig, size: Size | None
+) -> tf.data.Dataset:
+    """Returns a Dataset of every example once, in order; the last batch may be short.
 
     Args:
-        source: data.Source, with the channels of `kind`'s images.
-        kind: kinds.Pairs or kinds.Colorization.
-        data: DataConfig.
-        size: Size to scale to, or None to leave each example's own.
+        source: with the channels of `kind`'s images.
+        size: the size to scale to, or None to leave each example's own.
 
     Returns:
-        Dataset of (indices, inputs, targets), or of (indices, inputs) where the kind
-        has no targets: int64 [batch] of the examples, and float32 [batch, height,
-        width, channels] in [-1, 1]. The last batch may be short.
+        Dataset of (indices, inputs, targets), or of (indices, inputs) if the kind has
+        no targets: int64 [batch] of the examples, and float32 [batch, height, width,
+        channels] in [-1, 1].
     """
 
     def load(index, *images):
@@ -62,33 +74,29 @@ def ordered_batches(source, kind, data, size):
     return examples.batch(data.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def iterate(batches, source):
+def iterate(batches: tf.data.Dataset, source: Source) -> Iterator[tuple]:
     """Yields the batches of a Dataset; its error names the example at fault.
 
-    Args:
-        batches: tf.data.Dataset.
-        source: data.Source that it reads.
-
     Raises:
-        UsageError: an example cannot be used.
+        UsageError: an example of `source`, which the Dataset reads, cannot be used.
         tf.errors.OpError: anything else went wrong, such as too little memory.
     """
     try:
         yield from batches
     except tf.errors.OpError as error:
         # All that TensorFlow keeps of a Python exception is its type's name and text.
-        if f"{ExampleError.__name__}: " in error.message.partition("\n")[0]:
+        if f"{kinds.ExampleError.__name__}: " in error.message.partition("\n")[0]:
             raise source.error() from None
         raise
 
 
-def augment(inputs, targets, data, crop_size, seed):
+def augment(
+    inputs: tf.Tensor, targets: tf.Tensor, data: DataConfig, crop_size: Size, seed
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Flips, scales and crops both images alike, in the order of the original.
 
     Args:
         inputs, targets: float32 [height, width, channels].
-        data: DataConfig.
-        crop_size: Size.
         seed: int [2], for tf.random.stateless_*.
 
     Returns:
@@ -103,13 +111,13 @@ def augment(inputs, targets, data, crop_size, seed):
     return both[..., :num_inputs], both[..., num_inputs:]
 
 
-def random_flip(image, seed):
+def random_flip(image: tf.Tensor, seed) -> tf.Tensor:
     """Mirrors an image, [height, width, channels], for half of all seeds, int [2]."""
     draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
     return tf.cond(draw < 0.5, lambda: image[:, ::-1], lambda: image)
 
 
-def random_crop(image, size: tuple[int, int], seed):
+def random_crop(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:
     """Crops an image, [height, width, channels], to `size` at a place that is random.
 
     The place depends on `seed`, int [2], only.

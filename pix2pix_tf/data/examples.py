@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def list_images(folder: Path | str) -> list[Path]:
         return [Path(entry.path) for entry in entries if _is_image(entry)]
 
 
-def sort_paths(paths):
+def sort_paths(paths: list[Path]) -> list[Path]:
     """Returns paths sorted by number if all stems are numbers, else by name.
 
     Folders stay together.
@@ -90,7 +91,7 @@ def sort_paths(paths):
     return sorted(paths, key=os.fspath)
 
 
-def unique_names(paths):
+def unique_names(paths: list[Path]) -> list[str]:
     """Returns a unique name for each file: its stem, or its whole name if need be.
 
     If files in different folders have equal names, all names are numbered.
@@ -140,7 +141,6 @@ def _no_images(flag, folder):
 
 
 def _folders_with_images(folder):
-    """Returns the sub-folders that have images, as text."""
     found = []
     for path in sorted(Path(folder).iterdir()):
         with contextlib.suppress(OSError):  # such as: permission denied
@@ -189,19 +189,16 @@ def normalize(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def list_names(names, num_shown=MAX_NAMES):
+def list_names(names: Sequence[str], num_shown: int = MAX_NAMES) -> str:
     """Returns the first names and the number of the others, as text."""
     shown, num_more = ", ".join(names[:num_shown]), len(names) - num_shown
     return f"{shown} and {num_more} more" if num_more > 0 else shown
 
 
-def join_problems(problems):
-    """Returns problems as one line of text: each reason once, with its first names.
+def join_problems(problems: Iterable[tuple[str, str]]) -> str:
+    """Returns (name, reason) pairs as one line: each reason once, with its first names.
 
     Reasons that differ only in numbers, such as sizes, count as the same.
-
-    Args:
-        problems: list of (str, str): a name, and a reason such as "is empty".
     """
     alike = defaultdict(list)
     for name, reason in problems:

@@ -10,11 +10,12 @@ import hashlib
 import itertools
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf.data.examples import join_problems
+from pix2pix_tf.data.examples import Example, join_problems
 from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.images.arrays import fits_8_bits
 from pix2pix_tf.runtime.errors import UsageError
@@ -27,25 +28,26 @@ class Source:
     """Reads the examples of a store, and records those that cannot be read.
 
     Attributes:
-        channels: tuple of int, of each image of an example.
-        problems: {example's name: ExampleError}, of those found so far.
-        deep: set of int, the examples that `ordered` has read so far and that have
-            values that 8 bits cannot hold.
+        channels: those of each image of an example.
+        problems: the errors found so far, by the names of the examples.
+        deep: the examples that `ordered` has read so far and that have values that 8
+            bits cannot hold.
     """
 
-    def __init__(self, store, channels, on_bad_image=None):
+    def __init__(
+        self, store, channels: tuple[int, ...], on_bad_image: str | None = None
+    ):
         """Initialises the source.
 
         Args:
             store: Files, or an object with the same methods.
-            channels: tuple of int, of each image of an example.
             on_bad_image: "skip" leaves out examples that cannot be read, and in
                 training reads the next one instead. "error" raises an error; so does
                 None, for a source without the flag.
         """
         self.channels = channels
-        self.problems = {}
-        self.deep = set()
+        self.problems: dict[str, kinds.ExampleError] = {}
+        self.deep: set[int] = set()
         self._store = store
         self._num_found = len(store)
         self._on_bad_image = on_bad_image
@@ -54,7 +56,7 @@ class Source:
     def __len__(self):
         return len(self._store)
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """Returns the name of an example's images."""
         return self._store.name(index)
 
@@ -67,12 +69,12 @@ class Source:
         digest = hashlib.sha256(os.fsencode(names)).hexdigest()
         return {"count": len(self), "names_hash": digest}
 
-    def shuffled(self, seed, position):
+    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
         """Returns an endless Dataset of examples, in a different order in each epoch.
 
         Args:
-            seed: int, in [0, 2**31).
-            position: int, the number of examples that training has already used.
+            seed: in [0, 2**31).
+            position: the number of examples that training has already used.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *images): int64
@@ -88,7 +90,7 @@ class Source:
         examples = self._store.shuffled(seed, position)
         return examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def ordered(self):
+    def ordered(self) -> tf.data.Dataset:
         """Returns a Dataset of (index, *images) as in `shuffled`, each once, in order.
 
         With `--on_bad_image skip` examples that cannot be read are left out.
@@ -138,15 +140,14 @@ class Source:
             images = [np.empty([0, 0, count], np.float32) for count in self.channels]
             return np.int64(-1), *images
 
-    def read(self, index, *values):
+    def read(self, index: int, *values) -> list[np.ndarray]:
         """Reads one example, outside of graphs.
 
         Args:
-            index: int, below the source's length.
             values: the other elements of the store's datasets.
 
         Returns:
-            list of numpy float32 [height, width, channels] in [0, 1].
+            Images, float32 [height, width, channels] in [0, 1].
 
         Raises:
             ExampleError: it cannot be used; the file or record is named.
@@ -188,14 +189,14 @@ class Source:
             raise self.error()
         self._store.keep(usable)
 
-    def count_sizes(self):
+    def count_sizes(self) -> Counter:
         """Returns Counter of `WIDTHxHEIGHT, N channels` of the first stored images."""
         return Counter(
             f"{width}x{height}, {channels} channel" + "s" * (channels > 1)
             for height, width, channels in self._store.sizes()
         )
 
-    def error(self):
+    def error(self) -> UsageError:
         """Returns a UsageError that counts and names all problems found so far."""
         problems = sorted(
             (error.place, error.reason) for error in self.problems.values()
@@ -208,7 +209,7 @@ class Source:
             text += "; --on_bad_image skip leaves them out"
         return UsageError(text)
 
-    def skipped(self):
+    def skipped(self) -> str | None:
         """Returns the number of skipped examples as text, or None if there are none."""
         is_any = self._is_skipping and self.problems
         return self._count_problems() if is_any else None
@@ -218,43 +219,38 @@ class Source:
 
 
 class Files:
-    """The store of examples that are files.
+    """The store of examples that are files."""
 
-    Attributes:
-        examples: list of Example.
-        title: str, the start of error messages.
-    """
+    title = ""  # the start of error messages
 
-    title = ""
-
-    def __init__(self, examples):
+    def __init__(self, examples: list[Example]):
         self.examples = examples
 
     def __len__(self):
         return len(self.examples)
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """Returns the name of an example's images."""
         return self.examples[index].name
 
     @property
-    def num_checked(self):
+    def num_checked(self) -> int:
         """The number of examples that `check` reads: all, or 0 of too many."""
         return len(self) if len(self) <= MAX_CHECKED else 0
 
-    def keep(self, is_kept):
-        """Keeps only the examples for which the list of bool `is_kept` has True."""
+    def keep(self, is_kept: list[bool]):
+        """Keeps only the examples for which `is_kept` is True."""
         self.examples = list(itertools.compress(self.examples, is_kept))
 
-    def shuffled(self, seed, position):
+    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
         """Returns an endless Dataset; see the function `shuffled`."""
         return shuffled(len(self), seed, position)
 
-    def ordered(self):
+    def ordered(self) -> tf.data.Dataset:
         """Returns a Dataset of the indices, int64, in order."""
         return tf.data.Dataset.range(len(self))
 
-    def read(self, channels, index):
+    def read(self, channels: tuple[int, ...], index: int) -> list[np.ndarray]:
         """Returns the images of an example; see `kinds.read_images`."""
         parts = [
             (printable(path), functools.partial(codecs.read, path))
@@ -262,7 +258,7 @@ class Files:
         ]
         return kinds.read_images(parts, channels)
 
-    def sizes(self):
+    def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yields (height, width, channels) of the first files that can be read."""
         paths = (path for example in self.examples for path in example.paths)
         for path in itertools.islice(paths, MAX_CHECKED):
@@ -270,16 +266,16 @@ class Files:
                 yield codecs.probe(path)
 
 
-def shuffled(num_examples, seed, position):
+def shuffled(num_examples: int, seed: int, position: int) -> tf.data.Dataset:
     """Returns an endless Dataset of indices, in a different order in each epoch.
 
     All random numbers are stateless: they depend only on the seed, the epoch and the
     example, so training that resumes at any position sees the same examples.
 
     Args:
-        num_examples: int, in an epoch.
-        seed: int, in [0, 2**31).
-        position: int, the number of examples that training has already used.
+        num_examples: those in an epoch.
+        seed: in [0, 2**31).
+        position: the number of examples that training has already used.
 
     Returns:
         Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].

@@ -12,14 +12,11 @@ MAX_RETRIES = 2  # of each download
 FILE_FORMATS = ("array_record", "tfrecord")
 
 
-def import_tfds(what):
+def import_tfds(what: str):
     """Returns the module tensorflow_datasets, set to log less and retry less.
 
-    Args:
-        what: str, the flag that needs it.
-
     Raises:
-        UsageError: it is not installed.
+        UsageError: it is not installed; `what` is the flag that needs it.
     """
     try:
         import tensorflow_datasets as tfds
@@ -38,15 +35,15 @@ def import_tfds(what):
     return tfds
 
 
-def prepare(builder, what, advice, **how):
+def prepare(builder, what: str, advice: str, **how):
     """Downloads and writes a data set, unless it is on disk.
 
     TFDS writes to a temporary folder, and renames it when everything is written.
 
     Args:
         builder: tfds.core.DatasetBuilder.
-        what: str, the flag that names it.
-        advice: str, what the user can do if it fails.
+        what: the flag that names it.
+        advice: what the user can do if it fails.
         how: arguments of `builder.download_and_prepare`.
 
     Raises:
@@ -71,15 +68,11 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def describe_failure(error, url=None) -> str:
+def describe_failure(error: Exception, url: str | None = None) -> str:
     """Returns the reason of a failed download as one line.
 
-    The texts of `requests` errors show urllib3 objects, so the address and the type of
-    the error are given instead.
-
-    Args:
-        error: Exception.
-        url: str, the address, or None for that of the error.
+    The texts of `requests` errors show urllib3 objects, so the address (default: that
+    of the error) and the type of the error are given instead.
     """
     import requests
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pix2pix_tf.datasets.download import FILE_FORMATS, first_line, import_tfds, prepare
+from pix2pix_tf.options import DataConfig
 from pix2pix_tf.runtime.errors import UsageError
 
 DATA_DIR = "TFDS_DATA_DIR"  # the variable that names the folder of data sets
@@ -56,13 +57,13 @@ def load(name: str, data_dir: str | Path | None = None):
     return builder
 
 
-def open_source(config, channels, mode):
+def open_source(config: DataConfig, channels: tuple[int, ...], mode: str):
     """Returns the data.Source of a data set's examples, after a check of the first.
 
     Args:
-        config: DataConfig, with a dataset.
-        channels: tuple of int, of each image of an example.
-        mode: str, train or test: the split, if `config` names none.
+        config: flags, with a data set.
+        channels: those of each image of an example.
+        mode: train or test: the split, if `config` names none.
 
     Raises:
         UsageError: the data set, the split or a feature is missing or unusable.

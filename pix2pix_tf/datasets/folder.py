@@ -35,7 +35,7 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "The files as they are."}
 
     @property
-    def advice(self):
+    def advice(self) -> str:
         """What the user can do if it cannot be written."""
         return "nothing was kept; correct the cause and run the command again"
 
@@ -71,7 +71,9 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
             yield index * step, to_record(example)
 
 
-def find_splits(input_dir: str | Path, target_dir: str | Path | None = None) -> dict:
+def find_splits(
+    input_dir: str | Path, target_dir: str | Path | None = None
+) -> dict[str, list[data.Example]]:
     """Returns the examples of one folder, or of two folders of pairs.
 
     Args:
@@ -80,7 +82,7 @@ def find_splits(input_dir: str | Path, target_dir: str | Path | None = None) -> 
             `data.find_examples` pairs them; with the same sub-folders.
 
     Returns:
-        {split: [data.Example]}, in the order in which training reads a folder.
+        {split: examples}, in the order in which training reads a folder.
 
     Raises:
         UsageError: there are no images, or they cannot be paired or stored.
@@ -104,7 +106,9 @@ def find_splits(input_dir: str | Path, target_dir: str | Path | None = None) -> 
     return splits
 
 
-def print_notices(input_dir, target_dir, splits):
+def print_notices(
+    input_dir: str, target_dir: str | None, splits: dict[str, list[data.Example]]
+):
     """Warns of files that are not read, or not whole; see `data.print_notices`."""
     roots = [root for root in (input_dir, target_dir) if root is not None]
     names = _split_folders(input_dir).values()
@@ -118,14 +122,14 @@ def _split_folders(input_dir):
     return {name: name for name in names} or {"train": "."}
 
 
-def to_record(example):
+def to_record(example: data.Example) -> dict[str, str]:
     """Returns the TFDS record of a data.Example: its file paths and its name."""
     keys = ("image",) if len(example.paths) == 1 else ("input", "target")
     record = dict(zip(keys, map(str, example.paths), strict=True))
     return record | {"name": printable(example.name)}
 
 
-def check_examples(examples):
+def check_examples(examples: list[data.Example]):
     """Decodes all files before any of them is written.
 
     Raises:

@@ -38,7 +38,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         self._original_state["base_url"] = base_url  # for pickling
 
     @property
-    def advice(self):
+    def advice(self) -> str:
         """What the user can do if the archive cannot be downloaded."""
         name = self.builder_config.name
         return (

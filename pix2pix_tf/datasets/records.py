@@ -1,6 +1,7 @@
 """Reads the records of a prepared data set, without decoding the images."""
 
 import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +11,12 @@ from pix2pix_tf.datasets.download import first_line
 from pix2pix_tf.runtime.errors import UsageError
 
 
-def records(builder, split):
+def records(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
     """Returns the examples of a split, each once, always in the same order.
 
     Args:
-        builder: tfds.core.DatasetBuilder, prepared.
-        split: str, as TFDS reads it: `train`, `train[:10%]`, `train+val`.
+        builder: a prepared one.
+        split: as TFDS reads it: `train`, `train[:10%]`, `train+val`.
 
     Returns:
         tf.data.Dataset of {feature: tensor}; features in `image_names` are encoded.
@@ -35,16 +36,16 @@ def records(builder, split):
         )
 
 
-def reader(builder, split):
+def reader(builder: tfds.core.DatasetBuilder, split: str) -> tuple[int, Callable]:
     """Returns a function that reads any example of a split, for use in tf.data.
 
     Args:
-        builder: tfds.core.DatasetBuilder, for which `has_random_access`.
-        split: str, as in `records`.
+        builder: one for which `has_random_access`.
+        split: as in `records`.
 
     Returns:
-        (count, read): int, and a function from an int64 scalar tensor in [0, count) to
-        {feature: tensor}, in the form and the order of `records`.
+        (count, read): the number of examples, and a function from an int64 scalar
+        tensor in [0, count) to {feature: tensor}, in the form and order of `records`.
 
     Raises:
         UsageError: there is no such split.
@@ -63,12 +64,12 @@ def reader(builder, split):
     return len(source), read
 
 
-def has_random_access(builder) -> bool:
+def has_random_access(builder: tfds.core.DatasetBuilder) -> bool:
     """Returns True if `reader` can read it, which needs array_record files."""
     return builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
 
 
-def image_names(builder) -> list[str]:
+def image_names(builder: tfds.core.DatasetBuilder) -> list[str]:
     """Returns the names of the features that are 8-bit RGB or gray images."""
     return [
         name

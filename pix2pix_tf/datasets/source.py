@@ -5,6 +5,7 @@ one after the other, and shuffled in memory.
 """
 
 import functools
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -14,6 +15,7 @@ import tensorflow_datasets as tfds
 from pix2pix_tf import data
 from pix2pix_tf.datasets import records
 from pix2pix_tf.images import codecs, kinds
+from pix2pix_tf.options import DataConfig
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -25,23 +27,30 @@ class Records:
     """The store of a data set's examples, for `data.Source`.
 
     Attributes:
-        title: str, the start of error messages.
-        num_features: int, the features that hold an example's images: 1 or 2.
-        num_checked: int, the number of examples that `data.Source.check` reads.
+        title: the start of error messages.
+        num_features: the number of features that hold an example's images, 1 or 2.
+        num_checked: the number of examples that `data.Source.check` reads.
     """
 
     num_checked = 1  # enough for the features; the files were checked when prepared
 
-    def __init__(self, builder, split, config, num_images, has_names=False):
+    def __init__(
+        self,
+        builder: tfds.core.DatasetBuilder,
+        split: str,
+        config: DataConfig,
+        num_images: int,
+        has_names: bool = False,
+    ):
         """Initialises the store.
 
         Args:
-            builder: tfds.core.DatasetBuilder, prepared.
-            split: str, as TFDS reads it.
-            config: DataConfig, which may name the features.
-            num_images: int, of an example: 1 or 2.
-            has_names: bool, if True, examples are called by their stored names, for
-                which all records are read once.
+            builder: a prepared one.
+            split: as TFDS reads it.
+            config: flags, which may name the features.
+            num_images: those of an example, 1 or 2.
+            has_names: if True, examples are called by their stored names, for which all
+                records are read once.
 
         Raises:
             UsageError: there is no such split or feature.
@@ -56,13 +65,12 @@ class Records:
         else:
             records.records(builder, split)  # refuses a wrong split
             self._count = builder.info.splits[split].num_examples
-
         self._names = self._read_names() if has_names else None
 
     def __len__(self):
         return self._count
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """Returns the name of an example's images: the stored one, or its number."""
         return self._names[index] if self._names else f"{index:06d}"
 
@@ -75,12 +83,12 @@ class Records:
         names = found.map(lambda record: record["name"]).as_numpy_iterator()
         return to_file_names([name.decode(errors="replace") for name in names])
 
-    def shuffled(self, seed, position):
+    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
         """Returns an endless Dataset of records, in a different order in each epoch.
 
         Args:
-            seed: int, in [0, 2**31).
-            position: int, the number of examples that training has already used.
+            seed: in [0, 2**31).
+            position: the number of examples that training has already used.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *values): int64
@@ -88,14 +96,12 @@ class Records:
         """
         if self._read is None:
             return self._mixed(seed, position)
-        return data.shuffled(len(self), seed, position).map(
-            lambda index, example_seed: (
-                index,
-                example_seed,
-                *self._values(self._read(index)),
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+
+        def load(index, example_seed):
+            return index, example_seed, *self._values(self._read(index))
+
+        indices = data.shuffled(len(self), seed, position)
+        return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _mixed(self, seed, position):
         """Returns the Dataset of `shuffled` for records without random access."""
@@ -123,21 +129,20 @@ class Records:
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
         return epochs.flat_map(epoch_examples)
 
-    def ordered(self):
+    def ordered(self) -> tf.data.Dataset:
         """Returns a Dataset of (index, *values), each record once, in order."""
         found = records.records(self._builder, self._split).enumerate()
         return found.map(lambda index, record: (index, *self._values(record)))
 
-    def read(self, channels, index, *values):
+    def read(self, channels: tuple[int, ...], index: int, *values) -> list[np.ndarray]:
         """Returns the images of a record's values; see `kinds.read_images`."""
-        named = zip(self._features, values, strict=True)
         parts = [
             (f"{name} of record {index}", functools.partial(self._image, name, value))
-            for name, value in named
+            for name, value in zip(self._features, values, strict=True)
         ]
         return kinds.read_images(parts, channels)
 
-    def sizes(self):
+    def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yields (height, width, channels) of the first stored images."""
         for _, *values in self.ordered().take(NUM_SHOWN).as_numpy_iterator():
             for value in values:
@@ -191,9 +196,8 @@ def _feature_names(builder, config, num_images):
     wanted = [config.input_feature or ("input" if has_two else "image")]
     if num_images == 2 and (config.target_feature or has_two):
         wanted.append(config.target_feature or "target")
-    for name, flag in zip(
-        wanted, ("--input_feature", "--target_feature"), strict=False
-    ):
+    flags = ("--input_feature", "--target_feature")
+    for name, flag in zip(wanted, flags, strict=False):
         if name not in has:
             raise UsageError(
                 f"{flag} {name} is not an image of {builder.info.full_name}, which has "
