@@ -343,8 +343,11 @@ def test_a_folder_that_is_not_utf8_is_refused(capsys, tmp_path, pair_dir, monkey
     assert _run(*flags, "--data_dir", folder) == 2
     monkeypatch.setenv("TFDS_DATA_DIR", folder)
     assert _run(*flags) == 2
+    train_flags = ["--mode", "train", "--dataset", "x", "--output_dir"]
+    assert train.main([*train_flags, str(tmp_path / "run")]) == 2
+    flags = ["--data_dir", "TFDS_DATA_DIR", "TFDS_DATA_DIR"]
     lines = capsys.readouterr().err.splitlines()
-    for flag, line in zip(["--data_dir", "TFDS_DATA_DIR"], lines, strict=True):
+    for flag, line in zip(flags, lines, strict=True):
         assert f"{flag} {tmp_path}/a\ufffd is not valid UTF-8" in line
     assert not any(tmp_path.iterdir())
 

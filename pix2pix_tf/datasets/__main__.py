@@ -1,18 +1,16 @@
 """The command `python -m pix2pix_tf.datasets`, which prepares a data set on disk."""
 
 import dataclasses
-import os
 import re
 import shlex
 import sys
 
 from pix2pix_tf.datasets import addresses
 from pix2pix_tf.datasets.download import FILE_FORMATS, import_tfds, prepare
-from pix2pix_tf.datasets.find import DATA_DIR, find_folder
+from pix2pix_tf.datasets.find import DATA_DIR, choose_data_dir, find_folder
 from pix2pix_tf.options import Config, DataConfig, flag, flags_in, parse_flags
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import is_utf8, printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "python -m pix2pix_tf.datasets"
@@ -71,14 +69,6 @@ class PrepareConfig(Config):
             raise UsageError(
                 "wanted either --input_dir, for images of your own, or --paper"
             )
-        data_dir, source = self.data_dir, "--data_dir"
-        if data_dir is None:
-            data_dir, source = os.environ.get(DATA_DIR, ""), DATA_DIR
-        if not is_utf8(data_dir):
-            raise UsageError(
-                f"{source} {printable(data_dir)} is not valid UTF-8, which "
-                "tensorflow_datasets needs: give another folder"
-            )
         if self.paper is None:
             self.refuse_changed("--input_dir", "manual_dir", "base_url")
             if self.name is None or not re.fullmatch(r"[A-Za-z][\w-]*", self.name):
@@ -133,7 +123,7 @@ def _make_builder(options, what):
     """Returns the tfds.core.DatasetBuilder of the flags."""
     from pix2pix_tf.datasets import folder, paper
 
-    data_dir = options.data_dir or os.environ.get(DATA_DIR)
+    data_dir = choose_data_dir(options.data_dir)
     if options.paper is not None:
         return paper.Pix2pix(
             config=options.paper, base_url=options.base_url, data_dir=data_dir

@@ -9,6 +9,7 @@ from pathlib import Path
 from pix2pix_tf.datasets.download import FILE_FORMATS, first_line, import_tfds, prepare
 from pix2pix_tf.options import DataConfig
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import is_utf8, printable
 
 DATA_DIR = "TFDS_DATA_DIR"  # the variable that names the folder of data sets
 FOLDER_BUILDER = "pix2pix_folder"
@@ -37,11 +38,12 @@ def load(name: str, data_dir: str | Path | None = None):
         UsageError: it is unknown, or cannot be downloaded or read.
     """
     what = f"--dataset {name}"
+    data_dir = choose_data_dir(data_dir)
     tfds = import_tfds(what)
     from pix2pix_tf.datasets import paper
 
     try:
-        builder = _find(tfds, name, data_dir or os.environ.get(DATA_DIR))
+        builder = _find(tfds, name, data_dir)
     except tfds.core.DatasetNotFoundError:
         raise UsageError(
             f"{what} is not known to tensorflow_datasets: wanted a name of its "
@@ -96,6 +98,22 @@ def _choose_split(builder, mode):
     return chosen or mode
 
 
+def choose_data_dir(data_dir: str | Path | None) -> str | Path | None:
+    """Returns a folder of data sets, or that of TFDS_DATA_DIR, or None for neither.
+
+    Raises:
+        UsageError: TFDS cannot use the folder.
+    """
+    flag = "--data_dir" if data_dir else DATA_DIR
+    data_dir = data_dir or os.environ.get(DATA_DIR)
+    if data_dir and not is_utf8(data_dir):
+        raise UsageError(
+            f"{flag} {printable(data_dir)} is not valid UTF-8, which "
+            "tensorflow_datasets needs: give another folder"
+        )
+    return data_dir
+
+
 def to_tfds_name(name: str) -> str:
     """Converts a `--dataset` name to TFDS's form: NAME:CONFIG becomes NAME/CONFIG.
 
@@ -112,8 +130,8 @@ def find_folder(name: str, data_dir: str | Path | None) -> Path | None:
     """Returns the folder of a data set that the user prepared, or None.
 
     Args:
-        name: str, without version.
-        data_dir: as in `load`.
+        name: its name, without version.
+        data_dir: as from `choose_data_dir`.
     """
     path = _root(data_dir) / FOLDER_BUILDER / name
     # The folders that a killed process left have other names.
@@ -123,9 +141,8 @@ def find_folder(name: str, data_dir: str | Path | None) -> Path | None:
 
 
 def _root(data_dir):
-    """Returns the folder of prepared data sets; `data_dir` as in `load`."""
-    root = data_dir or os.environ.get(DATA_DIR) or "~/tensorflow_datasets"
-    return Path(root).expanduser()
+    """Returns the folder of data sets; `data_dir` as from `choose_data_dir`."""
+    return Path(data_dir or "~/tensorflow_datasets").expanduser()
 
 
 def _refuse_code(folder):
