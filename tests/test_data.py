@@ -279,3 +279,13 @@ def test_other_errors_than_damaged_files_are_never_skipped_or_renamed(on_bad_ima
         source.read(4)  # as reading ahead does
     with pytest.raises(tf.errors.ResourceExhaustedError, match="MemoryError"):
         _read(source, source.ordered())
+
+
+def test_files_of_8_bits_are_not_deep_whatever_is_made_of_them(tmp_path):
+    write_image(tmp_path / "a.png", 4, 8)
+    deep = np.full([4, 8, 3], 257, np.uint16)  # 1 / 255: 8 bits would hold it
+    (tmp_path / "b.png").write_bytes(tf.io.encode_png(deep).numpy())
+    files = data.Files(data.find_examples(tmp_path))
+    source = data.Source(files, (1, 1))  # luma has other values than RGB
+    list(source.ordered())
+    assert source.deep == {1}

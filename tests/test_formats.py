@@ -28,6 +28,18 @@ def write(folder, contents, name="picture.any"):
     return path
 
 
+def npy(pixels):
+    buffer = io.BytesIO()
+    np.save(buffer, pixels)
+    return buffer.getvalue()
+
+
+def tiff(pixels):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb")
+    return buffer.getvalue()
+
+
 def write_tiff(folder, pixels, **settings):
     path = folder / "picture.tif"
     tifffile.imwrite(path, pixels, **settings)
@@ -348,3 +360,28 @@ def test_more_pixels_than_anybody_has_are_refused_before_they_are_decoded(tmp_pa
 
     with pytest.raises(codecs.ImageError, match="pixels"):
         codecs.read(write(tmp_path, bytes(bomb)))
+
+
+NETPBM = b"P5 1 1 %d\n\0\0"
+
+
+@pytest.mark.parametrize(
+    "contents, is_deep",
+    [
+        (encode(TALL, "PNG"), False),
+        (encode(np.uint16(TALL[..., 0]) * 257, "PNG"), True),
+        (encode(TALL, "PNG", "P"), False),
+        (encode(TALL, "JPEG", "CMYK"), False),
+        (NETPBM % 255, False),
+        (NETPBM % 256, True),
+        (npy(TALL), False),
+        (npy(TALL > 9), False),
+        (npy(np.uint16(TALL)), True),
+        (npy(np.float32(TALL) / 255), True),
+        (tiff(TALL), False),
+        (tiff(np.uint16(TALL)), True),
+        (tiff(np.float32(TALL) / 255), True),
+    ],
+)
+def test_what_has_more_than_8_bits(contents, is_deep):
+    assert codecs.is_deep(contents) == is_deep

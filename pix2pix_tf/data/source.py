@@ -17,7 +17,6 @@ import tensorflow as tf
 
 from pix2pix_tf.data.examples import Example, join_problems
 from pix2pix_tf.images import codecs, kinds
-from pix2pix_tf.images.arrays import fits_8_bits
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -30,8 +29,8 @@ class Source:
     Attributes:
         channels: those of each image of an example.
         problems: the errors found so far, by the names of the examples.
-        deep: the examples that `ordered` has read so far and that have values that 8
-            bits cannot hold.
+        deep: the examples that `ordered` has read so far and that are stored with more
+            than 8 bits.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Source:
 
         def note_depth(index, *values):
             index, *images = read(index, *values)
-            if not all(map(fits_8_bits, images)):
+            if index >= 0 and self._store.is_deep(index, *values):
                 self.deep.add(int(index))
             return index, *images
 
@@ -257,6 +256,11 @@ class Files:
             for path in self.examples[index].paths
         ]
         return kinds.read_images(parts, channels)
+
+    def is_deep(self, index) -> bool:
+        """Returns True if a file of an example has more than 8 bits."""
+        paths = self.examples[index].paths
+        return any(codecs.is_deep(path.read_bytes()) for path in paths)
 
     def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yields (height, width, channels) of the first files that can be read."""

@@ -142,6 +142,15 @@ class Records:
         ]
         return kinds.read_images(parts, channels)
 
+    def is_deep(self, index, *values) -> bool:
+        """Returns True if an image of a record's values has more than 8 bits."""
+        return any(
+            codecs.is_deep(value)
+            if isinstance(value, bytes)
+            else value.dtype.itemsize > 1
+            for value in values
+        )
+
     def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yields (height, width, channels) of the first stored images."""
         for _, *values in self.ordered().take(NUM_SHOWN).as_numpy_iterator():

@@ -137,6 +137,26 @@ def count_pages(path):
         return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
+def is_deep(contents: bytes) -> bool:
+    """Returns True if the numbers of a file have more than 8 bits.
+
+    Args:
+        contents: the file's bytes. The indices of a palette are its numbers.
+
+    Raises:
+        ImageError: the file is damaged.
+    """
+    with _naming_damage():
+        if contents.startswith(plain.NPY_MAGIC):
+            return plain.load_npy(contents).dtype.itemsize > 1
+        if plain.NETPBM_MAGIC.match(contents):
+            return plain.netpbm_maximum(contents) > 255
+        if contents.startswith(tiff.MAGICS):
+            return tiff.num_bits(contents) > 8
+        is_png = contents.startswith(pixels.PNG_MAGIC)
+        return is_png and contents[pixels.PNG_BITS_AT] == 16
+
+
 @contextlib.contextmanager
 def _naming_damage():
     """Turns whatever a decoder raises into an ImageError, which gets the file's name.

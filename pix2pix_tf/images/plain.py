@@ -85,6 +85,11 @@ def probe_netpbm(file):
     return _netpbm_header(file.read(_HEADER_BYTES))[1]
 
 
+def netpbm_maximum(contents: bytes) -> int:
+    """Returns the value of a PBM, PGM or PPM file that stands for 1."""
+    return _netpbm_header(contents)[2]
+
+
 def _netpbm_header(contents):
     """Returns (kind, b"1" to b"6"; shape; largest value; where the numbers start)."""
     kind = contents[1:2]

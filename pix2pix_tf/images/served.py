@@ -11,7 +11,6 @@ from pix2pix_tf.images import pixels
 from pix2pix_tf.images.arrays import LUMA
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _REFUSAL = "image_bytes is not a JPEG or PNG file: these two formats are served"
 _EXIF_WITHIN = 1 << 18  # of so many first bytes; EXIF itself has up to 1 << 16
 _MAX_PARTS = 1000  # of a file, before its pixels
@@ -31,7 +30,7 @@ def decode(contents, channels):
         tf.errors.InvalidArgumentError: the bytes are of another format, or damaged.
     """
     is_jpeg = _starts_with(contents, _JPEG_MAGIC)
-    is_png = _starts_with(contents, _PNG_MAGIC)
+    is_png = _starts_with(contents, pixels.PNG_MAGIC)
     with tf.control_dependencies([tf.debugging.Assert(is_jpeg | is_png, [_REFUSAL])]):
         image = tf.cond(
             is_jpeg,

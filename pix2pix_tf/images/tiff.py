@@ -79,6 +79,11 @@ def probe(file):
     return *size, (1 if is_gray else 3) + len(tags["ExtraSamples"])
 
 
+def num_bits(contents: bytes) -> int:
+    """Returns BitsPerSample of a file's first page."""
+    return _first_page(io.BytesIO(contents)).bitspersample
+
+
 def count_pages(file):
     """Returns how many pages an open file has, without previews and masks.
 
