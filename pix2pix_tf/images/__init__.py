@@ -1,5 +1,5 @@
-"""Images: colour, pixels, file formats, and what an example is made of.
+"""Images: colour conversions, file formats, resizing, and the kinds of example.
 
-In: colour conversions, codecs, resizing, the kinds of example. Not in: flags, folders,
-batches. Others call `codecs.read`, `kinds`, `pixels` and `color`.
+Flags, folders and batches are elsewhere. Other packages call `codecs`, `kinds`,
+`pixels` and `color`.
 """

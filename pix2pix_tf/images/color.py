@@ -57,7 +57,7 @@ def rgb_to_lab(srgb):
 
 
 def lab_to_rgb(lab):
-    """Converts L*a*b* to colours; what lies outside sRGB is clipped.
+    """Converts L*a*b* to colours, clipped to the sRGB gamut.
 
     Args:
         lab: float32 [..., 3]: L in [0, 100], a and b about [-110, 110].
@@ -71,7 +71,7 @@ def lab_to_rgb(lab):
 
 
 def srgb_to_linear(srgb):
-    """Undoes the sRGB transfer curve: float32 [..., 3] in [0, 1] to the same.
+    """Converts gamma-encoded sRGB to linear RGB: float32 [..., 3], both in [0, 1].
 
     Source: IEC 61966-2-1:1999.
     """
@@ -79,7 +79,7 @@ def srgb_to_linear(srgb):
 
 
 def linear_to_srgb(linear_rgb):
-    """Applies the sRGB transfer curve to float32 [..., 3], clipped to [0, 1].
+    """Converts linear RGB, clipped to [0, 1], to gamma-encoded sRGB: float32 [..., 3].
 
     Source: IEC 61966-2-1:1999.
     """

@@ -1,8 +1,8 @@
-"""The kinds of example: images become inputs and targets, and tensors become RGB again.
+"""The kinds of example: converts images to inputs and targets, and tensors to RGB.
 
-In: images A and B side by side or in two files, a photograph for colorization, and the
-inputs of either alone. Only this module and that of the flags know colorization. Not
-in: which files there are, randomness, batching.
+An example is two images A and B (side by side or in two files), or a photograph for
+colorization; or the input of either, without a target. Nothing else but the flags knows
+of colorization. Finding files, augmentation and batching are elsewhere.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from pix2pix_tf.runtime.errors import UsageError
 
 CHANNELS_HINT = ": give --input_channels and --target_channels those of the files"
 MAX_AB = 110.0  # about the largest |a| or |b| of an sRGB colour
-# What RGB images can be made into, each with other channels or another direction.
+# All pairs that can be made of RGB images.
 RGB_PAIRS = tuple(
     PairConfig(lab_colorization, which_direction)
     for lab_colorization in (False, True)
@@ -25,13 +25,8 @@ RGB_PAIRS = tuple(
 )
 
 
-def kind_of(pair, inputs_only=False):
-    """Returns the kind of example that the flags ask for, Pairs or Colorization.
-
-    Args:
-        pair: PairConfig.
-        inputs_only: bool, the examples have no targets.
-    """
+def kind_of(pair: PairConfig, inputs_only: bool = False):
+    """Returns the kind of example that a PairConfig selects."""
     kind = Colorization if pair.lab_colorization else Pairs
     return kind(pair, has_targets=not inputs_only)
 
@@ -55,18 +50,19 @@ class Pairs:
         return _in_direction(self.pair.channels, self.pair)
 
     def to_tensors(self, *images):
-        """Turns the images of an example into tensors for the networks.
+        """Converts the images of an example to tensors for the networks.
 
         Args:
             images: float32 [height, width, channels] in [0, 1]: A and B, or the input.
 
         Returns:
-            (inputs, targets) or (inputs,), the same in [-1, 1].
+            (inputs, targets) or (inputs,): float32 [height, width, channels] in
+            [-1, 1].
         """
         return _in_direction(tuple(map(pixels.preprocess, images)), self.pair)
 
     def to_rgb(self, inputs, outputs, targets=None):
-        """Turns what the networks take and give into RGB images.
+        """Converts the tensors of the networks to RGB images.
 
         Args:
             inputs, outputs, targets: float32 [batch, height, width, channels] in
@@ -74,7 +70,7 @@ class Pairs:
 
         Returns:
             {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in
-            [0, 1]}, without "targets" where there are none.
+            [0, 1]}, without "targets" if there are none.
         """
         tensors = _without_none(inputs=inputs, outputs=outputs, targets=targets)
         return {
@@ -83,7 +79,7 @@ class Pairs:
         }
 
     def to_output_images(self, inputs, outputs):
-        """Turns outputs into images with all their channels.
+        """Converts outputs to images with all their channels.
 
         Args:
             inputs, outputs: float32 [batch, height, width, channels] in [-1, 1].
@@ -98,7 +94,7 @@ class Pairs:
 class Colorization:
     """Examples of one RGB photograph: A is its lightness, B its colour (a and b).
 
-    Without targets it is a photograph too: the input is taken from it.
+    An example without targets is a photograph too, from which the input is taken.
     """
 
     pair: PairConfig
@@ -111,7 +107,7 @@ class Colorization:
         return (3,)
 
     def to_tensors(self, photograph):
-        """Turns a photograph into tensors for the networks.
+        """Converts a photograph to tensors for the networks.
 
         Args:
             photograph: float32 [height, width, 3], RGB in [0, 1].
@@ -126,9 +122,10 @@ class Colorization:
     def to_rgb(self, inputs, outputs, targets=None):
         """Joins the lightness and the colour of each example to RGB images.
 
-        With AtoB the inputs are shown as gray, and outputs and targets get the inputs'
-        lightness. With BtoA outputs and targets are shown as gray, and the inputs get
-        the targets' lightness (where there are none, that of middle gray).
+        With AtoB the inputs are shown as gray; outputs and targets are joined with the
+        lightness of the inputs. With BtoA outputs and targets are shown as gray; the
+        inputs are joined with the lightness of the targets, or with L* 50 if there are
+        no targets.
 
         Args:
             inputs, outputs, targets: float32 [batch, height, width, channels] in
@@ -136,7 +133,7 @@ class Colorization:
 
         Returns:
             {"inputs", "outputs", "targets": float32 [batch, height, width, 3] in
-            [0, 1]}, without "targets" where there are none.
+            [0, 1]}, without "targets" if there are none.
         """
         if self.pair.which_direction == "AtoB":
             rgb_inputs = gray_to_rgb(inputs)
@@ -150,7 +147,7 @@ class Colorization:
         return {"inputs": rgb_inputs} | shown
 
     def to_output_images(self, inputs, outputs):
-        """Turns outputs, joined with their inputs, into RGB images.
+        """Joins outputs with their inputs to RGB images.
 
         Args:
             inputs, outputs: float32 [batch, height, width, channels] in [-1, 1].
@@ -162,7 +159,7 @@ class Colorization:
 
 
 def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0, is_deep=False):
-    """Turns what the networks take and give into the images that a run writes.
+    """Converts the tensors of the networks to the images that a run writes.
 
     Args:
         kind: Pairs or Colorization.
@@ -173,7 +170,7 @@ def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0, is_deep=Fal
 
     Returns:
         {"inputs", "outputs", "targets": uint8 or uint16 [batch, height, new width, 3]},
-        without "targets" where there are none.
+        without "targets" if there are none.
     """
     to_integers = pixels.to_uint16 if is_deep else pixels.to_uint8
     return {
@@ -183,10 +180,10 @@ def to_images(kind, inputs, outputs, targets=None, aspect_ratio=1.0, is_deep=Fal
 
 
 def show_channels(image):
-    """Shows [..., channels] as RGB [..., 3].
+    """Converts an image [..., channels] to RGB [..., 3].
 
-    One channel is shown as gray, two as red and green, and of more than three (alpha,
-    or any others) the first three.
+    One channel becomes gray, two become red and green; of more than three channels, the
+    first three are used.
     """
     channels = image.shape[-1]
     if channels == 1:
@@ -215,7 +212,7 @@ def lab_to_rgb(lightness, ab):
 
 
 def gray_to_rgb(lightness):
-    """Shows lightness [..., 1] in [-1, 1] as the gray of that L*, RGB in [0, 1]."""
+    """Converts lightness [..., 1] in [-1, 1] to gray, RGB [..., 3] in [0, 1]."""
     return lab_to_rgb(lightness, tf.zeros_like(tf.repeat(lightness, 2, axis=-1)))
 
 
@@ -236,26 +233,27 @@ def read_images(parts, channels):
     """Reads the images of one example.
 
     Args:
-        parts: list of (str, function): what a file or a record's feature is called in
-            errors, and what reads it, from a number of channels to numpy float32
-            [height, width, channels] in [0, 1]. One for each image, or one for two
-            images side by side.
-        channels: tuple of int, of each image.
+        parts: list of (place, read): str, the name of the file or the record's feature
+            in errors, and a function from a number of channels to an image, numpy
+            float32 [height, width, channels] in [0, 1]. There is one part for each
+            image, or one for two images side by side.
+        channels: tuple of int, the channels of each image.
 
     Returns:
         list of numpy float32 [height, width, channels] in [0, 1], all of one size.
 
     Raises:
-        ExampleError: a part cannot be read, or they do not go together.
+        ExampleError: a part cannot be read, or the images differ in size.
     """
-    # Those of a single image are fixed, by the checkpoint or because it is RGB.
-    hint = CHANNELS_HINT if len(channels) == 2 else ""
+    # For a single image the flags cannot help: its channels are fixed.
+    channels_hint = CHANNELS_HINT if len(channels) == 2 else ""
     if len(parts) < len(channels):
         [(place, read)] = parts
-        whole = _read(place, read, max(channels), hint)
-        return _read(place, functools.partial(split_halves, whole), channels, hint)
+        both = _read(place, read, max(channels), channels_hint)
+        split = functools.partial(split_halves, both)
+        return _read(place, split, channels, channels_hint)
     images = [
-        _read(place, read, count, hint)
+        _read(place, read, count, channels_hint)
         for (place, read), count in zip(parts, channels, strict=True)
     ]
     if len({image.shape[:2] for image in images}) > 1:
@@ -268,14 +266,14 @@ def read_images(parts, channels):
 
 
 def split_halves(image, channels):
-    """Returns images A and B of one with both side by side.
+    """Splits an image of two side by side into images A and B.
 
     Args:
         image: numpy float32 [height, width, channels], in [0, 1].
         channels: (of A, of B).
 
     Raises:
-        codecs.ImageError: the width is odd, or the channels cannot be fitted.
+        codecs.ImageError: the width is odd, or the channels cannot be converted.
     """
     height, width, _ = image.shape
     if width < 2 or width % 2:
@@ -292,7 +290,7 @@ def split_halves(image, channels):
 
 
 def _read(place, read, channels, channels_hint):
-    """Calls `read(channels)`; its errors name the place."""
+    """Calls `read(channels)`; adds the place to its errors."""
     try:
         return read(channels)
     except codecs.ChannelsError as error:
@@ -303,7 +301,7 @@ def _read(place, read, channels, channels_hint):
 
 
 def _in_direction(two, pair):
-    """Turns (A, B) into (input, target), or back: swapped for BtoA."""
+    """Converts (A, B) to (input, target), or back: swaps them for BtoA."""
     return two if pair.which_direction == "AtoB" else two[::-1]
 
 

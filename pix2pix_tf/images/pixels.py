@@ -1,6 +1,6 @@
-"""Image bytes and pixels: decode, encode, resize, and the two value ranges.
+"""Image bytes and pixels: decode, encode, resize, and convert the value range.
 
-In: bytes or tensors. Not in: paths, flags, colour science.
+Functions take bytes or tensors, never paths or flags. Colour spaces are in `color`.
 """
 
 import tensorflow as tf
@@ -86,11 +86,11 @@ def resize_area(image, size):
 
 
 def pad_by_reflection(image, size):
-    """Pads at the bottom and the right by the image, mirrored as often as it takes.
+    """Pads at the bottom and the right by reflection, repeated as often as needed.
 
     Args:
         image: [height, width, channels], any type.
-        size: (height, width) of the result, int or int32 scalar, no smaller.
+        size: (height, width) of the result, int or int32 scalar, not smaller.
 
     Returns:
         [*size, channels].
@@ -104,10 +104,10 @@ def pad_by_reflection(image, size):
 
 
 def stretch(image, aspect_ratio):
-    """Widens pictures made square to `aspect_ratio`, as the original's test mode does.
+    """Resizes the width for an aspect ratio, as the original's test mode does.
 
-    TensorFlow 1's bicubic (no half-pixel centres), which TensorFlow 2 keeps under
-    `compat.v1` only.
+    The bicubic method is TensorFlow 1's, without half-pixel centres. In TensorFlow 2 it
+    is only in `compat.v1`.
 
     Args:
         image: float32 [batch, height, width, channels].
