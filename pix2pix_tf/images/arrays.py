@@ -21,7 +21,7 @@ class ChannelsError(ImageError):
     """An image has other channels than are wanted, and cannot be given those."""
 
 
-def check_size(height, width, channels=1):
+def check_size(height: int, width: int, channels: int = 1) -> None:
     """Raises ImageError if an image is larger than the bounds above."""
     if height * width > MAX_PIXELS or height * width * channels > MAX_NUMBERS:
         raise ImageError(
@@ -30,7 +30,7 @@ def check_size(height, width, channels=1):
         )
 
 
-def to_float(pixels, largest=None):
+def to_float(pixels: np.ndarray, largest: int | None = None) -> np.ndarray:
     """Maps integers to float32 in [0, 1] by their largest possible value.
 
     Args:
@@ -57,7 +57,7 @@ def to_float(pixels, largest=None):
     return pixels.astype(np.float32)
 
 
-def fit_channels(pixels, channels):
+def fit_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     """Gives an image the channels that are wanted.
 
     One channel is gray, two are gray and alpha, three RGB, four RGB and alpha. Gray is
@@ -89,12 +89,12 @@ def fit_channels(pixels, channels):
     return np.concatenate([color, alpha], axis=2)
 
 
-def upright_size(height, width, orientation):
+def upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
     """Returns (height, width) of an image after `turn`."""
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def turn(pixels, orientation):
+def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turns and mirrors [height, width, channels] upright.
 
     Args:

@@ -58,7 +58,7 @@ _PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _MODE_CHANNELS = {"1": 1, "L": 1, "I;16": 1, "I": 1, "F": 1, "LA": 2, "RGBA": 4}
 
 
-def read(path, channels=3):
+def read(path: str | bytes | Path, channels: int = 3) -> np.ndarray:
     """Reads one image file, of several pages or frames the first.
 
     EXIF orientation is applied. Integers are divided by the largest value that they can
@@ -82,7 +82,7 @@ def read(path, channels=3):
     return from_bytes(path.read_bytes(), channels)
 
 
-def from_bytes(contents, channels=3):
+def from_bytes(contents: bytes, channels: int = 3) -> np.ndarray:
     """Returns the image in a file's bytes; Args, Returns, Raises: as in `read`."""
     with _naming_damage():
         image, is_plain = _decode(contents)
@@ -91,13 +91,13 @@ def from_bytes(contents, channels=3):
         return fit_channels(image, channels)
 
 
-def decode(contents):
+def decode(contents: bytes) -> np.ndarray:
     """Returns the image in a file's bytes with the channels that it has, as `read`."""
     with _naming_damage():
         return _decode(contents)[0]
 
 
-def probe(path):
+def probe(path: str | bytes | Path) -> tuple[int, int, int]:
     """Returns (height, width, channels) of a file, upright, from its first bytes only.
 
     Raises: as `read`.
@@ -117,7 +117,7 @@ def probe(path):
         return *size, _num_channels(image)
 
 
-def count_pages(path):
+def count_pages(path: str | bytes | Path) -> int:
     """Returns how many pages (TIFF) or frames (GIF, PNG, WebP, AVIF) a file has.
 
     Only the first is read.

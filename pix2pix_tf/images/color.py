@@ -41,7 +41,7 @@ _LAB_TO_F = np.array(
 _LAB_OFFSET = np.array([16.0, 0.0, 0.0], np.float32)
 
 
-def rgb_to_lab(srgb):
+def rgb_to_lab(srgb: tf.Tensor) -> tf.Tensor:
     """Converts colours to L*a*b*.
 
     Args:
@@ -56,7 +56,7 @@ def rgb_to_lab(srgb):
     return tf.tensordot(f, _F_TO_LAB, 1) - _LAB_OFFSET
 
 
-def lab_to_rgb(lab):
+def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     """Converts L*a*b* to colours, clipped to the sRGB gamut.
 
     Args:
@@ -70,7 +70,7 @@ def lab_to_rgb(lab):
     return linear_to_srgb(tf.tensordot(xyz, _XYZ_TO_RGB, 1))
 
 
-def srgb_to_linear(srgb):
+def srgb_to_linear(srgb: tf.Tensor) -> tf.Tensor:
     """Converts gamma-encoded sRGB to linear RGB: float32 [..., 3], both in [0, 1].
 
     Source: IEC 61966-2-1:1999.
@@ -78,7 +78,7 @@ def srgb_to_linear(srgb):
     return tf.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
-def linear_to_srgb(linear_rgb):
+def linear_to_srgb(linear_rgb: tf.Tensor) -> tf.Tensor:
     """Converts linear RGB, clipped to [0, 1], to gamma-encoded sRGB: float32 [..., 3].
 
     Source: IEC 61966-2-1:1999.

@@ -11,7 +11,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_BITS_AT = 24  # which byte of a PNG has the bits of a sample
 
 
-def decode(contents, channels=3):
+def decode(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
     """Decodes a PNG that `encode` wrote; `codecs` reads the files of others.
 
     Args:
@@ -25,7 +25,7 @@ def decode(contents, channels=3):
     return tf.ensure_shape(image, [None, None, channels])
 
 
-def decode_jpeg(contents):
+def decode_jpeg(contents: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, scalar string, to uint8 [height, width, 1 or 3].
 
     TensorFlow's default, the fast DCT, is off by up to 255 beside hard edges.
@@ -33,7 +33,7 @@ def decode_jpeg(contents):
     return tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
 
 
-def decode_png(contents, is_deep):
+def decode_png(contents: tf.Tensor, is_deep: bool) -> tf.Tensor:
     """Decodes a PNG, scalar string, to [height, width, 1 to 4].
 
     Args:
@@ -42,7 +42,7 @@ def decode_png(contents, is_deep):
     return tf.io.decode_png(contents, dtype=tf.uint16 if is_deep else tf.uint8)
 
 
-def encode(image, filetype, quality=JPEG_QUALITY):
+def encode(image: tf.Tensor, filetype: str, quality: int = JPEG_QUALITY) -> tf.Tensor:
     """Encodes [height, width, 1, 3 or 4] as "png" or "jpeg": a scalar string.
 
     Args:
@@ -55,37 +55,37 @@ def encode(image, filetype, quality=JPEG_QUALITY):
     return tf.io.encode_png(image, compression=PNG_COMPRESSION)
 
 
-def to_float(image):
+def to_float(image: tf.Tensor) -> tf.Tensor:
     """Maps uint8 or uint16 to float32 in [0, 1]; any shape."""
     return tf.image.convert_image_dtype(image, tf.float32)
 
 
-def to_uint8(image):
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
     """Maps float32 in [0, 1] to uint8 in [0, 255], saturating; any shape."""
     return tf.image.convert_image_dtype(image, tf.uint8, saturate=True)
 
 
-def to_uint16(image):
+def to_uint16(image: tf.Tensor) -> tf.Tensor:
     """Maps float32 in [0, 1] to uint16 in [0, 65535], saturating; any shape."""
     return tf.image.convert_image_dtype(image, tf.uint16, saturate=True)
 
 
-def preprocess(image):
+def preprocess(image: tf.Tensor) -> tf.Tensor:
     """Maps [0, 1] to the networks' [-1, 1]; any float shape."""
     return image * 2 - 1
 
 
-def deprocess(image):
+def deprocess(image: tf.Tensor) -> tf.Tensor:
     """Maps the networks' [-1, 1] to [0, 1]; any float shape."""
     return (image + 1) / 2
 
 
-def resize_area(image, size):
+def resize_area(image: tf.Tensor, size: tuple) -> tf.Tensor:
     """Resizes float32 [height, width, channels] to `size`, (height, width), by area."""
     return tf.image.resize(image, size, method="area")
 
 
-def pad_by_reflection(image, size):
+def pad_by_reflection(image: tf.Tensor, size: tuple) -> tf.Tensor:
     """Pads at the bottom and the right by reflection, repeated as often as needed.
 
     Args:
@@ -103,7 +103,7 @@ def pad_by_reflection(image, size):
     return image
 
 
-def stretch(image, aspect_ratio):
+def stretch(image: tf.Tensor, aspect_ratio: float) -> tf.Tensor:
     """Resizes the width for an aspect ratio, as the original's test mode does.
 
     The bicubic method is TensorFlow 1's, without half-pixel centres. In TensorFlow 2 it

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _HEADER_BYTES = 1 << 16  # of a Netpbm file, with its comments
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})"
 
 
-def load_npy(contents):
+def load_npy(contents: bytes) -> np.ndarray:
     """Returns the array of a `.npy` file, [height, width, channels], of its own type.
 
     Raises:
@@ -32,12 +33,12 @@ def load_npy(contents):
     return pixels.reshape(_npy_shape(pixels))
 
 
-def probe_npy(path):
+def probe_npy(path: str) -> tuple[int, int, int]:
     """Returns (height, width, channels) of a `.npy` file; raises as `load_npy`."""
     return _npy_shape(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def load_netpbm(contents):
+def load_netpbm(contents: bytes) -> np.ndarray:
     """Returns the image of a PBM, PGM or PPM file, plain or raw.
 
     Values are divided by the maximum that the file names, up to 65535.
@@ -80,7 +81,7 @@ def load_netpbm(contents):
     return to_float(values.astype(np.uint16).reshape(shape), largest)
 
 
-def probe_netpbm(file):
+def probe_netpbm(file: BinaryIO) -> tuple[int, int, int]:
     """Returns (height, width, channels) of an open PBM, PGM or PPM file."""
     return _netpbm_header(file.read(_HEADER_BYTES))[1]
 

@@ -16,7 +16,7 @@ _EXIF_WITHIN = 1 << 18  # of so many first bytes; EXIF itself has up to 1 << 16
 _MAX_PARTS = 1000  # of a file, before its pixels
 
 
-def decode(contents, channels):
+def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG or PNG, turns it upright, and fits its channels, as `codecs` does.
 
     Args:

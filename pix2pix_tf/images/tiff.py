@@ -10,6 +10,7 @@ import logging
 import math
 import struct
 from enum import Enum
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -64,7 +65,7 @@ _READ = {
 }
 
 
-def probe(file):
+def probe(file: BinaryIO) -> tuple[int, int, int]:
     """Returns (height, width, channels) of an open file's first page, upright.
 
     Raises:
@@ -84,7 +85,7 @@ def num_bits(contents: bytes) -> int:
     return _first_page(io.BytesIO(contents)).bitspersample
 
 
-def count_pages(file):
+def count_pages(file: BinaryIO) -> int:
     """Returns how many pages an open file has, without previews and masks.
 
     Follows the chain of pages by hand: tifffile never ends on one that is a ring.
@@ -121,7 +122,7 @@ def _unpack(number_format, file):
     return struct.unpack(number_format, contents)[0]
 
 
-def decode(contents):
+def decode(contents: bytes) -> tuple[np.ndarray, bool]:
     """Decodes the first page of a file.
 
     Args:

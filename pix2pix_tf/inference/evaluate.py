@@ -7,18 +7,18 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, metrics, networks
+from pix2pix_tf import checkpoints, data, metrics, networks
 from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
-from pix2pix_tf.options import write_options
+from pix2pix_tf.options import Options, write_options
 from pix2pix_tf.runtime import files
 
 NUM_WRITERS = 2  # threads
 MAX_WAITING = 8  # rows whose images are held until they are written
 
 
-def evaluate(options, source):
+def evaluate(options: Options, source: data.Source) -> None:
     """Writes inputs, outputs and targets of every image, their figures, and a page.
 
     Dropout and batch statistics work as in training, like the original's; the masks

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.images import kinds, pixels, served
-from pix2pix_tf.options import write_options
+from pix2pix_tf.options import Options, write_options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -88,7 +88,7 @@ def check_folder(output_dir: str) -> None:
         )
 
 
-def export(options):
+def export(options: Options) -> None:
     """Writes the checkpoint's generator to `--output_dir` as a SavedModel.
 
     Args:

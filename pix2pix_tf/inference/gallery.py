@@ -58,7 +58,7 @@ class Column(NamedTuple):
         return [f'<td class="number">{text}</td>' for text in texts]
 
 
-def write_images(output_dir, row, images):
+def write_images(output_dir: str | Path, row: Row, images: dict) -> None:
     """Writes `images/<stem>-<kind>.png`, each whole or not at all.
 
     Args:
@@ -72,24 +72,24 @@ def write_images(output_dir, row, images):
         files.write_whole(path, pixels.encode(image, "png").numpy())
 
 
-def write_array(output_dir, row, output):
+def write_array(output_dir: str | Path, row: Row, output: np.ndarray) -> None:
     """Writes `images/<stem>-outputs.npy`, float32 in [0, 1], of any channels."""
     path = image_path(output_dir, row, "outputs").with_suffix(".npy")
     with files.writing(path) as partial, partial.open("wb") as file:
         np.save(file, output)
 
 
-def read_image(output_dir, row, kind):
+def read_image(output_dir: str | Path, row: Row, kind: str) -> np.ndarray:
     """Returns uint8 [height, width, 3], an image that was written."""
     return pixels.decode(image_path(output_dir, row, kind).read_bytes()).numpy()
 
 
-def image_path(output_dir, row, kind):
+def image_path(output_dir: str | Path, row: Row, kind: str) -> Path:
     """Returns `images/<stem>-<kind>.png`."""
     return Path(output_dir, IMAGES_NAME, f"{row.stem}-{kind}.png")
 
 
-def training_rows(output_dir, kinds=KINDS):
+def training_rows(output_dir: str | Path, kinds: tuple = KINDS) -> list[Row]:
     """Returns the rows of all training images in a folder, from their file names."""
     rows = []
     ending = f"-{kinds[0]}.png"
