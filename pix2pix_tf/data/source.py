@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf.data.examples import Example, join_problems
+from pix2pix_tf.data.examples import Example, join_problems, normalize
 from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -64,7 +64,7 @@ class Source:
 
         The hash is the SHA-256 of the names in their order, in hexadecimal.
         """
-        names = "\n".join(self.name(index) for index in range(len(self)))
+        names = normalize("\n".join(self.name(index) for index in range(len(self))))
         digest = hashlib.sha256(os.fsencode(names)).hexdigest()
         return {"count": len(self), "names_hash": digest}
 
