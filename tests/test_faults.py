@@ -212,8 +212,9 @@ def test_an_image_removed_in_mid_epoch_saves_first(
 
 
 @pytest.mark.parametrize("allocate", [tf.zeros, np.zeros])
-def test_too_little_memory_names_the_flags(allocate):
-    options = parse(["--mode", "train", "--ngf", "70"])
+def test_too_little_memory_names_the_flags(allocate, tmp_path):
+    flags = ["--mode", "train", "--ngf", "70", "--output_dir", str(tmp_path)]
+    options = parse(flags)
     words = (
         r"^out of memory: lower --batch_size \(1\), --crop_size \(256\), --ngf \(70\)"
     )

@@ -44,16 +44,15 @@ def parse(argv: list[str] | None = None) -> Options:
     values = {name: flag.default for name, flag in FLAGS.items()} | given
     stored = stored_run(values)
     if stored is not None:
-        options = from_dict(resume(values, given, stored))
+        values = resume(values, given, stored)
     else:
         if values["checkpoint"] is not None:
             values |= restored_values(Path(values["checkpoint"]), given)
         values |= _following_crop(values, given)
-        from_dict(values)  # raises before `complete` creates a folder
-        options = from_dict(complete(values))
+    options = from_dict(values)
     if options.loss.perceptual_weight or "vgg_weights" in given:
         options.loss.check_files()
-    return options
+    return options if stored is not None else from_dict(complete(values))
 
 
 def _refuse_other_modes(given, mode):
