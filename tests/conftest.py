@@ -63,6 +63,20 @@ def read_image(path):
     return tf.io.decode_image(contents, expand_animations=False).numpy()
 
 
+def upright(pixels, orientation):
+    """Turns pixels [height, width, channels] as an orientation of EXIF says."""
+    return {
+        1: pixels,
+        2: np.fliplr(pixels),
+        3: np.rot90(pixels, 2),
+        4: np.flipud(pixels),
+        5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1),
+        7: np.rot90(pixels, 2).swapaxes(0, 1),
+        8: np.rot90(pixels, 1),
+    }[orientation]
+
+
 @pytest.fixture(scope="session")
 def pair_dir(tmp_path_factory):
     """A folder of five side-by-side pairs, two kinds of file."""

@@ -1,7 +1,6 @@
 """Picture files of every format: what the numbers are, and what is refused."""
 
 import io
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from pix2pix_tf.images import codecs
+from tests.conftest import upright
 
 TALL = np.random.default_rng(5).integers(0, 256, (6, 4, 3), dtype=np.uint8)
 
@@ -40,23 +40,9 @@ def tiff(pixels):
     return buffer.getvalue()
 
 
-def write_tiff(folder, pixels, **settings):
-    path = folder / "picture.tif"
-    tifffile.imwrite(path, pixels, **settings)
-    return path
-
-
-@pytest.mark.parametrize(
-    "kind, settings",
-    [
-        ("PNG", {}),
-        ("BMP", {}),
-        ("WEBP", {"lossless": True}),
-        ("TIFF", {}),
-        ("PPM", {}),
-    ],
-)
-def test_lossless_formats_give_each_byte_over_255(kind, settings, tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "WEBP", "TIFF", "PPM"])
+def test_lossless_formats_give_each_byte_over_255(kind, tmp_path):
+    settings = {"lossless": True} if kind == "WEBP" else {}
     path = write(tmp_path, encode(TALL, kind, **settings))
 
     np.testing.assert_array_equal(
@@ -92,15 +78,17 @@ def test_gif_gives_its_first_frame(tmp_path):
     assert codecs.read(write(tmp_path, contents)).min() == 1
 
 
-def test_palette_becomes_rgb_also_with_transparency(tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
+@pytest.mark.parametrize("settings", [{}, {"transparency": 1}])
+def test_palette_becomes_rgb_also_with_transparency(kind, settings, tmp_path):
     palette = Image.fromarray(TALL).convert("P", palette=Image.Palette.ADAPTIVE)
-    expected = np.asarray(palette.convert("RGB")) / 255
+    path = tmp_path / "picture.any"
+    palette.save(path, kind, **settings)
 
-    for kind, settings in [("PNG", {}), ("PNG", {"transparency": 1}), ("BMP", {})]:
-        buffer = io.BytesIO()
-        palette.save(buffer, kind, **settings)
-        found = codecs.read(write(tmp_path, buffer.getvalue()))
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(
+        codecs.read(path), np.asarray(palette.convert("RGB")) / 255, atol=1e-6
+    )
+    assert codecs.probe(path) == codecs.decode(path.read_bytes()).shape
 
 
 def test_cmyk_jpeg_has_the_colours_of_its_rgb(tmp_path):
@@ -117,34 +105,17 @@ def test_exif_orientation_turns_pictures_upright(orientation, kind, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = write(tmp_path, encode(TALL, kind, exif=exif))
-    upright = {
-        1: TALL,
-        2: np.fliplr(TALL),
-        3: np.rot90(TALL, 2),
-        4: np.flipud(TALL),
-        5: TALL.transpose(1, 0, 2),
-        6: np.rot90(TALL, -1),
-        7: np.rot90(TALL, 2).transpose(1, 0, 2),
-        8: np.rot90(TALL, 1),
-    }[orientation]
+    expected = upright(TALL, orientation)
 
-    np.testing.assert_allclose(codecs.read(path), upright / 255, atol=1e-6)
-    assert codecs.probe(path) == upright.shape
+    np.testing.assert_allclose(codecs.read(path), expected / 255, atol=1e-6)
+    assert codecs.probe(path) == expected.shape
 
 
-def test_sixteen_bits_are_all_kept(tmp_path):
-    gray = np.uint16([[0, 1, 256, 65535]])
-    png = write(tmp_path, tf.io.encode_png(gray[..., np.newaxis]).numpy(), "a.png")
-    color = np.stack([gray, gray[:, ::-1], gray], axis=-1)
+def test_sixteen_bits_of_a_png_are_all_kept(tmp_path):
+    gray = np.uint16([[[0], [1], [256], [65535]]])
+    path = write(tmp_path, tf.io.encode_png(gray).numpy())
 
-    np.testing.assert_allclose(
-        codecs.read(png, 1)[..., 0], gray / 65535, atol=1e-7, rtol=0
-    )
-    for planar in ("contig", "separate"):
-        pixels = color if planar == "contig" else np.moveaxis(color, -1, 0)
-        path = write_tiff(tmp_path, pixels, photometric="rgb", planarconfig=planar)
-        np.testing.assert_allclose(codecs.read(path), color / 65535, atol=1e-7)
-        assert codecs.probe(path) == (1, 4, 3)
+    np.testing.assert_allclose(codecs.read(path, 1), gray / 65535, atol=1e-7, rtol=0)
 
 
 def test_channels_are_fitted_as_the_docstring_says(tmp_path):
@@ -206,7 +177,6 @@ def test_npy_integers_are_scaled_and_floats_stay(pixels, expected, tmp_path):
         (np.int16([[0, 1]]), "holds int16: wanted unsigned integers"),
         (np.zeros((2, 2, 2, 2)), r"has the shape \[2, 2, 2, 2\]"),
         (np.zeros((2, 2, 3)), "has 3 channels, wanted 1"),
-        (np.array([{}]), "cannot be decoded"),  # a pickle: code, were it loaded
     ],
 )
 def test_npy_that_is_no_picture_is_refused(pixels, reason, tmp_path):
@@ -320,16 +290,6 @@ def test_avif_is_read_and_turned_upright(tmp_path):
     assert codecs.probe(path) == (60, 40, 3)
 
 
-def test_channels_are_probed_as_they_are_read(tmp_path):
-    palette = Image.fromarray(TALL).convert("P", palette=Image.Palette.ADAPTIVE)
-    for kind in ("PNG", "GIF"):
-        for settings in ({}, {"transparency": 1}):
-            buffer = io.BytesIO()
-            palette.save(buffer, kind, **settings)
-            path = write(tmp_path, buffer.getvalue())
-            assert codecs.probe(path) == codecs.decode(buffer.getvalue()).shape
-
-
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_frames_are_counted(kind, tmp_path):
     frames = [Image.fromarray(np.full((16, 16, 3), value, "u1")) for value in (9, 99)]
@@ -351,15 +311,6 @@ def test_what_is_read_and_what_is_not_have_different_suffixes():
     assert not set(codecs.SUFFIXES) & set(codecs.UNREAD_SUFFIXES)
     assert {".ppm", ".pgm", ".avif", ".jfif"} <= set(codecs.SUFFIXES)
     assert {".heic", ".jxl", ".jp2"} <= set(codecs.UNREAD_SUFFIXES)
-
-
-def test_more_pixels_than_anybody_has_are_refused_before_they_are_decoded(tmp_path):
-    bomb = bytearray(encode(TALL, "PNG"))
-    bomb[16:24] = (30000).to_bytes(4) * 2  # width and height
-    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4)
-
-    with pytest.raises(codecs.ImageError, match="pixels"):
-        codecs.read(write(tmp_path, bytes(bomb)))
 
 
 NETPBM = b"P5 1 1 %d\n\0\0"

@@ -1,3 +1,8 @@
+"""Networks: counts, starting values, dropout and norms.
+
+Names, shapes, skips and outputs are held to the recorded ones in tests/test_step.py.
+"""
+
 import itertools
 import types
 
@@ -36,6 +41,8 @@ def test_parameter_counts_are_the_originals(channels, model, generator_count, to
     discriminator = networks.build_discriminator(channels, model)
     assert networks.count_parameters(generator) == generator_count
     assert networks.count_parameters(generator, discriminator) == total
+    name = "generator/encoder_2/separable_conv2d/depthwise_kernel"
+    assert (name in networks.variables_by_name(generator)) == model.separable_conv
 
 
 def test_a_kernel_that_free_memory_does_not_hold_is_refused(monkeypatch):
@@ -43,46 +50,6 @@ def test_a_kernel_that_free_memory_does_not_hold_is_refused(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
     with pytest.raises(MemoryError, match="4 x 4 x 256 x 512 needs .* are free"):
         networks.build_generator((3, 3), ModelConfig())
-
-
-@pytest.mark.parametrize("separable", [False, True])
-def test_generator_layers_have_the_originals_names_and_shapes(separable):
-    model = ModelConfig(ngf=2, separable_conv=separable)
-    generator = networks.build_generator((3, 2), model)
-    widths = {1: 2, 2: 4, 3: 8, 4: 16, 5: 16, 6: 16, 7: 16, 8: 16}
-    for level, width in widths.items():
-        size = 256 // 2**level
-        layer = generator.get_layer(f"encoder_{level}")
-        assert layer.output.shape == (None, size, size, width)
-    widths = {8: 16, 7: 16, 6: 16, 5: 16, 4: 8, 3: 4, 2: 2, 1: 2}
-    for level, width in widths.items():
-        size = 512 // 2**level
-        layer = generator.get_layer(f"decoder_{level}")
-        assert layer.output.shape == (None, size, size, width)
-    assert generator.output.shape == (None, 256, 256, 2)
-
-
-def test_discriminator_layers_have_the_originals_names_and_shapes():
-    discriminator = networks.build_discriminator((1, 2), TINY)
-    sizes = {1: (128, 2), 2: (64, 4), 3: (32, 8), 4: (31, 16), 5: (30, 1)}
-    for level, (size, width) in sizes.items():
-        layer = discriminator.get_layer(f"layer_{level}")
-        assert layer.output.shape == (None, size, size, width)
-    assert [tuple(side.shape) for side in discriminator.inputs] == [
-        (None, 256, 256, 1),
-        (None, 256, 256, 2),
-    ]
-
-
-def test_skips_join_the_decoder_before_the_encoder(generator):
-    for level in range(1, 8):
-        decoder, encoder = generator.get_layer(f"skip_{level}").input
-        assert decoder.shape[1:3] == encoder.shape[1:3]
-        assert encoder is (
-            generator.get_layer(f"encoder_{level}_batch_normalization").output
-            if level > 1
-            else generator.get_layer("encoder_1").output
-        )
 
 
 def test_each_kernel_starts_with_numbers_of_its_own(generator):
@@ -160,36 +127,6 @@ def test_moving_statistics_are_never_touched(generator, inputs):
     assert len(moving) == 28
     for name, values in moving.items():
         assert np.all(values == ("variance" in name)), name
-
-
-def test_at_batch_1_the_innermost_norm_passes_no_input_on(inputs):
-    model = ModelConfig(ngf=2, no_dropout=True)
-    generator = networks.build_generator((3, 3), model)
-    norm = generator.get_layer("encoder_8_batch_normalization")
-    norm.beta.assign(np.arange(16))
-    ones = tf.random.stateless_uniform([1, 1, 1, 16], [5, 6])
-    np.testing.assert_allclose(norm(ones)[0, 0, 0], np.arange(16), atol=1e-5)
-
-
-def test_variables_have_the_originals_names(generator):
-    names = set(networks.variables_by_name(generator))
-    assert {
-        "generator/encoder_1/conv2d/kernel",
-        "generator/encoder_8/batch_normalization/gamma",
-        "generator/decoder_8/conv2d_transpose/bias",
-    } < names
-    assert len(names) == 16 * 2 + 14 * 4
-    model = ModelConfig(ngf=2, separable_conv=True)
-    names = networks.variables_by_name(networks.build_generator((3, 3), model))
-    assert "generator/encoder_2/separable_conv2d/depthwise_kernel" in names
-
-
-def test_outputs_stay_in_their_ranges(generator, inputs):
-    outputs = generator(inputs)
-    assert np.abs(outputs).max() <= 1 and outputs.dtype == tf.float32
-    discriminator = networks.build_discriminator((3, 3), TINY)
-    predictions = discriminator([inputs, outputs])
-    assert 0 <= np.min(predictions) and np.max(predictions) <= 1
 
 
 @pytest.mark.parametrize(
