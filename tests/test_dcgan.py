@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -287,15 +285,3 @@ def test_pix2pix_and_dcgan_keep_out_of_each_others_folders(
     assert "holds a trained model" in capsys.readouterr().err
     assert _run(run_dir / "more", "--checkpoint", trained_dir, *photos) == 2
     assert "does not fit" in capsys.readouterr().err
-
-
-def test_help_answers_without_tensorflow():
-    code = (
-        "import sys; from pix2pix_tf.dcgan import __main__ as dcgan\n"
-        "try: dcgan.main(['--help'])\n"
-        "except SystemExit as error: assert error.code == 0\n"
-        "assert 'tensorflow' not in sys.modules"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    assert "--dataset" in shown.stdout and "--mode" not in shown.stdout

@@ -4,7 +4,6 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-import tifffile
 
 import edges
 import process
@@ -137,18 +136,13 @@ def test_every_kind_of_file_is_read_and_jpeg_written(tmp_path):
     assert np.abs(before - after.astype(int)).mean() < 0.8  # of 255: quality 95
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "npy"])
 @pytest.mark.parametrize("operation", ["blank", "combine", "grayscale"])
-def test_sixteen_bits_stay_sixteen(tmp_path, operation, suffix):
+def test_sixteen_bits_stay_sixteen(tmp_path, operation):
     """The right image is of 8 bits, and what is combined with it keeps all bits."""
     (tmp_path / "in").mkdir()
     deep = np.full([9, 9, 3], 1001, np.uint16)
     deep[0, 0] = 65535
-    path = tmp_path / "in" / f"a.{suffix}"
-    if suffix == "png":
-        path.write_bytes(tf.io.encode_png(deep).numpy())
-    else:
-        (tifffile.imwrite if suffix == "tif" else np.save)(path, deep)
+    (tmp_path / "in" / "a.png").write_bytes(tf.io.encode_png(deep).numpy())
     _write(tmp_path / "b" / "a.png", _noise(9, 9))
     flags = ["--b_dir", str(tmp_path / "b")] if operation == "combine" else []
     assert _run(tmp_path, operation, *flags) == 0
@@ -170,9 +164,7 @@ def test_a_jpeg_of_sixteen_bits_is_cut_with_a_warning(tmp_path, capsys):
     assert "a.npy is cut to 8 bits" in line
 
 
-# ---------------------------------------------------------------------------
 # Folders
-# ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -188,8 +180,7 @@ def test_the_longest_names_are_kept(tmp_path):
     for name in names:
         _write(tmp_path / "in" / name, _noise(8, 8))
     assert _run(tmp_path, "grayscale") == 0
-    written = [name.removesuffix(".jpg").removesuffix(".png") for name in names]
-    assert set(_contents(tmp_path / "out")) == {f"{name}.png" for name in written}
+    assert set(_contents(tmp_path / "out")) == {f"{name[:-4]}.png" for name in names}
 
 
 def test_the_home_folder_is_meant_by_its_sign(three, monkeypatch):
@@ -201,14 +192,13 @@ def test_the_home_folder_is_meant_by_its_sign(three, monkeypatch):
 
 
 def test_a_second_run_changes_nothing(three, capsys):
-    assert _run(three, "grayscale") == 0
-    assert capsys.readouterr().out == "processed 3, skipped 0\n"
-    before = {path: path.stat().st_mtime_ns for path in (three / "out").iterdir()}
-    assert _run(three, "grayscale") == 0
-    assert capsys.readouterr().out == "processed 0, skipped 3\n"
-    assert before == {
-        path: path.stat().st_mtime_ns for path in (three / "out").iterdir()
-    }
+    times = []
+    for counts in ("processed 3, skipped 0\n", "processed 0, skipped 3\n"):
+        assert _run(three, "grayscale") == 0
+        assert capsys.readouterr().out == counts
+        paths = (three / "out").iterdir()
+        times.append({path: path.stat().st_mtime_ns for path in paths})
+    assert times[0] == times[1]
 
 
 def test_a_run_that_was_stopped_is_gone_on_with(three, capsys, monkeypatch):
@@ -315,9 +305,7 @@ def test_a_long_strip_is_not_padded_to_an_image_that_fills_the_memory():
         process.resize(np.zeros([1, 20000, 3], np.float32), 256, is_padded=True)
 
 
-# ---------------------------------------------------------------------------
 # HED
-# ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

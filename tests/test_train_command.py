@@ -26,16 +26,24 @@ def events(trained_dir):
     return accumulator.Reload()
 
 
-def test_help_answers_without_tensorflow():
+@pytest.mark.parametrize(
+    "module, flag",
+    [
+        ("pix2pix_tf.train", "--which_direction {AtoB,BtoA}"),
+        ("pix2pix_tf.dcgan.__main__", "--dataset"),
+    ],
+)
+def test_help_answers_without_tensorflow(module, flag):
     code = (
-        "import sys; from pix2pix_tf import train\n"
-        "try: train.main(['--help'])\n"
+        f"import sys; from {module} import main\n"
+        "try: main(['--help'])\n"
         "except SystemExit as error: assert error.code == 0\n"
         "assert 'tensorflow' not in sys.modules"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
-    assert "--which_direction {AtoB,BtoA}" in shown.stdout
+    assert flag in shown.stdout
+    assert ("--mode" in shown.stdout) == (module == "pix2pix_tf.train")
 
 
 def test_training_leaves_options_checkpoint_and_pictures(trained_dir):
