@@ -56,14 +56,8 @@ def _flags(mixed_dirs):
 def test_damaged_files_are_all_named_before_the_first_step(
     mixed_dirs, tmp_path, capsys
 ):
-    flags = [
-        "--mode",
-        "train",
-        *_flags(mixed_dirs),
-        "--output_dir",
-        str(tmp_path / "x"),
-    ]
-    assert train.main(flags) == 2
+    flags = ["--mode", "train", *_flags(mixed_dirs)]
+    assert train.main([*flags, "--output_dir", str(tmp_path / "x")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "2 of 11 examples cannot be used" in error
     assert "A/empty.png is empty" in error and "A/cut.jpg cannot be decoded" in error

@@ -195,19 +195,27 @@ def test_a_removed_output_folder_is_made_anew(run, run_dir):
     assert (run_dir / "options.json").exists() and (run_dir / "index.html").exists()
 
 
-def test_an_image_removed_in_mid_epoch_saves_first(
-    run, run_dir, tmp_path, pair_dir, monkeypatch
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.write_bytes(b"hello"), "is not an image"),
+    ],
+)
+def test_an_image_spoiled_in_mid_epoch_saves_first(
+    spoil, words, run, run_dir, tmp_path, pair_dir, monkeypatch
 ):
     folder = shutil.copytree(pair_dir, tmp_path / "pairs")
     monkeypatch.setattr(data.source, "MAX_CHECKED", 0)
 
-    def remove(*_):
-        for path in folder.iterdir():
-            path.unlink()
+    def spoil_all(number, _):
+        if number == 1:
+            for path in folder.iterdir():
+                spoil(path)
 
     flags = ["--input_dir", folder, "--summary_freq", 1, "--max_steps", 400]
-    status, line = run(*flags, callbacks=[remove])
-    assert status == 2 and "No such file" in line
+    status, line = run(*flags, callbacks=[spoil_all])
+    assert status == 2 and words in line and str(folder) in line
     checkpoints.verify(checkpoints.find_latest(run_dir))
 
 

@@ -19,6 +19,7 @@ MODES = {
     "test": ["--mode", "test", "--checkpoint", "{w}/model"],
     "export": ["--mode", "export", "--checkpoint", "{w}/model"],
 }
+REPEATED = hypothesis.settings(derandomize=True, database=None, deadline=None)
 OPTIONS = {"file": "model/options.json", "how": "set"}
 
 
@@ -34,13 +35,7 @@ def _run(folder, mode, *edits, inputs="png"):
     return fuzz_run.run({"argv": argv, "edits": list(edits)}, folder)
 
 
-@hypothesis.settings(
-    max_examples=25,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@hypothesis.settings(REPEATED, max_examples=25, suppress_health_check=list(HealthCheck))
 @hypothesis.given(fuzz_cases.cases(kinds=("options",)))
 def test_no_options_json_ends_badly(folder, case):
     ending, problem = fuzz_run.run(case, folder)
@@ -48,10 +43,8 @@ def test_no_options_json_ends_badly(folder, case):
 
 
 def test_names_of_every_kind_are_written_and_shown(folder):
-    edits = [
-        {"file": "png/1.png", "how": "copy", "to": f"{name}"}
-        for name in fuzz_cases.NAMES
-    ]
+    copy = {"file": "png/1.png", "how": "copy"}
+    edits = [copy | {"to": name} for name in fuzz_cases.NAMES]
     assert _run(folder, "test", *edits) == (0, None)
     pages = (folder / "work" / "out" / "index.html").read_text(encoding="utf-8")
     # One more file was there; and "...png" is hidden, so that it is left out.
@@ -113,7 +106,7 @@ def test_the_fuzzer_sees_work_that_a_stream_costs(folder, monkeypatch, stream):
     assert f"with {stream}: wanted" in fuzz_run.run(case, folder)[1]
 
 
-@hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@hypothesis.settings(REPEATED, max_examples=60)
 @hypothesis.given(st.data())
 def test_files_are_made_as_they_are_drawn(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("made")

@@ -99,29 +99,11 @@ COMPRESSIONS = ("lzw", "adobe_deflate", "deflate", "packbits", "lzma", "zstd")
 
 # Floats, and integers that are divided by the largest of their type.
 PLAIN = {
-    "minisblack 8": (BYTES[..., 0], GRAY),
-    "minisblack 16": (WORDS[..., 0], GRAY),
     "minisblack 32": (UINT32, GRAY),
-    "minisblack float16": (HALVES[..., 0], GRAY),
-    "minisblack float32": (FLOATS[..., 0], GRAY),
-    "minisblack float64": (np.float64(FLOATS[..., 0]), GRAY),
-    "rgb 8": (BYTES[..., :3], RGB),
-    "rgb 16": (WORDS[..., :3], RGB),
     "rgb 16 big-endian": (WORDS[..., :3], RGB | {"byteorder": ">"}),
     "rgb 16 bigtiff": (WORDS[..., :3], RGB | {"bigtiff": True}),
-    "rgb float32": (FLOATS[..., :3], RGB),
     "gray + alpha": (BYTES[..., :2], GRAY | extra("unassalpha")),
-    "rgb + alpha 8": (BYTES[..., :4], RGB | extra("unassalpha")),
-    "rgb + alpha 16": (WORDS[..., :4], RGB | extra("unassalpha")),
-    "rgb + near infrared 8": (BYTES[..., :4], RGB | extra("unspecified")),
-    "rgb + near infrared 16": (WORDS[..., :4], RGB | extra("unspecified")),
     "rgb + band + alpha": (BYTES, RGB | extra("unspecified", "unassalpha")),
-    "bands 2": (BYTES[..., :2], GRAY | extra(0)),
-    "bands 3": (BYTES[..., :3], GRAY | extra(0, 0)),
-    "bands 4": (BYTES[..., :4], GRAY | extra(0, 0, 0)),
-    "bands 5": (BYTES, GRAY | extra(0, 0, 0, 0)),
-    "bands 4 of 16 bits": (WORDS[..., :4], GRAY | extra(0, 0, 0)),
-    "bands 4 of floats": (FLOATS[..., :4], GRAY | extra(0, 0, 0)),
     "tiles": (TILED, RGB | {"tile": (16, 16)}),
     "strips": (BYTES[..., :3], RGB | {"rowsperstrip": 1, "compression": "lzw"}),
     "webp": (
@@ -129,6 +111,16 @@ PLAIN = {
         | {"compression": "webp", "compressionargs": {"lossless": True}},
     ),
 }  # fmt: skip
+for numbers in (BYTES, WORDS, HALVES, FLOATS, np.float64(FLOATS)):
+    PLAIN[f"minisblack {numbers.dtype}"] = numbers[..., 0], GRAY
+for numbers in (BYTES, WORDS, FLOATS):
+    PLAIN[f"rgb {numbers.dtype}"] = numbers[..., :3], RGB
+    PLAIN[f"bands 4 {numbers.dtype}"] = numbers[..., :4], GRAY | extra(0, 0, 0)
+for numbers in (BYTES, WORDS):
+    for kind in ("unassalpha", "unspecified"):  # the latter: near infrared, say
+        PLAIN[f"rgb + {kind} {numbers.dtype}"] = numbers[..., :4], RGB | extra(kind)
+for bands in (2, 3, 5):
+    PLAIN[f"bands {bands}"] = BYTES[..., :bands], GRAY | extra(*[0] * (bands - 1))
 for compression in COMPRESSIONS:
     for predictor in (1, 2):
         settings = RGB | {"compression": compression, "predictor": predictor}

@@ -16,20 +16,9 @@ from pix2pix_tf import networks
 from pix2pix_tf.options import from_dict
 from pix2pix_tf.training import losses, step
 
-META = {
-    "ngf": 1,
-    "ndf": 1,
-    "batch_size": 1,
-    "lab_colorization": False,
-    "separable_conv": False,
-    "which_direction": "AtoB",
-    "lr": 0.0002,
-    "beta1": 0.5,
-    "beta2": 0.999,
-    "epsilon": 1e-8,
-    "l1_weight": 100.0,
-    "gan_weight": 1.0,
-}
+META = {"ngf": 1, "ndf": 1, "batch_size": 1, "l1_weight": 100.0, "gan_weight": 1.0}
+META |= {"lab_colorization": False, "separable_conv": False, "which_direction": "AtoB"}
+META |= {"lr": 0.0002, "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-8}
 
 
 def _record(path, **changes):
