@@ -7,11 +7,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks, train
+from pix2pix_tf.metrics import features
 from pix2pix_tf.options import LossConfig, ModelConfig, PairConfig
 from pix2pix_tf.training import step
 
@@ -111,6 +113,16 @@ def trained_dir(tmp_path_factory, pair_dir):
     arguments += ["--summary_freq", "2", "--display_freq", "2", "--trace_freq", "3"]
     assert train.main(arguments) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def extractor_path(tmp_path_factory):
+    """A stand-in for InceptionV3: means of 2 x 2 places, as 12 features."""
+    inputs = keras.Input([features.SIDE, features.SIDE, 3])
+    means = keras.layers.AveragePooling2D(149)(inputs)
+    path = tmp_path_factory.mktemp("extractor") / "stand_in.keras"
+    keras.Model(inputs, keras.layers.Flatten()(means)).save(path)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

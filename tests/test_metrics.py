@@ -87,9 +87,9 @@ def test_histograms_share_everything_with_themselves_and_less_with_swapped_chann
     np.testing.assert_allclose(histograms.intersect(*halves), 0.5)
 
 
-def _features(count, noise=0.0, shift=0.0, size=12):
+def _features(count, noise=0.0):
     rng = np.random.default_rng(3)
-    return rng.normal(size=[count, size]) + noise * rng.normal(size=size) + shift
+    return rng.normal(size=[count, 12]) + noise * rng.normal(size=12)
 
 
 @pytest.mark.parametrize("count", [5, 12, 40])  # fewer, as many, more than features
@@ -123,17 +123,6 @@ def test_kid_is_the_mean_over_pairs_and_near_0_for_one_distribution(monkeypatch)
     assert features.kernel_distance(many[:200], many[200:] + 1) > 1
     monkeypatch.setattr(features, "KID_BLOCK", 50)
     assert abs(features.kernel_distance(many[:200], many[200:])) < 0.1
-
-
-@pytest.fixture(scope="module")
-def extractor_path(tmp_path_factory):
-    """A stand-in for InceptionV3: means of 2 x 2 places, doubled, as 24 features."""
-    inputs = keras.Input([features.SIDE, features.SIDE, 3])
-    means = keras.layers.AveragePooling2D(149)(inputs)
-    network = keras.Model(inputs, keras.layers.Flatten()(means))
-    path = tmp_path_factory.mktemp("extractor") / "stand_in.keras"
-    network.save(path)
-    return str(path)
 
 
 def test_features_are_of_pictures_scaled_to_one_size_in_minus_1_to_1(extractor_path):

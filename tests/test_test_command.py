@@ -3,7 +3,6 @@
 import csv
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +11,6 @@ from PIL import Image
 import score
 from pix2pix_tf import metrics, train
 from pix2pix_tf.images import color, pixels
-from pix2pix_tf.metrics import features
 from tests.conftest import read_image, write_image
 
 HISTOGRAMS = {"histogram_l", "histogram_a", "histogram_b"}
@@ -98,13 +96,10 @@ def test_the_index_shows_the_metrics(tested_dir):
 
 
 def test_fid_and_label_scores_are_measured_where_they_are_asked_for(
-    trained_dir, pair_dir, tmp_path, capsys
+    trained_dir, pair_dir, extractor_path, tmp_path, capsys
 ):
-    inputs = keras.Input([features.SIDE, features.SIDE, 3])
-    means = keras.layers.GlobalAveragePooling2D()(inputs)
-    keras.Model(inputs, means).save(tmp_path / "stand_in.keras")
     (tmp_path / "palette.csv").write_text("dark,0,0,0\nlight,255,255,255\n")
-    flags = ["--fid_weights", str(tmp_path / "stand_in.keras")]
+    flags = ["--fid_weights", extractor_path]
     flags += ["--palette", str(tmp_path / "palette.csv"), "--max_steps", "3"]
     assert _test(trained_dir, pair_dir, tmp_path / "out", *flags) == 0
     found = _metrics(tmp_path / "out")
