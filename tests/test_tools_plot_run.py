@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -175,6 +177,18 @@ def test_a_test_is_shown_with_the_run_whose_checkpoint_it_used(tmp_path, capsys)
     assert runs.last_metrics(runs.read_runs(tests[1:]))["test: psnr"] == [13.75, 14]
     assert plot_run.main([str(run), *map(str, tests)]) == 2
     assert "14.0 is a second test of model-best of run" in capsys.readouterr().err
+
+
+def test_a_test_of_one_checkpoint_and_a_folder_that_is_not_utf8(tmp_path, capsys):
+    run = _make_run(tmp_path / "run", LOSSES)
+    options = {"mode": "test", "checkpoint": str(run / "model-7")}
+    test = _make_run(tmp_path / "test", None, 12.25, **options)
+    [found] = runs.read_runs([run, test])
+    assert list(found.tests) == ["test of model-7"]
+    odd = run.rename(Path(os.fsdecode(bytes(tmp_path) + b"/\xff")))
+    assert plot_run.main([str(odd)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "is not valid UTF-8" in line
 
 
 def test_any_name_and_value_gives_a_whole_page(tmp_path):

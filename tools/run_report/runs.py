@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pix2pix_tf import metrics, options
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.files import is_utf8, printable
 from pix2pix_tf.training.validation import BEST_DIR
 from run_report import curves
 
@@ -50,7 +50,9 @@ def read_runs(folders: list[Path]) -> list[Run]:
     for place, run in list(runs.items()):
         if run.options.get("mode") != "test":
             continue
-        checkpoint, title = Path(run.options["checkpoint"]).resolve(), "test"
+        tested, step_name = options.split_checkpoint(run.options["checkpoint"])
+        checkpoint = tested.resolve()
+        title = f"test of {step_name}" if step_name else "test"
         if checkpoint not in runs and checkpoint.name == BEST_DIR:
             checkpoint, title = checkpoint.parent, f"test of {BEST_DIR}"
         if checkpoint in runs and runs[checkpoint].curves:
@@ -64,6 +66,9 @@ def read_runs(folders: list[Path]) -> list[Run]:
 
 def read_run(folder: Path, name: str) -> Run:
     """Returns the Run of one folder; raises UsageError as `read_runs`."""
+    if not is_utf8(folder):
+        text = "is not valid UTF-8, so TensorFlow cannot read it: rename it"
+        raise UsageError(f"{printable(folder)} {text}")
     options_path = folder / options.OPTIONS_NAME
     if not options_path.is_file():
         wanted = f"the folder of a run, with its {options.OPTIONS_NAME}"
