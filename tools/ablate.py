@@ -171,7 +171,8 @@ def _make_run(given, name, values):
     test = ["--mode=test", *_select(flags, "test")]
     with tempfile.TemporaryDirectory() as place:  # stands in for the trained model
         Path(place, options.OPTIONS_NAME).write_text(json.dumps(found))
-        options.parse([*test, f"--checkpoint={place}"])
+        here = [f"--checkpoint={place}", f"--output_dir={place}/test"]
+        options.parse([*test, *here])
     effect = found | {"output_dir": None}
     for weight, names in UNUSED_AT_0.items():
         effect |= dict.fromkeys(names) if effect[weight] == 0 else {}

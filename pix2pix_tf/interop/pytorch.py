@@ -224,11 +224,11 @@ def _convert(path, state, layers):
         # conv2d: [out, in, h, w] -> [h, w, in, out];
         # conv2d_transpose: [in, out, h, w] -> [h, w, out, in]
         variables[f"{layer.name}/kernel"] = kernel.transpose(2, 3, 1, 0)
-        absent = {f"{layer.name}/bias": 0}
+        not_in_file = {f"{layer.name}/bias": 0}
         if layer.norm_key:
             scope = layer.norm_name(norm)
-            absent |= {f"{scope}/gamma": 1, f"{scope}/beta": 0}
-        for name, value in absent.items():
+            not_in_file |= {f"{scope}/gamma": 1, f"{scope}/beta": 0}
+        for name, value in not_in_file.items():
             variables.setdefault(name, np.full(layer.filters, value, np.float32))
     return variables, norm
 

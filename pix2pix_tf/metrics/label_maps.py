@@ -105,9 +105,13 @@ def confuse(output, target, palette: Palette) -> np.ndarray:
         int64 [classes of the target's pixels, classes of the output's pixels].
     """
     tree = spatial.KDTree(np.array(list(palette.values())))
-    wanted, given = (tree.query(image.reshape(-1, 3))[1] for image in (target, output))
+    of_target, of_output = (
+        tree.query(image.reshape(-1, 3))[1] for image in (target, output)
+    )
     count = len(palette)
-    return np.bincount(wanted * count + given, minlength=count**2).reshape(count, count)
+    return np.bincount(of_target * count + of_output, minlength=count**2).reshape(
+        count, count
+    )
 
 
 def summarise(
@@ -123,13 +127,15 @@ def summarise(
         palette: Palette.
     """
     hits = np.diag(confusion)
-    wanted, given = confusion.sum(axis=1), confusion.sum(axis=0)
-    accuracies = [_share(*pair) for pair in zip(hits, wanted, strict=True)]
-    ious = [_share(*pair) for pair in zip(hits, wanted + given - hits, strict=True)]
+    in_targets, in_outputs = confusion.sum(axis=1), confusion.sum(axis=0)
+    accuracies = [_share(*pair) for pair in zip(hits, in_targets, strict=True)]
+    ious = [
+        _share(*pair) for pair in zip(hits, in_targets + in_outputs - hits, strict=True)
+    ]
     classes = [
         {"name": name, "pixels": int(pixels), "accuracy": accuracy, "iou": iou}
         for name, pixels, accuracy, iou in zip(
-            palette, wanted, accuracies, ious, strict=True
+            palette, in_targets, accuracies, ious, strict=True
         )
     ]
     metrics = {

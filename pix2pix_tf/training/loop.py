@@ -49,7 +49,7 @@ class Task:
 
     @property
     def val_freq(self) -> int:
-        """Steps from one validation to the next; 0 without validation."""
+        """The training steps from one validation to the next; 0 for none."""
         return self.validator.freq if self.validator else 0
 
 

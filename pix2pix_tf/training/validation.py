@@ -101,7 +101,7 @@ class Validator:
         return Validation(scalars, strips, is_best, {"step": step, **means})
 
     def record(self, found: Validation) -> None:
-        """Adds a validation to `validation.json`, after all else of it is written."""
+        """Adds a validation to `validation.json`; call it when all else is written."""
         step = found.entry["step"]
         earlier = [entry for entry in self._read_history() if entry["step"] < step]
         path = Path(self._run.output_dir, HISTORY_NAME)
