@@ -26,7 +26,7 @@ def hold(folder: str | Path):
     path = folder / LOCK_NAME
     # No soft lock as a fallback: its file would stay after a killed process.
     lock = filelock.FileLock(path, on_acquired=_write_pid, fallback_to_soft=False)
-    is_new = not folder.exists() or not any(folder.iterdir())
+    was_empty = _is_empty(folder)
     try:
         _create_and_acquire(folder, lock)
     except filelock.Timeout:
@@ -48,8 +48,15 @@ def hold(folder: str | Path):
                 path.unlink()
         lock.release()
         with contextlib.suppress(OSError):
-            if is_new:  # fails if anything was written
+            if was_empty:  # fails if anything was written
                 folder.rmdir()
+
+
+def _is_empty(folder):
+    """Returns True if a folder holds nothing, or does not exist."""
+    with contextlib.suppress(OSError):
+        return not any(folder.iterdir())
+    return True
 
 
 def _create_and_acquire(folder, lock):
