@@ -9,6 +9,7 @@ import filelock
 from pix2pix_tf.runtime.errors import UsageError
 
 LOCK_NAME = ".lock"
+MAX_ATTEMPTS = 1000
 
 
 @contextlib.contextmanager
@@ -60,16 +61,20 @@ def _is_empty(folder):
 
 
 def _create_and_acquire(folder, lock):
-    while not lock.is_locked:
+    """Tries again if another process creates or removes the folder or the lock file."""
+    for number in range(1, MAX_ATTEMPTS + 1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
                 f"--output_dir {folder} cannot be made: {error.strerror}"
             ) from None
-        # A process that ended here may remove the empty folder before it is locked.
-        with contextlib.suppress(FileNotFoundError):
+        try:
             lock.acquire(blocking=False)
+            return
+        except (FileNotFoundError, FileExistsError):
+            if number == MAX_ATTEMPTS:
+                raise
 
 
 def _write_pid(descriptor):
