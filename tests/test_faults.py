@@ -136,7 +136,7 @@ def test_too_many_in_a_row_end_the_run():
     for number in range(faults.MAX_SKIPPED - 1):
         watch.see(number, bad)
     watch.see(98, tf.ones([5], tf.bool))
-    with pytest.raises(RunError, match="20 steps in a row were not; LAST$"):
+    with pytest.raises(RunError, match="this is the 20th step in a row; LAST$"):
         for number in range(faults.MAX_SKIPPED + 1):
             watch.see(100 + number, bad)
     watch = faults.FiniteWatch(names, "stop", lambda: "LAST")

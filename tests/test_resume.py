@@ -185,6 +185,18 @@ def test_what_is_not_given_is_as_it_was_and_times_may_change(cut_dir):
     assert options.model.crop_size == 32 and options.data.scale_size == 36
 
 
+def test_another_folder_of_validation_is_changed_data(cut, pair_dir, tmp_path, capsys):
+    first, second = (shutil.copytree(pair_dir, tmp_path / name) for name in "ab")
+    flags = ["--mode", "train", "--resume", "auto", "--output_dir", str(cut)]
+    flags += ["--max_steps", "6", "--val_freq", "50", "--val_dir"]
+    assert train.main([*flags, str(first)]) == 0  # there was none before
+    capsys.readouterr()
+    assert train.main([*flags, str(second)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"--val_dir was {first} and is {second}" in line
+    assert train.main([*flags, str(second), "--allow_changed_data"]) == 0
+
+
 def test_weights_of_another_machine_may_be_named_anew(cut, tmp_path):
     options = json.loads((cut / "options.json").read_text())
     gone = options | {"vgg_weights": "/gone/vgg.h5"}

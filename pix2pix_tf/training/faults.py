@@ -72,7 +72,7 @@ class FiniteWatch:
             raise RunError(f"{problem}; {self._describe_last()}")
         if self._in_a_row == MAX_SKIPPED:
             raise RunError(
-                f"{problem}, and {MAX_SKIPPED} steps in a row were not; "
+                f"{problem}; this is the {MAX_SKIPPED}th step in a row; "
                 f"{self._describe_last()}"
             )
         tqdm.tqdm.write(f"skipped {problem}")

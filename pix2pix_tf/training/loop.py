@@ -146,8 +146,8 @@ def _restore(run, task):
     print("loading model from checkpoint")
     prefix = checkpoints.find(run.output_dir if resumes else run.checkpoint)
     new = checkpoints.restore(state, prefix, task.batch_size, is_new_run=not resumes)
-    for part in new:
-        print(f"{prefix} does not have {part}: it starts anew")
+    if new:
+        print(f"{prefix} does not have {', '.join(new)}: these start anew")
     if resumes:
         print(f"resuming after step {int(state.global_step)}")
     else:

@@ -5,10 +5,11 @@ resumed run would continue with others than an unbroken one.
 """
 
 import json
+import os
 from pathlib import Path
 
 from pix2pix_tf import data
-from pix2pix_tf.options import Options, is_resumed
+from pix2pix_tf.options import OPTIONS_NAME, Options, is_resumed, read_options
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -31,8 +32,10 @@ def check(options: Options, sources: dict[str, data.Source]) -> dict[str, dict]:
     """
     output_dir = options.run.output_dir
     now = {name: source.fingerprint() for name, source in sources.items()}
-    seen = _read(Path(output_dir, SEEN_NAME)) if is_resumed(options.run) else {}
-    changed = [
+    if not is_resumed(options.run):
+        return now
+    seen = _read(Path(output_dir, SEEN_NAME))
+    changed = _changed_folders(options) + [
         f"{name} had {_describe(seen[name])} and has {_describe(now[name])}"
         for name in now
         if name in seen and seen[name] != now[name]
@@ -52,6 +55,20 @@ def store(output_dir: str, fingerprints: dict[str, dict]) -> None:
     """Writes what `check` returned to the run's `data.json`."""
     text = json.dumps(fingerprints, indent=4) + "\n"
     files.write_whole(Path(output_dir, SEEN_NAME), text)
+
+
+def _changed_folders(options):
+    """Returns a text for each flag of validation whose folder is another now."""
+    stored = read_options(Path(options.run.output_dir, OPTIONS_NAME))
+    folders = [
+        (name, stored.get(name), getattr(options.validation, name))
+        for name in ("val_dir", "val_target_dir")
+    ]
+    return [
+        f"--{name} was {before} and is {now}"
+        for name, before, now in folders
+        if before and now and os.path.abspath(before) != os.path.abspath(now)
+    ]
 
 
 def _describe(fingerprint):
