@@ -335,4 +335,4 @@ NETPBM = b"P5 1 1 %d\n\0\0"
     ],
 )
 def test_what_has_more_than_8_bits(contents, is_deep):
-    assert codecs.is_deep(contents) == is_deep
+    assert codecs.is_deep(io.BytesIO(contents)) == is_deep

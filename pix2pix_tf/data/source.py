@@ -259,8 +259,11 @@ class Files:
 
     def is_deep(self, index) -> bool:
         """Returns True if a file of an example has more than 8 bits."""
-        paths = self.examples[index].paths
-        return any(codecs.is_deep(path.read_bytes()) for path in paths)
+        for path in self.examples[index].paths:
+            with path.open("rb") as file:
+                if codecs.is_deep(file):
+                    return True
+        return False
 
     def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yields (height, width, channels) of the first files that can be read."""

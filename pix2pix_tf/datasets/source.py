@@ -5,6 +5,7 @@ one after the other, and shuffled in memory.
 """
 
 import functools
+import io
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -145,7 +146,7 @@ class Records:
     def is_deep(self, index, *values) -> bool:
         """Returns True if an image of a record's values has more than 8 bits."""
         return any(
-            codecs.is_deep(value)
+            codecs.is_deep(io.BytesIO(value))
             if isinstance(value, bytes)
             else value.dtype.itemsize > 1
             for value in values

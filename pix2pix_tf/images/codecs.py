@@ -12,6 +12,7 @@ import re
 import stat
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -137,24 +138,24 @@ def count_pages(path: str | bytes | Path) -> int:
         return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
-def is_deep(contents: bytes) -> bool:
-    """Returns True if the numbers of a file have more than 8 bits.
+def is_deep(file: BinaryIO) -> bool:
+    """Returns True if the numbers of an open file have more than 8 bits.
 
-    Args:
-        contents: the file's bytes. The indices of a palette are its numbers.
+    The numbers of a palette image are its indices. Only the header is read.
 
     Raises:
         ImageError: the file is damaged.
     """
     with _naming_damage():
-        if contents.startswith(plain.NPY_MAGIC):
-            return plain.load_npy(contents).dtype.itemsize > 1
-        if plain.NETPBM_MAGIC.match(contents):
-            return plain.netpbm_maximum(contents) > 255
-        if contents.startswith(tiff.MAGICS):
-            return tiff.num_bits(contents) > 8
-        is_png = contents.startswith(pixels.PNG_MAGIC)
-        return is_png and contents[pixels.PNG_BITS_AT] == 16
+        start = file.read(pixels.PNG_BITS_AT + 1)
+        file.seek(0)
+        if start.startswith(plain.NPY_MAGIC):
+            return plain.npy_header(file)[1].itemsize > 1
+        if plain.NETPBM_MAGIC.match(start):
+            return plain.netpbm_maximum(file) > 255
+        if start.startswith(tiff.MAGICS):
+            return tiff.num_bits(file) > 8
+        return start.startswith(pixels.PNG_MAGIC) and start[pixels.PNG_BITS_AT] == 16
 
 
 @contextlib.contextmanager

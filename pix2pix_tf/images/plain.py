@@ -86,9 +86,9 @@ def probe_netpbm(file: BinaryIO) -> tuple[int, int, int]:
     return _netpbm_header(file.read(_HEADER_BYTES))[1]
 
 
-def netpbm_maximum(contents: bytes) -> int:
-    """Returns the value of a PBM, PGM or PPM file that stands for 1."""
-    return _netpbm_header(contents)[2]
+def netpbm_maximum(file: BinaryIO) -> int:
+    """Returns the value of an open PBM, PGM or PPM file that stands for 1."""
+    return _netpbm_header(file.read(_HEADER_BYTES))[2]
 
 
 def _netpbm_header(contents):
@@ -109,8 +109,8 @@ def _netpbm_header(contents):
     return kind, (height, width, channels), largest, header.end()
 
 
-def _check_npy_size(file):
-    """Refuses a `.npy` that claims more than it holds: NumPy takes the memory first."""
+def npy_header(file: BinaryIO) -> tuple[tuple, np.dtype]:
+    """Returns (shape, dtype) of an open `.npy` file, read up to its numbers."""
     version = np.lib.format.read_magic(file)
     read_header = (
         np.lib.format.read_array_header_1_0
@@ -118,6 +118,12 @@ def _check_npy_size(file):
         else np.lib.format.read_array_header_2_0
     )
     shape, _, dtype = read_header(file)
+    return shape, dtype
+
+
+def _check_npy_size(file):
+    """Refuses a `.npy` that claims more than it holds: NumPy takes the memory first."""
+    shape, dtype = npy_header(file)
     start, end = file.tell(), file.seek(0, os.SEEK_END)
     file.seek(0)
     wanted = math.prod(shape) * dtype.itemsize

@@ -80,9 +80,9 @@ def probe(file: BinaryIO) -> tuple[int, int, int]:
     return *size, (1 if is_gray else 3) + len(tags["ExtraSamples"])
 
 
-def num_bits(contents: bytes) -> int:
-    """Returns BitsPerSample of a file's first page."""
-    return _first_page(io.BytesIO(contents)).bitspersample
+def num_bits(file: BinaryIO) -> int:
+    """Returns BitsPerSample of an open file's first page."""
+    return _first_page(file).bitspersample
 
 
 def count_pages(file: BinaryIO) -> int:
