@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 from pix2pix_tf.options import check_output_dir, parse, to_dict
 from pix2pix_tf.runtime import command, locks
@@ -111,8 +110,8 @@ def _open_source(options):
     examples = data.find_examples(input_dir, config.target_dir, is_one_enough=is_test)
     source = data.Source(data.Files(examples), kind.image_channels, config.on_bad_image)
     source.check()
-    folders = [Path(one) for one in (input_dir, config.target_dir) if one is not None]
-    data.print_notices(examples, folders, len(kind.image_channels) > len(folders))
+    are_pairs = len(kind.image_channels) > len(examples[0].paths)
+    data.print_notices(examples, [input_dir, config.target_dir], are_pairs)
     return source
 
 

@@ -30,7 +30,8 @@ def find(checkpoint: Path | str) -> str:
             of the files of that name.
 
     Raises:
-        UsageError: there is no such checkpoint, or none that can be read.
+        UsageError: the checkpoint does not exist, or the folder has no checkpoint that
+            can be read.
     """
     folder, name = split_checkpoint(checkpoint)
     if name is None:

@@ -14,13 +14,16 @@ MAX_SIZED = 100  # files, whose sizes are looked at
 
 
 def print_notices(
-    examples: Iterable[Example], folders: Sequence[Path | str], are_pairs: bool = False
+    examples: Iterable[Example],
+    folders: Sequence[Path | str | None],
+    are_pairs: bool = False,
 ):
     """Warns of files with several pages, files that are not read, and odd halves.
 
     Args:
         examples: those of the folders.
-        folders: where the examples were looked for; a file or a pattern is left out.
+        folders: where the examples were looked for; None, a file or a pattern is left
+            out.
         are_pairs: True if each file is to hold two images side by side.
     """
     paths = [path for example in examples for path in example.paths][:MAX_PAGED]
@@ -29,6 +32,7 @@ def print_notices(
             f"warning: {len(several)} of {len(paths)} files have several pages or "
             f"frames ({list_names(several)}): only the first of each is read"
         )
+    folders = [folder for folder in folders if folder is not None]
     for folder in folders:
         # Two folders are searched with their sub-folders, one without.
         found = list_unread(folder, recursive=len(folders) > 1)

@@ -9,7 +9,7 @@ import filelock
 from pix2pix_tf.runtime.errors import UsageError
 
 LOCK_NAME = ".lock"
-MAX_ATTEMPTS = 1000
+MAX_ATTEMPTS = 1000  # to lock a folder that other processes create and remove
 
 
 @contextlib.contextmanager

@@ -87,9 +87,7 @@ class Validator:
         means = scores.means() | scores.shared_histograms()
         metric = self._validation.best_metric
         is_best = all(
-            self._is_better(means[metric], entry[metric])
-            for entry in self._read_history()
-            if entry["step"] < step
+            self._is_better(means[metric], entry[metric]) for entry in self._earlier()
         )
         if is_best:
             self._save_best(step, scores)
@@ -102,10 +100,8 @@ class Validator:
 
     def record(self, found: Validation) -> None:
         """Adds a validation to `validation.json`; call it when all else is written."""
-        step = found.entry["step"]
-        earlier = [entry for entry in self._read_history() if entry["step"] < step]
         path = Path(self._run.output_dir, HISTORY_NAME)
-        _write_json(path, [*earlier, found.entry])
+        _write_json(path, [*self._earlier(), found.entry])
 
     def why_stop(self) -> str | None:
         """Returns the reason why `--patience` ends training, or None if it does not."""
@@ -126,6 +122,11 @@ class Validator:
     def _is_better(self, value, other):
         is_high = metrics.METRICS[self._validation.best_metric].is_higher_better
         return value > other if is_high else value < other
+
+    def _earlier(self):
+        """Returns the entries of `validation.json` before the current step."""
+        step = int(self._state.global_step)
+        return [entry for entry in self._read_history() if entry["step"] < step]
 
     def _read_history(self):
         """Returns the entries of `validation.json` up to the current step."""
@@ -213,6 +214,6 @@ def open_source(options: Options) -> data.Source:
         source.check()
     except UsageError as error:
         raise UsageError(f"--val_dir {val_dir}: {error}") from None
-    folders = [Path(one) for one in (val_dir, target_dir) if one is not None]
-    data.print_notices(examples, folders, len(channels) > len(folders))
+    are_pairs = len(channels) > len(examples[0].paths)
+    data.print_notices(examples, [val_dir, target_dir], are_pairs)
     return source
