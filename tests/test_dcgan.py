@@ -174,9 +174,9 @@ def test_the_saved_model_draws_what_the_network_draws(run_dir):
     z = training.grid_z()[:3]
     answer = signature["serving_default"](z=z)
     wanted = _restored(run_dir).generator(z, training=False)
-    np.testing.assert_allclose(answer["images"], wanted, atol=1e-5)
+    np.testing.assert_allclose(answer["images"], wanted, atol=1e-4)
     alone = signature["serving_default"](z=z[1:2])
-    np.testing.assert_allclose(alone["images"], wanted[1:2], atol=1e-5)
+    np.testing.assert_allclose(alone["images"], wanted[1:2], atol=1e-4)
     decoded = tf.io.decode_png(answer["png"][2])
     images = training.images_of(_restored(run_dir).generator, z)
     np.testing.assert_allclose(decoded.numpy().astype(int), images[2], atol=1)

@@ -154,7 +154,7 @@ def test_the_float_signature_takes_batches(exported_dir):
     outputs = model.signatures["generate"](inputs=inputs)["outputs"]
     alone = model.signatures["generate"](inputs=inputs[1:])["outputs"]
     assert outputs.shape == (2, 32, 32, 3)
-    np.testing.assert_allclose(outputs[1:], alone, atol=1e-5)
+    np.testing.assert_allclose(outputs[1:], alone, atol=1e-4)
 
 
 def test_dropout_stays_on_unless_told_otherwise(trained_dir, tmp_path):

@@ -106,7 +106,8 @@ def test_a_frozen_generator_gives_the_same(values, any_size):
     inputs = tf.random.stateless_uniform([2, 64, 64, 3], [1, 2], -1, 1)
     expected = generator(inputs)
     read = networks.freeze(generator)
-    np.testing.assert_allclose(generator(inputs), expected, atol=1e-5)
+    # 1e-4: sums in another order, through all layers; processors differ in it.
+    np.testing.assert_allclose(generator(inputs), expected, atol=1e-4)
     graph = tf.function(generator).get_concrete_function(inputs).graph
     captured = {id(tensor) for tensor, _ in graph.captures}
     assert captured <= {id(variable.handle) for variable in read}
@@ -125,7 +126,7 @@ def test_a_generator_can_be_frozen_anew():
     other = networks.build_generator((3, 3), model)
     other.set_weights(generator.get_weights())
     assert not np.allclose(before, traced(inputs))
-    np.testing.assert_allclose(traced(inputs), other(inputs), atol=1e-5)
+    np.testing.assert_allclose(traced(inputs), other(inputs), atol=1e-4)
 
 
 def test_layers_of_any_size_give_the_same_and_keep_keras_variables():
