@@ -27,6 +27,7 @@ EMA_NAMES = {
     GAN_LOSS: "generator_loss/Mean/ExponentialMovingAverage",
     L1_LOSS: "generator_loss/Mean_1/ExponentialMovingAverage",
 }
+ADAM_ENDINGS = ("/Adam", "/Adam_1")  # momentum and velocity of a variable
 EMA_ENDING = "/ExponentialMovingAverage"
 # Entries that the original's checkpoints do not have.
 POSITION_NAME = "position"
@@ -159,7 +160,16 @@ def check_widths(prefix: str, model: ModelConfig) -> None:
 
 def is_generator_only(names: Iterable[str]) -> bool:
     """Returns True if a checkpoint with these names cannot be used for training."""
-    return not any(name.endswith("/Adam") for name in names)
+    return not any(name.endswith(ADAM_ENDINGS) for name in names)
+
+
+def generator_names(names: Iterable[str]) -> list[str]:
+    """Returns those names of a checkpoint that are variables of the generator."""
+    return [
+        name
+        for name in names
+        if name.startswith("generator/") and not name.endswith(ADAM_ENDINGS)
+    ]
 
 
 def loss_names(names: Iterable[str]) -> list[str]:
@@ -189,7 +199,7 @@ def check_fit(wanted: Shapes, got: Shapes, message: str) -> None:
     unknown = sorted(
         name
         for name in set(got) - set(wanted)
-        if name.split("/")[0] in scopes and not name.endswith(("/Adam", "/Adam_1"))
+        if name.split("/")[0] in scopes and not name.endswith(ADAM_ENDINGS)
     )
     misshapen = [
         f"{name} is {got[name]}, wanted {shape}"
@@ -217,8 +227,8 @@ def _variables(state):
         variables |= networks.variables_by_name(network)
         trained = zip(networks.trainable_by_name(network), optimizer.slots, strict=True)
         for name, (momentum, velocity) in trained:
-            variables[f"{name}/Adam"] = momentum
-            variables[f"{name}/Adam_1"] = velocity
+            slots = zip(ADAM_ENDINGS, (momentum, velocity), strict=True)
+            variables |= {f"{name}{ending}": slot for ending, slot in slots}
         variables[f"{UPDATES_PREFIX}/{network.name}"] = optimizer.iterations
         for name, variable in optimizer.scale_state.items():
             variables[f"{SCALE_PREFIX}/{network.name}/{name}"] = variable

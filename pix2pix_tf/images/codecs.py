@@ -98,6 +98,27 @@ def decode(contents: bytes) -> np.ndarray:
         return _decode(contents)[0]
 
 
+def from_pillow(image: Image.Image, channels: int = 3) -> np.ndarray:
+    """Returns the numbers of an image that Pillow opened or made, as `read` does.
+
+    Args:
+        image: of 8 or 16 bits; Pillow's modes I and F have no largest value.
+        channels: int.
+
+    Returns:
+        numpy float32 [height, width, channels], in [0, 1].
+
+    Raises:
+        ImageError: it has another mode, is damaged, or cannot get the channels.
+    """
+    with _naming_damage():
+        if image.mode in ("I", "F"):
+            raise ImageError(f"has Pillow's mode {image.mode}: wanted 8 or 16 bits")
+        is_deep = image.mode.startswith("I;16")
+        decoded = np.atleast_3d(image) if is_deep else _decode_by_pillow(image)
+        return fit_channels(turn(to_float(decoded), _orientation(image)), channels)
+
+
 def probe(path: str | bytes | Path) -> tuple[int, int, int]:
     """Returns (height, width, channels) of a file, upright, from its first bytes only.
 

@@ -52,14 +52,20 @@ class Model(NamedTuple):
         return checkpoints.is_generator_only(self.tensors)
 
 
-def read(source: Path | str, which_direction: str | None = None) -> Model:
+def read(
+    source: Path | str,
+    which_direction: str | None = None,
+    generator_only: bool = False,
+) -> Model:
     """Reads the model in a folder or file of any kind.
 
     Args:
-        source: folder with a checkpoint or with `latest_net_G.pth`, or a `.pict`,
-            `.pth`, `.pt` or `.safetensors` file.
+        source: folder with a checkpoint or with `latest_net_G.pth`, one checkpoint in a
+            folder, or a `.pict`, `.pth`, `.pt` or `.safetensors` file.
         which_direction: "AtoB" or "BtoA", for the kinds that do not store it (default:
             "AtoB").
+        generator_only: if True, no more than the generator's variables is read from a
+            checkpoint; they are not compared with its options.
 
     Raises:
         UsageError: the source is of no known kind, is damaged, contains code, does not
@@ -69,7 +75,7 @@ def read(source: Path | str, which_direction: str | None = None) -> Model:
     path = _find_file(source)
     try:
         if path.is_dir() or path.suffix not in FILE_SUFFIXES:
-            model = _read_checkpoint(path)
+            model = _read_checkpoint(path, generator_only)
         elif path.suffix == ".pict":
             model = _read_pict(path, which_direction or "AtoB")
         else:
@@ -138,13 +144,16 @@ def _find_file(source):
     return source
 
 
-def _read_checkpoint(checkpoint):
+def _read_checkpoint(checkpoint, generator_only):
     """Reads a checkpoint of this project or of the original."""
     folder, _ = split_checkpoint(checkpoint)
     options = _read_options(folder / OPTIONS_NAME)
     prefix = checkpoints.find(checkpoint)
     reader, shapes = checkpoints.open_reader(prefix)
     kind = "checkpoint"
+    if generator_only:
+        names = checkpoints.generator_names(shapes)
+        return Model(kind, options, checkpoints.read(reader, names, prefix))
     if checkpoints.is_generator_only(shapes):
         generator = networks.build_generator(options.pair.channels, options.model)
         checkpoints.restore_generator(generator, prefix)

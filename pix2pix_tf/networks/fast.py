@@ -17,12 +17,15 @@ order of sums. Times are of ngf 64 and batch 1, on two cores with AVX2.
 
 import itertools
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
 from pix2pix_tf.runtime import precision
 
+# Keras finds the class again when it loads a `.keras` file.
+serializable = keras.saving.register_keras_serializable("pix2pix_tf")
 # Pixels of the smaller image, above which TensorFlow's own convolutions are faster.
 MAX_CONV_AREA = 16
 MAX_DECONV_AREA = 256
@@ -32,6 +35,7 @@ STRIDE_1 = ((4, 4), (1, 1), "valid")
 ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]  # paddings of `tf.pad`
 
 
+@serializable
 class Conv2D(layers.Conv2D):
     """Keras' Conv2D, in a faster form where there is one."""
 
@@ -68,6 +72,7 @@ class Conv2D(layers.Conv2D):
         return tf.nn.conv2d(inputs, self.frozen_kernel, self.strides, padding)
 
 
+@serializable
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras' Conv2DTranspose, in a faster form where there is one."""
 
@@ -95,6 +100,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         return ops.conv_transpose(x, kernel, self.strides, self.padding)
 
 
+@serializable
 class SeparableConv2D(layers.SeparableConv2D):
     """Keras' SeparableConv2D, which can be exported."""
 

@@ -6,7 +6,6 @@ name of the layer that has the weights, and `init` is that of `kernel_initialize
 
 import functools
 import math
-from collections.abc import Callable
 
 import keras
 import psutil
@@ -24,6 +23,7 @@ def width_factor(level: int) -> int:
     return min(2 ** (level - 1), 8)
 
 
+@fast.serializable
 class BatchNorm(layers.BatchNormalization):
     """Batch norm that uses the batch's own statistics in every mode, as the original.
 
@@ -38,16 +38,22 @@ class BatchNorm(layers.BatchNormalization):
         )[0]
 
 
+@fast.serializable
 class InstanceNorm(layers.Layer):
     """Instance norm: normalises each channel of each image by its own statistics.
 
     Source: Ulyanov et al. 2016, "Instance Normalization", with learned gamma and beta.
     """
 
-    def __init__(self, epsilon, gamma_initializer, name):
-        super().__init__(name=name)
+    def __init__(self, epsilon, gamma_initializer, **settings):
+        super().__init__(**settings)
         self.epsilon = epsilon
-        self.gamma_initializer = gamma_initializer
+        self.gamma_initializer = keras.initializers.get(gamma_initializer)
+
+    def get_config(self):
+        gamma_initializer = keras.initializers.serialize(self.gamma_initializer)
+        own = {"epsilon": self.epsilon, "gamma_initializer": gamma_initializer}
+        return super().get_config() | own
 
     def build(self, input_shape):
         # Without autocast they are float32 in mixed precision too, as in batch norm.
@@ -66,6 +72,7 @@ class InstanceNorm(layers.Layer):
         return tf.cast(x, inputs.dtype)
 
 
+@fast.serializable
 class Dropout(layers.Dropout):
     """Dropout that is active in every mode, as in the original."""
 
@@ -73,18 +80,23 @@ class Dropout(layers.Dropout):
         return super().call(inputs, training=True)
 
 
+@fast.serializable
 class ReflectionPad(layers.Layer):
     """By reflection: [batch, h, w, c] -> [batch, h + 2 * size, w + 2 * size, c]."""
 
-    def __init__(self, size, name):
-        super().__init__(name=name)
+    def __init__(self, size, **settings):
+        super().__init__(**settings)
         self.size = size
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size}
 
     def call(self, inputs):
         sides = [self.size, self.size]
         return tf.pad(inputs, [[0, 0], sides, sides, [0, 0]], "REFLECT")
 
 
+@fast.serializable
 class DepthToSpace(layers.Layer):
     """[batch, h, w, 4 * c] -> [batch, 2 * h, 2 * w, c] (Shi et al. 2016, section 2)."""
 
@@ -112,20 +124,30 @@ INITIALIZERS = {  # constructors, because each one that is built draws a seed
 }
 
 
-def kernel_initializer(init: str) -> Callable:
+def kernel_initializer(init: str) -> "KernelInitializer":
     """Returns a new initializer for one kernel.
 
-    Layers must not share one, because it returns the same values at every call. It
-    raises MemoryError if the machine has too little free memory for the kernel: Linux
-    would allocate the memory and later kill the process.
+    Layers must not share one, because it returns the same values at every call.
 
     Args:
         init: "normal" (Isola et al. 2017, section 6.2), "xavier" (Glorot and Bengio
             2010), "kaiming" (He et al. 2015) or "orthogonal" (Saxe et al. 2014).
     """
-    initializer = INITIALIZERS[init]()
+    return KernelInitializer(INITIALIZERS[init]())
 
-    def initialize(shape, dtype=None):
+
+@fast.serializable
+class KernelInitializer(keras.initializers.Initializer):
+    """An initializer that checks first that the machine has memory for the kernel.
+
+    It raises MemoryError if not: Linux would allocate the memory and later kill the
+    process.
+    """
+
+    def __init__(self, initializer):
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape, dtype=None):
         needed = 3 * 4 * math.prod(shape)  # float32, and two temporary copies
         free = psutil.virtual_memory().available
         if needed > free:
@@ -133,9 +155,10 @@ def kernel_initializer(init: str) -> Callable:
                 f"a kernel of {' x '.join(map(str, shape))} needs {needed / 1e9:.1f} "
                 f"GB, and {free / 1e9:.1f} GB are free"
             )
-        return initializer(shape, dtype)
+        return self.initializer(shape, dtype)
 
-    return initialize
+    def get_config(self):
+        return {"initializer": keras.initializers.serialize(self.initializer)}
 
 
 def conv(x, filters: int, size: int, strides: int, padding: str, name: str, init: str):

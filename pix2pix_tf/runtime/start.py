@@ -4,12 +4,17 @@ import contextlib
 import os
 import sys
 
+from pix2pix_tf.runtime.errors import UsageError
+
 
 def start_tensorflow():
     """Imports TensorFlow and Keras without log output, and configures them.
 
     Keras 3 on TensorFlow, channels last and float32 are set, overriding the environment
     and the user's keras.json.
+
+    Raises:
+        UsageError: the process has already started Keras on another backend.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
@@ -18,6 +23,11 @@ def start_tensorflow():
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # finds the GPUs now, while stderr is hidden
+    if keras.config.backend() != "tensorflow":
+        raise UsageError(
+            f"Keras already runs on {keras.config.backend()}, wanted tensorflow: "
+            "import pix2pix_tf before keras, or set KERAS_BACKEND=tensorflow"
+        )
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
 
