@@ -1,12 +1,11 @@
 """The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
 
-import dataclasses
 import sys
 
-from pix2pix_tf.options import check_output_dir, parse, to_dict
-from pix2pix_tf.runtime import command, locks
+from pix2pix_tf.options import parse, to_dict
+from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.files import printable
-from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
+from pix2pix_tf.training import session
 
 
 def main(argv: list[str] | None = None, callbacks=()) -> int:
@@ -24,14 +23,8 @@ def main(argv: list[str] | None = None, callbacks=()) -> int:
 
 
 def _run(options, callbacks):
-    """Runs the command while it holds the lock of the output folder."""
-    check_output_dir(options.run)
-    with locks.hold(options.run.output_dir):
-        check_output_dir(options.run)  # again: another run may have ended meanwhile
-        start_tensorflow()
-        from pix2pix_tf.training import faults
-
-        options = _set_precision(options)
+    """Runs the command while it holds the output folder."""
+    with session.holding(options), session.in_precision(options) as options:
         for name, value in sorted(to_dict(options).items()):
             print(printable(f"{name} = {value}"))
         if options.run.mode == "train" and options.model.is_bottleneck_constant:
@@ -39,33 +32,7 @@ def _run(options, callbacks):
                 "warning: with --norm instance the innermost layer, of one pixel, "
                 "gives the same values for every image: give --innermost_norm none too"
             )
-        seed_everything(options.run.seed, options.run.deterministic)
-        with faults.explain_memory(options):
-            return _do_mode(options, callbacks)
-
-
-def _set_precision(options):
-    """Sets the dtype policy; returns the options with `--emulate_16bit` decided.
-
-    They are saved with the run, so that a resumed run uses the same arithmetic.
-    """
-    from pix2pix_tf.runtime import precision, processor
-
-    execution = options.execution
-    is_open = options.run.mode == "train" and execution.emulate_16bit == "auto"
-    if is_open and execution.precision != "float32":
-        emulates = precision.should_emulate(execution.precision, processor.features())
-        if emulates:
-            print(
-                f"warning: --precision {execution.precision} gains no speed on this "
-                "processor: training computes in float32 and rounds to 16 bits",
-                flush=True,
-            )
-        execution = dataclasses.replace(
-            execution, emulate_16bit="on" if emulates else "off"
-        )
-    precision.set_precision(execution.precision, execution.emulate_16bit == "on")
-    return dataclasses.replace(options, execution=execution)
+        return _do_mode(options, callbacks)
 
 
 def _do_mode(options, callbacks):

@@ -18,8 +18,8 @@ LOW = ["mixed_bfloat16", "mixed_float16"]
 
 @pytest.fixture(autouse=True)
 def policy_as_before():
-    yield
-    precision.set_precision("float32")
+    with precision.in_float32():
+        yield
 
 
 # Without a norm, which at few pixels divides by next to nothing, and dropout.
@@ -214,8 +214,7 @@ def test_16_bits_are_emulated_in_float32_to_the_same_numbers(
     convolution.build(images.shape)
     found = {}
     for is_emulated in (False, True):
-        precision.set_precision("float32", is_emulated)
-        with tf.GradientTape() as tape:
+        with precision.applied("float32", is_emulated), tf.GradientTape() as tape:
             tape.watch(images)
             outputs = convolution(images)
             loss = tf.reduce_sum(tf.square(tf.cast(outputs, tf.float32)))

@@ -15,7 +15,7 @@ from pix2pix_tf.options.inherited import (
     stored_run,
 )
 from pix2pix_tf.options.model import CROP_SIZE, MIN_DOWNS, deepest
-from pix2pix_tf.options.options import FLAGS, Options, from_dict
+from pix2pix_tf.options.options import FLAGS, Options, check_validation, from_dict
 from pix2pix_tf.options.parser import parse_flags
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -34,7 +34,19 @@ def parse(argv: list[str] | None = None) -> Options:
         "pix2pix on image pairs or for colorization: train, test, export.\n"
         "A flag marked [train] can be used in --mode train only, and so on."
     )
-    given = parse_flags(FLAGS, argv, "pix2pix-tf", description)
+    return decide(parse_flags(FLAGS, argv, "pix2pix-tf", description))
+
+
+def decide(given: dict, has_val_data: bool = False) -> Options:
+    """Returns the Options of given flags, completed from the checkpoint and defaults.
+
+    Args:
+        given: {flag name: value}, with `mode`.
+        has_val_data: True if the data of validation do not come from `--val_dir`.
+
+    Raises:
+        UsageError: a flag, its value, or the file it names cannot be used.
+    """
     mode = given["mode"]
     _refuse_other_modes(given, mode)
     if mode != "train" and given.get("checkpoint") is None:
@@ -50,6 +62,12 @@ def parse(argv: list[str] | None = None) -> Options:
             values |= restored_values(Path(values["checkpoint"]), given)
         values |= _following_crop(values, given)
     options = from_dict(values)
+    if has_val_data:
+        check_validation(options)
+    elif options.validation.val_dir is None:
+        for name in ("val_target_dir", "patience"):
+            if values[name]:
+                raise UsageError(f"--{name} needs --val_dir")
     if options.loss.perceptual_weight or "vgg_weights" in given:
         options.loss.check_files()
     return options if stored is not None else from_dict(complete(values))

@@ -40,7 +40,7 @@ class Options:
         if self.run.mode == "train":
             self._check_training()
         if self.validation.val_dir is not None:
-            self._check_validation()
+            check_validation(self)
 
     def _check_data(self):
         self.pair.refuse_targets("--target_dir", self.data.target_dir)
@@ -83,23 +83,25 @@ class Options:
                 f"{value_text(self.data.scale_size)}"
             )
 
-    def _check_validation(self):
-        """Raises UsageError if the metrics cannot measure the outputs."""
-        self.pair.refuse_targets("--val_target_dir", self.validation.val_target_dir)
-        if not self.pair.has_rgb_outputs:
-            raise UsageError(
-                "--val_dir needs targets of 1 or 3 channels, got "
-                f"--target_channels {self.pair.target_channels}"
-            )
-        is_small = min(sides(self.model.crop_size)) < MS_SSIM_SIDE
-        if self.validation.best_metric == "ms_ssim" and is_small:
-            raise UsageError(
-                f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
-                f"got --crop_size {value_text(self.model.crop_size)}"
-            )
-
 
 FLAGS = flags_of(Options)
+
+
+def check_validation(options: Options):
+    """Raises UsageError if the metrics of validation cannot measure the outputs."""
+    pair, validation = options.pair, options.validation
+    pair.refuse_targets("--val_target_dir", validation.val_target_dir)
+    if not pair.has_rgb_outputs:
+        raise UsageError(
+            "--val_dir needs targets of 1 or 3 channels, got "
+            f"--target_channels {pair.target_channels}"
+        )
+    is_small = min(sides(options.model.crop_size)) < MS_SSIM_SIDE
+    if validation.best_metric == "ms_ssim" and is_small:
+        raise UsageError(
+            f"--best_metric ms_ssim needs sides of {MS_SSIM_SIDE} pixels or more, "
+            f"got --crop_size {value_text(options.model.crop_size)}"
+        )
 
 
 def check_schedule(optimizer: OptimizerConfig, run: RunConfig):

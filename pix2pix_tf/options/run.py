@@ -4,7 +4,6 @@ import dataclasses
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
-from pix2pix_tf.runtime.errors import UsageError
 
 
 def _every(default, what):
@@ -184,12 +183,6 @@ class ValidationConfig(Config):
         minimum=0,
         may_change=True,
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("val_target_dir", "patience"):
-            if getattr(self, name) and self.val_dir is None:
-                raise UsageError(f"--{name} needs --val_dir")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,23 +20,30 @@ _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 _is_emulating = False
 
 
-def set_precision(precision: str, emulate: bool = False):
-    """Sets the global Keras dtype policy, and whether convolutions are emulated.
+@contextlib.contextmanager
+def applied(precision: str, emulate: bool = False):
+    """Context manager that sets the global Keras dtype policy, then restores it.
 
     Args:
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         emulate: if True, compute 16-bit convolutions in float32.
     """
     global _is_emulating
+    before = keras.config.dtype_policy(), _is_emulating
     keras.config.set_dtype_policy(precision)
     _is_emulating = emulate
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before[0])
+        _is_emulating = before[1]
 
 
 def should_emulate(precision: str, features: set[str]) -> bool:
     """Returns True if training in a precision needs emulation on this machine.
 
     Args:
-        precision: as for `set_precision`.
+        precision: as for `applied`.
         features: those of the processor, from `processor.features`.
 
     This depends on the hardware, not on a measurement: GPUs have both formats, some
@@ -52,15 +59,6 @@ def is_emulated(dtype) -> bool:
     return _is_emulating and dtype in LOW.values()
 
 
-@contextlib.contextmanager
 def in_float32():
-    """Context manager that sets the float32 policy, then restores the previous one.
-
-    It is for networks of metrics, whose results must not depend on `--precision`.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    """Context manager of float32, whose results do not depend on `--precision`."""
+    return applied("float32")

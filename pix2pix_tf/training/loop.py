@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class Task:
 
     title: str  # of the index page
     state: TrainState
-    num_examples: int  # in an epoch
+    num_examples: int | None  # in an epoch; None if that is not known
     batch_size: int
     # () -> iterator of (indices, *tensors) from `state.position` on; it may raise
     # UsageError for a damaged file.
@@ -41,10 +42,12 @@ class Task:
     to_names: Callable  # (indices) -> [name, ...], one for each image of a kind
     threshold: float | None = None  # from `losses.decision_threshold`
     validator: validation.Validator | None = None
-    fingerprints: dict | None = None  # of the data, from `seen_data.check`
+    fingerprints: dict | None = None  # of the data, for `seen_data`
 
     @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_epoch(self) -> int | None:
+        if self.num_examples is None:
+            return None
         return math.ceil(self.num_examples / self.batch_size)
 
     @property
@@ -55,7 +58,28 @@ class Task:
 
 def train(options: Options, source: data.Source, callbacks=()) -> int:
     """Trains pix2pix on the examples of a source; see `run` for the rest."""
-    state = make_state(
+    state = start_state(options)
+    validator, fingerprints = None, {"training": source.fingerprint()}
+    if options.validation.val_dir is not None:
+        held_out = validation.open_source(options)
+        fingerprints["validation"] = held_out.fingerprint()
+        examples = functools.partial(validation.read_examples, options, held_out)
+        validator = validation.Validator(options, state, examples)
+    task = make_task(
+        options,
+        state,
+        batches=lambda: _batches(options, source, int(state.position)),
+        num_examples=len(source),
+        name_of=source.name,
+        validator=validator,
+        fingerprints=fingerprints,
+    )
+    return run(options, task, callbacks)
+
+
+def start_state(options: Options) -> TrainState:
+    """Returns the TrainState of new networks that the options describe."""
+    return make_state(
         options.pair.channels,
         options.model,
         options.loss,
@@ -63,6 +87,31 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
         options.execution.precision,
     )
 
+
+def make_task(
+    options: Options,
+    state: TrainState,
+    batches: Callable,
+    num_examples: int | None,
+    name_of: Callable,
+    validator: validation.Validator | None,
+    fingerprints: dict[str, dict],
+) -> Task:
+    """Returns the Task of pix2pix for any data.
+
+    Args:
+        options: Options.
+        state: TrainState.
+        batches, num_examples, validator: as in Task.
+        name_of: function (index of an example) -> the name of its images.
+        fingerprints: of the data, for `seen_data`.
+
+    Raises:
+        UsageError: the data of a resumed run have changed.
+    """
+    seen_data.check(options, fingerprints)
+    if state.discriminator is not None:
+        print(networks.describe_discriminator(options.model))
     kind = kinds.kind_of(options.pair)
 
     def to_images(result, inputs, targets):
@@ -70,30 +119,21 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
             kind, inputs, result.outputs, targets, options.output.aspect_ratio
         )
 
-    validator = None
-    if options.validation.val_dir is not None:
-        validator = validation.Validator(options, state)
-    sources = {"training": source}
-    if validator is not None:
-        sources["validation"] = validator.source
-    if state.discriminator is not None:
-        print(networks.describe_discriminator(options.model))
-    task = Task(
+    return Task(
         title="pix2pix",
         state=state,
-        num_examples=len(source),
+        num_examples=num_examples,
         batch_size=options.data.batch_size,
-        batches=lambda: _batches(options, source, int(state.position)),
+        batches=batches,
         train_step=make_train_step(
             state, options.loss, options.run.seed, options.execution.xla
         ),
         to_images=to_images,
-        to_names=lambda indices: [source.name(i) for i in indices.numpy()],
+        to_names=lambda indices: [name_of(i) for i in indices.numpy()],
         threshold=losses.decision_threshold(options.loss.gan_mode),
         validator=validator,
-        fingerprints=seen_data.check(options, sources),
+        fingerprints=fingerprints,
     )
-    return run(options, task, callbacks)
 
 
 def run(options, task: Task, callbacks=()) -> int:
@@ -129,7 +169,8 @@ def run(options, task: Task, callbacks=()) -> int:
     for folder in (output_dir, output_dir / validation.BEST_DIR):
         files.remove_partials(folder)
     files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
-    print(f"examples count = {task.num_examples}")
+    if task.num_examples is not None:
+        print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
     saver = Saver(options, state, prefix)

@@ -31,11 +31,14 @@ class Progress:
         """Prints epoch, step, speed, remaining time and losses after a step."""
         state, steps_per_epoch = self._task.state, self._task.steps_per_epoch
         global_step = int(state.global_step)
-        epoch = math.ceil(global_step / steps_per_epoch)
-        epoch_step = (global_step - 1) % steps_per_epoch + 1
+        if steps_per_epoch is None:
+            place = f"step {global_step}"
+        else:
+            epoch = math.ceil(global_step / steps_per_epoch)
+            place = f"epoch {epoch}  step {(global_step - 1) % steps_per_epoch + 1}"
         seconds = time.perf_counter() - self._started
         rate = (step - self._done) * self._task.batch_size / seconds
-        line = f"progress  epoch {epoch}  step {epoch_step}  image/sec {rate:.1f}"
+        line = f"progress  {place}  image/sec {rate:.1f}"
         if self._num_steps:
             num_images = (self._num_steps - step) * self._task.batch_size
             line += f"  remaining {int(num_images / rate / 60)}m"

@@ -8,7 +8,6 @@ import json
 import os
 from pathlib import Path
 
-from pix2pix_tf import data
 from pix2pix_tf.options import OPTIONS_NAME, Options, is_resumed, read_options
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -17,23 +16,20 @@ from pix2pix_tf.runtime.files import printable
 SEEN_NAME = "data.json"
 
 
-def check(options: Options, sources: dict[str, data.Source]) -> dict[str, dict]:
+def check(options: Options, now: dict[str, dict]) -> None:
     """Compares the data of a resumed run with what it has seen.
 
     Args:
         options: Options.
-        sources: {"training": Source, "validation": Source}, the latter if there is one.
-
-    Returns:
-        {name: fingerprint} of the sources, for `store`.
+        now: {"training": fingerprint, "validation": fingerprint} of
+            `Source.fingerprint`, the latter if there is one.
 
     Raises:
         UsageError: the data have changed, and --allow_changed_data is not given.
     """
     output_dir = options.run.output_dir
-    now = {name: source.fingerprint() for name, source in sources.items()}
     if not is_resumed(options.run):
-        return now
+        return
     seen = _read(Path(output_dir, SEEN_NAME))
     changed = _changed_folders(options) + [
         f"{name} had {_describe(seen[name])} and has {_describe(now[name])}"
@@ -48,11 +44,10 @@ def check(options: Options, sources: dict[str, data.Source]) -> dict[str, dict]:
                 "--allow_changed_data"
             )
         print(printable(f"warning: {text}"), flush=True)
-    return now
 
 
 def store(output_dir: str, fingerprints: dict[str, dict]) -> None:
-    """Writes what `check` returned to the run's `data.json`."""
+    """Writes the fingerprints of a run's data to its `data.json`."""
     text = json.dumps(fingerprints, indent=4) + "\n"
     files.write_whole(Path(output_dir, SEEN_NAME), text)
 

@@ -5,6 +5,7 @@ The metrics equal those of test mode for the same folder with `--no_dropout`.
 
 import dataclasses
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,15 @@ MAX_STRIPS = 4  # strips of the first images, for TensorBoard
 STRIP_TAG = "validation/pictures/"  # followed by the image's name
 
 
+class Held(NamedTuple):
+    """One held-out example."""
+
+    name: str
+    inputs: tf.Tensor  # float32 [1, height, width, channels], in [-1, 1]
+    targets: tf.Tensor
+    is_deep: bool = False  # its images have more than 8 bits
+
+
 class Validation(NamedTuple):
     """The results of one validation."""
 
@@ -40,30 +50,30 @@ class Validator:
     {"step": step, metric: mean, ...}.
 
     Args:
-        options: Options, with `--val_dir`.
+        options: Options.
         state: TrainState.
+        examples: function that returns an iterator over the held-out examples.
 
     Attributes:
         freq: int, steps from one validation to the next.
-        source: Source of the held-out images.
-
-    Raises:
-        UsageError: the examples cannot be used.
     """
 
-    def __init__(self, options: Options, state: checkpoints.TrainState):
+    def __init__(
+        self,
+        options: Options,
+        state: checkpoints.TrainState,
+        examples: Callable[[], Iterator[Held]],
+    ):
         self._options, self._run, self._state = options, options.run, state
         self._validation = options.validation
         self.freq = options.validation.val_freq
-        # With batch statistics an image's output depends on the others in its batch.
-        self._one_by_one = dataclasses.replace(options.data, batch_size=1)
-        self._kind = kind_of(options.pair)
-        self.source = open_source(options)
+        self._examples = examples
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(options.pair.channels, model)
         # Test mode freezes it too; without this the metrics could differ from it.
         networks.freeze(self._generator)
-        self._translate = make_translate(self._generator, self._kind, options.run.seed)
+        kind = kind_of(options.pair)
+        self._translate = make_translate(self._generator, kind, options.run.seed)
 
     def is_done(self) -> bool:
         """Returns True if the current step has been validated."""
@@ -153,22 +163,17 @@ class Validator:
             own[name].assign(variable)
         networks.freeze(self._generator)
         scores, strips = metrics.Scores(), {}
-        batches = ordered_batches(
-            self.source, self._kind, self._one_by_one, self._options.model.crop_size
-        )
-        for number, (indices, inputs, targets) in enumerate(batches):
+        for number, held in enumerate(self._examples()):
             if caught:
                 return None
-            index = int(indices.numpy()[0])
             _, images = self._translate(
-                tf.constant(number), inputs, targets, is_deep=index in self.source.deep
+                tf.constant(number), held.inputs, held.targets, is_deep=held.is_deep
             )
-            name = self.source.name(index)
             one = {kind: batch.numpy() for kind, batch in images.items()}
-            scores.add(name, one["outputs"][0], one["targets"][0])
+            scores.add(held.name, one["outputs"][0], one["targets"][0])
             if number < MAX_STRIPS:
                 strip = [one[kind] for kind in ("inputs", "outputs", "targets")]
-                tag = STRIP_TAG + files.printable(name)
+                tag = STRIP_TAG + files.printable(held.name)
                 strips[tag] = tf.concat(strip, axis=2)
         return scores, strips
 
@@ -217,3 +222,17 @@ def open_source(options: Options) -> data.Source:
     are_pairs = len(channels) > len(examples[0].paths)
     data.print_notices(examples, [val_dir, target_dir], are_pairs)
     return source
+
+
+def read_examples(options: Options, source: data.Source) -> Iterator[Held]:
+    """Yields the examples of a source, scaled to `--crop_size`.
+
+    Raises:
+        UsageError: an example cannot be used.
+    """
+    # With batch statistics an image's output depends on the others in its batch.
+    one_by_one = dataclasses.replace(options.data, batch_size=1)
+    kind, size = kind_of(options.pair), options.model.crop_size
+    for indices, *tensors in ordered_batches(source, kind, one_by_one, size):
+        index = int(indices.numpy()[0])
+        yield Held(source.name(index), *tensors, is_deep=index in source.deep)
