@@ -36,7 +36,13 @@ def catch_signals():
 
     A second signal ends the process at once. An ignored signal stays ignored (nohup
     ignores SIGHUP). The handler does not print, as it may interrupt another print.
+
+    Only the main thread receives signals. In another one the list holds SIGINT as soon
+    as the main thread has ended, because the process then waits for this thread.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield _EndOfMainThread()
+        return
     caught = []
     handled = [n for n in NUMBERS if signal.getsignal(n) != signal.SIG_IGN]
 
@@ -47,6 +53,16 @@ def catch_signals():
 
     with _handling(catch, handled):
         yield caught
+
+
+class _EndOfMainThread:
+    """Is like [SIGINT] when the main thread has ended, and like [] before."""
+
+    def __bool__(self):
+        return not threading.main_thread().is_alive()
+
+    def __getitem__(self, place):
+        return signal.SIGINT
 
 
 @contextlib.contextmanager

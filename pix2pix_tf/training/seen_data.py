@@ -67,7 +67,8 @@ def _changed_folders(options):
 
 
 def _describe(fingerprint):
-    return f"{fingerprint['count']} examples (names {fingerprint['names_hash'][:8]})"
+    count = fingerprint["count"] or "an unknown number of"
+    return f"{count} examples (names {fingerprint['names_hash'][:8]})"
 
 
 def _read(path):
