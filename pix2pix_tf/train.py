@@ -2,8 +2,8 @@
 
 import sys
 
-from pix2pix_tf.options import parse, to_dict
-from pix2pix_tf.runtime import command
+from pix2pix_tf.options import describe_changed, parse
+from pix2pix_tf.runtime import command, messages
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training import session
 
@@ -25,11 +25,9 @@ def main(argv: list[str] | None = None, callbacks=()) -> int:
 def _run(options, callbacks):
     """Runs the command while it holds the output folder."""
     with session.holding(options), session.in_precision(options) as options:
-        for name, value in sorted(to_dict(options).items()):
-            print(printable(f"{name} = {value}"))
         if options.run.mode == "train" and options.model.is_bottleneck_constant:
-            print(
-                "warning: with --norm instance the innermost layer, of one pixel, "
+            messages.warn(
+                "with --norm instance the innermost layer, of one pixel, "
                 "gives the same values for every image: give --innermost_norm none too"
             )
         return _do_mode(options, callbacks)
@@ -41,9 +39,11 @@ def _do_mode(options, callbacks):
     from pix2pix_tf.training import dry_run, loop
 
     if options.run.mode == "export":
+        _print_options(options)
         export.export(options)
         return 0
     source = _open_source(options)
+    _print_options(options)
     try:
         if options.run.mode == "test":
             evaluate.evaluate(options, source)
@@ -56,6 +56,11 @@ def _do_mode(options, callbacks):
     finally:
         if skipped := source.skipped():
             print(f"skipped {skipped}", flush=True)
+
+
+def _print_options(options):
+    """Prints the changed options, after the checks that take no time."""
+    messages.say("\n".join(map(printable, describe_changed(options).splitlines())))
 
 
 def _open_source(options):

@@ -147,12 +147,12 @@ def test_the_newest_readable_checkpoint_is_taken(copy_dir, capsys, ending):
     path = copy_dir / f"model-5.{ending}"
     os.truncate(path, path.stat().st_size - 20)
     assert checkpoints.find_latest(copy_dir) == str(copy_dir / "model-2")
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert out.startswith("warning: ") and "model-5 is damaged" in out
     assert out.endswith(": taking model-2\n")
     (copy_dir / "model-5.index").unlink()
     assert checkpoints.find_latest(copy_dir) == str(copy_dir / "model-2")
-    assert "model-5.index is missing: taking model-2" in capsys.readouterr().out
+    assert "model-5.index is missing: taking model-2" in capsys.readouterr().err
 
 
 def test_a_save_that_is_cut_leaves_the_one_before(copy_dir, state, monkeypatch):

@@ -358,7 +358,7 @@ def test_files_that_are_not_read_are_named(capsys, tmp_path, pair_dir):
     assert (
         _run("--input_dir", tmp_path / "in", "--name", "x", "--data_dir", tmp_path) == 0
     )
-    assert "not read (x.heic): convert" in capsys.readouterr().out
+    assert "not read (x.heic): convert" in capsys.readouterr().err
 
 
 def test_the_printed_command_works_for_photographs_too(

@@ -52,7 +52,7 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(tmp_path, capsys)
     (tmp_path / locks.LOCK_NAME).mkdir()
     with locks.hold(tmp_path):
         (tmp_path / "a.txt").touch()
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert out.startswith(f"warning: {tmp_path} cannot be locked (")
 
 

@@ -12,7 +12,7 @@ from tests.conftest import TINY, write_image
 def _notices(capsys, folder, are_pairs=True):
     examples = data.find_examples(folder)
     data.print_notices(examples, [folder], are_pairs)
-    return capsys.readouterr().out.splitlines()
+    return capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_every_command_that_reads_pairs_prints_them(capsys, tmp_path, trained_di
     test = ["--mode", "test", "--checkpoint", str(trained_dir), *folders]
     for flags in (dry_run, [*test, str(tmp_path / "b")]):
         assert train.main(flags) == 0
-        assert "may be single images: give --lab" in capsys.readouterr().out
+        assert "may be single images: give --lab" in capsys.readouterr().err
     assert train.main([*test, str(tmp_path / "c"), "--inputs_only"]) == 0
-    assert "may be single images" not in capsys.readouterr().out
+    assert "may be single images" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["--lab_colorization"]])
 def test_the_sample_data_bring_no_notice(capsys, tmp_path, flags):
     dry_run = ["--mode", "train", "--dry_run", *TINY, "--output_dir", str(tmp_path)]
     assert train.main([*dry_run, *flags]) == 0
-    assert "warning" not in capsys.readouterr().out
+    assert "warning" not in capsys.readouterr().err

@@ -195,4 +195,4 @@ def test_records_of_single_images_bring_a_warning(
     for lab, wanted in ((False, 1), (True, 0)):
         channels = kinds.kind_of(PairConfig(lab_colorization=lab)).image_channels
         datasets.open_source(DataConfig(dataset="photos"), channels, "train")
-        assert capsys.readouterr().out.count("may be single images") == wanted
+        assert capsys.readouterr().err.count("may be single images") == wanted

@@ -227,8 +227,11 @@ def test_data_that_changed_is_named_and_allowed_by_a_flag(
     assert "training had 5 examples" in line and "--allow_changed_data" in line
     assert sorted(path.name for path in cut.iterdir()) == before
     assert _train(replaced, cut, "--allow_changed_data") == 0
-    assert "warning: the data of" in capsys.readouterr().out
+    assert "warning: the data of" in capsys.readouterr().err
     assert _train(replaced, cut) == 0  # what was seen last counts
+    shutil.copy(changed / "2.png", changed / "another.png")
+    assert _train(replaced, cut) == 2  # what was allowed once is not allowed again
+    (changed / "another.png").unlink()
     (cut / "data.json").unlink()  # as a run of an older version
     (changed / "new name.jpg").unlink()
     assert _train(replaced, cut) == 0

@@ -119,7 +119,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_an_unbroken_one(compare, capsy
     rest = ["train gan_weight=1", "test gan_weight=1"]
     status, calls = compare(stop_after=2)
     assert status == 2 and calls == ["train gan_weight=0", "test gan_weight=0", rest[0]]
-    message = "1 of 2 runs failed: gan_weight=1: exit status 143 (saving model), see "
+    message = "1 of 2 runs failed: gan_weight=1: exit status 143 (to continue: "
     assert message in capsys.readouterr().err
     assert len((compare.folder / "table.csv").read_text().splitlines()) == 2
     run_dir = compare.folder / "gan_weight=1"

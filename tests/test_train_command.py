@@ -157,7 +157,11 @@ def test_progress_has_the_originals_figures(capsys, tmp_path, pair_dir):
     )  # fmt: skip
     assert status == 0
     lines = out.splitlines()
-    assert "batch_size = 2" in lines and "examples count = 5" in lines
+    assert (
+        "  The data: input_dir = " in out
+        and "batch_size = 2" in out
+        and "examples count = 5" in lines
+    )
     [progress] = [line for line in lines if line.startswith("progress ")]
     assert progress.startswith("progress  epoch 1  step 3  image/sec ")
     assert progress.endswith("  remaining 0m")
@@ -165,7 +169,12 @@ def test_progress_has_the_originals_figures(capsys, tmp_path, pair_dir):
     names = ["discrim_loss", "gen_loss_GAN", "gen_loss_L1"]
     assert [line.split()[0] for line in losses] == names
     assert all(float(line.split()[1]) > 0 for line in losses)
-    assert lines[-1] == "saving model"
+    assert "saving model" in lines
+    assert lines[-4] == f"saved {tmp_path / 'run' / 'model-3'}"
+    for line, words in zip(
+        lines[-3:], ("--mode test", "--mode export", "tensorboard"), strict=True
+    ):
+        assert line.startswith("next: ") and words in line
 
 
 def test_going_on_keeps_the_true_step_and_counts_new_steps(

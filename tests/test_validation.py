@@ -212,11 +212,11 @@ def test_a_dry_run_counts_the_examples_and_the_memory_of_validation(
         shutil.copy(pair_dir / name, tmp_path / "val")
     flags = ["--dry_run", "--val_dir", tmp_path / "val"]
     assert _train(pair_dir, tmp_path / "run", *flags) == 0
-    printed = capsys.readouterr().out
+    printed, warned = capsys.readouterr()
     assert "\nvalidation examples count = 2\n" in printed
     assert "expected memory: about 4.7 GB (3.20 weights, " in printed
     assert ", 0.80 validation, 0.7 TensorFlow)" in printed
-    assert "4.0 GB, so training will end for lack of memory" in printed
+    assert "4.0 GB, so training will end for lack of memory" in warned
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry_run"]])

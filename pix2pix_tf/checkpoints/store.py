@@ -13,7 +13,7 @@ import tensorflow as tf
 from pix2pix_tf.options import CHECKPOINT_PREFIX as PREFIX
 from pix2pix_tf.options import CHECKPOINTS_NAME as STATE_NAME
 from pix2pix_tf.options import split_checkpoint
-from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime import files, messages
 from pix2pix_tf.runtime.errors import UsageError
 
 SUFFIXES = (".data-00000-of-00001", ".index")
@@ -85,7 +85,7 @@ def find_latest(checkpoint_dir: Path | str) -> str:
             problems.append(str(error))
             continue
         for problem in problems:
-            print(f"warning: {problem}: taking {name}", flush=True)
+            messages.warn(f"{problem}: taking {name}")
         return prefix
     raise UsageError("; ".join(problems))
 

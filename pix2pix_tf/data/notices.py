@@ -8,6 +8,7 @@ from pathlib import Path
 from pix2pix_tf.data.examples import Example, list_names, list_unread
 from pix2pix_tf.images import codecs
 from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime.messages import warn
 
 MAX_PAGED = 5000  # files, whose pages are counted
 MAX_SIZED = 100  # files, whose sizes are looked at
@@ -28,8 +29,8 @@ def print_notices(
     """
     paths = [path for example in examples for path in example.paths][:MAX_PAGED]
     if several := [printable(path.name) for path in paths if _has_several_pages(path)]:
-        print(
-            f"warning: {len(several)} of {len(paths)} files have several pages or "
+        warn(
+            f"{len(several)} of {len(paths)} files have several pages or "
             f"frames ({list_names(several)}): only the first of each is read"
         )
     folders = [folder for folder in folders if folder is not None]
@@ -37,8 +38,8 @@ def print_notices(
         # Two folders are searched with their sub-folders, one without.
         found = list_unread(folder, recursive=len(folders) > 1)
         if unread := [printable(path.name) for path in found]:
-            print(
-                f"warning: {len(unread)} files in {printable(folder)} are not read "
+            warn(
+                f"{len(unread)} files in {printable(folder)} are not read "
                 f"({list_names(unread)}): convert them to PNG or JPEG"
             )
     if are_pairs:
@@ -57,8 +58,8 @@ def warn_of_single_images(sizes: Iterable[tuple[str, Sequence[int]]]):
     """
     sizes = list(itertools.islice(sizes, MAX_SIZED))
     if single := [name for name, size in sizes if is_single(size)]:
-        print(
-            f"warning: {len(single)} of {len(sizes)} images ({list_names(single)}) are "
+        warn(
+            f"{len(single)} of {len(sizes)} images ({list_names(single)}) are "
             "cut into halves that are higher than wide, and may be single images: give "
             "--lab_colorization for photographs, --target_dir for images B in a folder "
             "of their own, or --inputs_only to test without targets"

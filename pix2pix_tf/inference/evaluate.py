@@ -12,7 +12,7 @@ from pix2pix_tf.images.kinds import kind_of
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.inference.translate import make_translate, ordered_batches
 from pix2pix_tf.options import Options, write_options
-from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime import files, messages
 
 NUM_WRITERS = 2  # threads
 MAX_WAITING = 8  # rows whose images are held until they are written
@@ -101,6 +101,10 @@ def _write_images(options, source, generator, done, scores):
     translate = make_translate(generator, kind, run.seed, output.aspect_ratio, multiple)
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0
+    num_images = len(source)
+    if run.max_steps:
+        num_images = min(num_images, run.max_steps * options.data.batch_size)
+    bar = messages.Bar("image", num_images)
     writes = collections.deque()  # (Row, Future), the oldest first
     with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
         try:
@@ -120,10 +124,11 @@ def _write_images(options, source, generator, done, scores):
                         _write_row, options, row, one, outputs[place], scores
                     )
                     writes.append((row, write))
-                _finish(writes, MAX_WAITING, done)
+                _finish(writes, MAX_WAITING, done, bar)
                 num_batches += 1
         finally:
-            _finish(writes, 0, done)
+            _finish(writes, 0, done, bar)
+            bar.close()
     total_s = time.perf_counter() - started
     print(f"rate {total_s / max(num_batches, 1):.4f}")
     print(f"network {network_s / total_s:.0%} of the time")
@@ -138,10 +143,11 @@ def _write_row(options, row, images, output, scores):
         scores.add(row.name, images["outputs"].numpy(), images["targets"].numpy())
 
 
-def _finish(writes, num_left, done):
+def _finish(writes, num_left, done, bar):
     """Waits until at most `num_left` writes are under way; moves the rest to `done`."""
     while len(writes) > num_left:
         row, write = writes.popleft()
         write.result()
         done.append(row)
-        print(f"evaluated image {files.printable(row.name)}", flush=True)
+        bar.advance()
+        bar.line(f"evaluated image {files.printable(row.name)}")

@@ -55,6 +55,7 @@ from pix2pix_tf.options.stored import (
     MAX_OPTIONS_BYTES,
     OPTIONS_NAME,
     STORED_FLAGS,
+    describe_changed,
     read_options,
     to_json,
     write_options,

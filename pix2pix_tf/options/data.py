@@ -140,6 +140,7 @@ class DataConfig(Config):
         "with --resume auto, continue a run although files were added, removed or "
         "renamed",
         may_change=True,
+        is_inherited=False,
         is_hyperparameter=False,
     )
     batch_size: int = flag(

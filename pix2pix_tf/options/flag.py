@@ -38,6 +38,7 @@ class Flag:
     is_hyperparameter: bool = False  # listed on TensorBoard's HParams page
     from_checkpoint: bool = False  # the checkpoint decides it: it shapes the networks
     may_change: bool = False  # when a run is resumed
+    is_inherited: bool = True  # by a resumed run that does not give it
     in_original: bool = False  # the original program has it
     needs_memory: bool = False  # a larger value needs more memory
 

@@ -83,7 +83,11 @@ def resume(values: dict, given: dict, stored: dict) -> dict:
     Raises:
         UsageError: a given flag contradicts the run, and may not change.
     """
-    stored = {name: stored[name] for name in values if name in stored}
+    stored = {
+        name: value
+        for name, value in stored.items()
+        if name in values and FLAGS[name].is_inherited
+    }
     for name, value in given.items():
         was = stored.get(name, value)
         is_same = value == was

@@ -76,6 +76,9 @@ class RunConfig(Config):
         is_hyperparameter=True,
         in_original=True,
     )
+    quiet: bool = flag(
+        False, "print warnings and errors only", may_change=True, is_inherited=False
+    )
     deterministic: bool = flag(
         False, "make results repeatable bit by bit, which is slower", may_change=True
     )

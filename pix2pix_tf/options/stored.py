@@ -6,7 +6,7 @@ import reprlib
 import stat
 from pathlib import Path
 
-from pix2pix_tf.options.flag import Size
+from pix2pix_tf.options.flag import Size, flags_of, value_text
 from pix2pix_tf.options.options import FLAGS, to_dict
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -25,6 +25,18 @@ STORED_FLAGS = FLAGS | {
 def to_json(options) -> str:
     """Returns the text of `options.json`: all options, sorted by name."""
     return json.dumps(to_dict(options), sort_keys=True, indent=4) + "\n"
+
+
+def describe_changed(options) -> str:
+    """Returns lines, by group, of the options that do not have their defaults."""
+    changed = {}
+    for name, one in flags_of(type(options)).items():
+        value = to_dict(options)[name]
+        if value != one.default:
+            changed.setdefault(one.group, []).append(f"{name} = {value_text(value)}")
+    lines = [f"  {group}: {', '.join(texts)}" for group, texts in changed.items()]
+    path = Path(options.run.output_dir, OPTIONS_NAME)
+    return "\n".join(["options that are not defaults:", *lines, f"  all: {path}"])
 
 
 def write_options(options):

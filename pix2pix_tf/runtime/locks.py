@@ -6,6 +6,7 @@ from pathlib import Path
 
 import filelock
 
+from pix2pix_tf.runtime import messages
 from pix2pix_tf.runtime.errors import UsageError
 
 LOCK_NAME = ".lock"
@@ -36,10 +37,9 @@ def hold(folder: str | Path):
             "its end, or give another folder"
         ) from None
     except OSError as error:
-        print(
-            f"warning: {folder} cannot be locked ({error.strerror}): do not run two "
-            "commands in it",
-            flush=True,
+        messages.warn(
+            f"{folder} cannot be locked ({error.strerror}): do not run two commands in "
+            "it"
         )
     try:
         yield

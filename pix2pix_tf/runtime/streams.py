@@ -64,6 +64,13 @@ def tolerant():
             sys.stdout, sys.stderr = before
 
 
+@contextlib.contextmanager
+def without_stdout():
+    """Context manager that drops what is printed to stdout."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
 def _connect_to_null(number):
     """Connects a file descriptor to the null device."""
     null = os.open(os.devnull, os.O_RDWR)

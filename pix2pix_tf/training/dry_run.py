@@ -9,7 +9,7 @@ import tensorflow as tf
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import Options
-from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime import files, messages
 from pix2pix_tf.training import faults, validation
 from pix2pix_tf.training.step import make_state
 
@@ -100,7 +100,7 @@ def _print_memory(trained, options):
     )
     machine = psutil.virtual_memory().total
     if total > machine and not tf.config.list_logical_devices("GPU"):
-        print(
-            f"warning: this machine has {machine / 1e9:.1f} GB, so training will end "
+        messages.warn(
+            f"this machine has {machine / 1e9:.1f} GB, so training will end "
             f"for lack of memory: lower {faults.memory_flags(options)}"
         )

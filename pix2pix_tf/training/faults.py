@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable
 
 import tensorflow as tf
-import tqdm
 
 from pix2pix_tf.options import FLAGS, Options, to_dict, value_text
+from pix2pix_tf.runtime import messages
 from pix2pix_tf.runtime.errors import RunError
 
 MAX_SKIPPED = 20  # steps in a row
@@ -75,7 +75,7 @@ class FiniteWatch:
                 f"{problem}; this is the {MAX_SKIPPED}th step in a row; "
                 f"{self._describe_last()}"
             )
-        tqdm.tqdm.write(f"skipped {problem}")
+        messages.say(f"skipped {problem}")
 
 
 @contextlib.contextmanager

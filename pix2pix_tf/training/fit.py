@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pix2pix_tf.inference.load import Translator
 from pix2pix_tf.options import FLAGS, DataConfig, PairConfig, decide, make_size
-from pix2pix_tf.runtime import streams
+from pix2pix_tf.runtime import messages, streams
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.training import loop, session
 from pix2pix_tf.training.validation import Held, Validator
@@ -142,10 +142,9 @@ class Examples:
                 )
             lows.append(low)
         if min(lows) >= 0:
-            print(
-                f"warning: {self._name}: the first inputs and targets are in [0, 1]; "
-                "wanted is [-1, 1], where -1 is black",
-                flush=True,
+            messages.warn(
+                f"{self._name}: the first inputs and targets are in [0, 1]; wanted is "
+                "[-1, 1], where -1 is black"
             )
 
     def check_like(self, other: "Examples"):

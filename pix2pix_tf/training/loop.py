@@ -5,18 +5,18 @@ import dataclasses
 import functools
 import itertools
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-import tqdm
 
 from pix2pix_tf import checkpoints, data, networks
 from pix2pix_tf.checkpoints import TrainState
 from pix2pix_tf.images import kinds
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.options import Options, is_resumed, write_options
-from pix2pix_tf.runtime import files, signals
+from pix2pix_tf.runtime import files, messages, signals
 from pix2pix_tf.training import faults, losses, schedules, seen_data, validation
 from pix2pix_tf.training.due import find_due, is_due
 from pix2pix_tf.training.progress import Progress
@@ -74,7 +74,23 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
         validator=validator,
         fingerprints=fingerprints,
     )
-    return run(options, task, callbacks)
+    stopped_by = run(options, task, callbacks)
+    if not stopped_by:
+        _print_next_commands(options)
+    return stopped_by
+
+
+def _print_next_commands(options):
+    """Prints how to watch, test and export what was trained."""
+    folder = options.run.output_dir
+    train = ["python", "-m", "pix2pix_tf.train", "--mode"]
+    test = [*train, "test", "--checkpoint", folder]
+    if options.data.input_dir is not None:
+        others = Path(options.data.input_dir).with_name("test")
+        test += ["--input_dir", str(others) if others.is_dir() else "FOLDER"]
+    export = [*train, "export", "--checkpoint", folder, "--no_dropout"]
+    for command in (test, export, ["tensorboard", "--logdir", folder]):
+        messages.say(f"next: {shlex.join(command)}")
 
 
 def start_state(options: Options) -> TrainState:
@@ -176,7 +192,17 @@ def run(options, task: Task, callbacks=()) -> int:
     saver = Saver(options, state, prefix)
     with signals.catch_signals() as caught:
         _train_steps(options, task, saver, callbacks, caught)
-    return caught[0] if caught else 0
+        stopped_by = caught[0] if caught else 0
+    messages.say(f"saved {saver.prefix}" if saver.prefix else "nothing was saved")
+    if stopped_by:
+        messages.say(
+            f"to continue: the same command with {shlex.join(_resume_flags(options))}"
+        )
+    return stopped_by
+
+
+def _resume_flags(options):
+    return ["--resume", "auto", "--output_dir", options.run.output_dir]
 
 
 def _restore(run, task):
@@ -229,13 +255,14 @@ def _train_steps(options, task, saver, callbacks, caught):
     )
     batches = task.batches()
     progress = Progress(task, done, num_steps)
+    record = functools.partial(_record, options.run, task, monitor, progress)
     for step in itertools.count(done + 1):
         minutes = saver.minutes_since_save()
         is_last = step == num_steps
         due = find_due(monitor_config, task.val_freq, step, is_last, minutes)
         with saver.saving_on_failure(), monitor.meter.waiting(task.batch_size):
             indices, *tensors = next(batches)
-        with _trace(options.run, due.trace):
+        with _trace(options.run, progress, due.trace):
             result = task.train_step(*tensors)
         progress.advance()
         watch.see(first_step + step, result.is_finite)
@@ -244,24 +271,23 @@ def _train_steps(options, task, saver, callbacks, caught):
                 monitor.show_graph(task.train_step, *tensors)
         # Before any save: a run that is killed after a save resumes at the next step.
         with saver.saving_on_failure():
-            _record(options.run, task, monitor, due, indices, tensors, result)
+            record(due, indices, tensors, result)
         if due.validation:
             watch.look()
+            progress.do("validating", has_line=False)
             saver.save()  # so that a killed run never resumes before `model-best`
             if _validate(task, monitor, caught):
                 is_last, recorded = True, due
                 due = find_due(monitor_config, task.val_freq, step, is_last, minutes)
                 with saver.saving_on_failure():
                     missed = due.without(recorded)
-                    _record(
-                        options.run, task, monitor, missed, indices, tensors, result
-                    )
+                    record(missed, indices, tensors, result)
         del result  # frees the gradients, because the next step needs the memory
         if due.progress:
-            progress.report(step)
+            progress.report()
         is_stopping = bool(caught)
         if is_stopping:
-            tqdm.tqdm.write(f"stopping on signal {caught[0]}")
+            messages.say(f"stopping on signal {caught[0]}")
         if due.save or is_stopping or is_last:
             watch.look()
         if due.save or is_stopping:
@@ -273,16 +299,16 @@ def _train_steps(options, task, saver, callbacks, caught):
         print(f"skipped {watch.num_skipped} steps whose numbers were not finite")
 
 
-def _record(run, task, monitor, due, indices, tensors, result):
+def _record(run, task, monitor, progress, due, indices, tensors, result):
     """Writes the summaries and the images that are due."""
     if not (due.summary or due.display):
         return
     images = task.to_images(result, *tensors)
     if due.summary:
-        tqdm.tqdm.write("recording summary")
+        progress.do("recording summary")
         monitor.show_step(task.state, result, images, task.threshold)
     if due.display:
-        tqdm.tqdm.write("saving display images")
+        progress.do("saving display images")
         _show(run, task, task.to_names(indices), images)
 
 
@@ -306,7 +332,7 @@ def _validate(task, monitor, caught):
     """Validates; returns True if training must end because of `--patience`."""
     found = task.validator.validate(caught)
     if found is None:
-        tqdm.tqdm.write(
+        messages.say(
             f"validation left by signal {caught[0]}: with --resume auto it comes first"
         )
         return False
@@ -317,10 +343,10 @@ def _validate(task, monitor, caught):
         for tag, value in found.scalars.items()
     )
     best = "  (the best so far)" if found.is_best else ""
-    tqdm.tqdm.write(f"validation  step {int(task.state.global_step)}  {scores}{best}")
+    messages.say(f"validation  step {int(task.state.global_step)}  {scores}{best}")
     reason = task.validator.why_stop()
     if reason:
-        tqdm.tqdm.write(f"stopping: {reason}")
+        messages.say(f"stopping: {reason}")
     return reason is not None
 
 
@@ -356,15 +382,15 @@ def _show(run, task, names, images):
 
 
 @contextlib.contextmanager
-def _trace(run, is_due):
+def _trace(run, progress, is_due):
     """If a trace is due, profiles the block for TensorBoard's profile page."""
     if not is_due:
         yield
         return
-    tqdm.tqdm.write("recording trace")
+    progress.do("recording trace")
     with tf.profiler.experimental.Profile(run.output_dir):
         yield
-    tqdm.tqdm.write(
+    messages.say(
         "wrote a profile: TensorBoard shows it after pip install "
         "tensorboard-plugin-profile"
     )

@@ -4,11 +4,10 @@ import contextlib
 import time
 from pathlib import Path
 
-import tqdm
-
 from pix2pix_tf import checkpoints
 from pix2pix_tf.checkpoints import TrainState
 from pix2pix_tf.options import CHECKPOINT_PREFIX, OPTIONS_NAME, write_options
+from pix2pix_tf.runtime import messages
 from pix2pix_tf.runtime.errors import UsageError
 
 
@@ -19,10 +18,13 @@ class Saver:
         options: the options of `loop.run`.
         state: TrainState.
         prefix: path prefix of the checkpoint that holds the state, or None.
+
+    Attributes:
+        prefix: that of the last checkpoint, or None.
     """
 
     def __init__(self, options, state: TrainState, prefix: str | None):
-        self._options, self._state, self._prefix = options, state, prefix
+        self._options, self._state, self.prefix = options, state, prefix
         self._saved_at = time.monotonic()
 
     def minutes_since_save(self) -> float:
@@ -38,14 +40,14 @@ class Saver:
         output_dir = Path(self._options.run.output_dir)
         step = int(self._state.global_step)
         prefix = str(output_dir / f"{CHECKPOINT_PREFIX}{step}")
-        if prefix == self._prefix:
+        if prefix == self.prefix:
             return
-        tqdm.tqdm.write("saving model")
+        messages.say("saving model")
         if not (output_dir / OPTIONS_NAME).exists():  # somebody removed the folder
             write_options(self._options)
         keep = self._options.monitor.keep_checkpoints
         checkpoints.save(self._state, output_dir, keep)
-        self._prefix, self._saved_at = prefix, time.monotonic()
+        self.prefix, self._saved_at = prefix, time.monotonic()
 
     @contextlib.contextmanager
     def saving_on_failure(self):
@@ -57,11 +59,11 @@ class Saver:
                 try:
                     self.save()
                 except (UsageError, OSError) as error:
-                    tqdm.tqdm.write(f"warning: {error}")
+                    messages.warn(str(error))
             raise
 
     def describe_last(self) -> str:
         """Returns a text that names the last checkpoint."""
-        if self._prefix is None:
+        if self.prefix is None:
             return "there is no checkpoint yet (--save_freq, --save_minutes)"
-        return f"the last good checkpoint is {self._prefix}"
+        return f"the last good checkpoint is {self.prefix}"

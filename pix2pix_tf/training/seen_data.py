@@ -9,9 +9,8 @@ import os
 from pathlib import Path
 
 from pix2pix_tf.options import OPTIONS_NAME, Options, is_resumed, read_options
-from pix2pix_tf.runtime import files
+from pix2pix_tf.runtime import files, messages
 from pix2pix_tf.runtime.errors import UsageError
-from pix2pix_tf.runtime.files import printable
 
 SEEN_NAME = "data.json"
 
@@ -43,7 +42,7 @@ def check(options: Options, now: dict[str, dict]) -> None:
                 f"{text}; put the files back, or continue with other files by "
                 "--allow_changed_data"
             )
-        print(printable(f"warning: {text}"), flush=True)
+        messages.warn(text)
 
 
 def store(output_dir: str, fingerprints: dict[str, dict]) -> None:

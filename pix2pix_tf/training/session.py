@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 
 from pix2pix_tf.options import Options, check_output_dir
-from pix2pix_tf.runtime import locks
+from pix2pix_tf.runtime import locks, messages, streams
 from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
@@ -29,7 +29,8 @@ def holding(options):
         from pix2pix_tf.training import faults
 
         seed_everything(options.run.seed, options.run.deterministic)
-        with faults.explain_memory(options):
+        quiet = streams.without_stdout if options.run.quiet else contextlib.nullcontext
+        with quiet(), faults.explain_memory(options):
             yield
 
 
@@ -47,10 +48,9 @@ def in_precision(options: Options):
     if is_open and execution.precision != "float32":
         emulates = precision.should_emulate(execution.precision, processor.features())
         if emulates:
-            print(
-                f"warning: --precision {execution.precision} gains no speed on this "
-                "processor: training computes in float32 and rounds to 16 bits",
-                flush=True,
+            messages.warn(
+                f"--precision {execution.precision} gains no speed on this processor: "
+                "training computes in float32 and rounds to 16 bits"
             )
         execution = dataclasses.replace(
             execution, emulate_16bit="on" if emulates else "off"

@@ -1,0 +1,68 @@
+"""What a command tells while it works: warnings, lines, and a progress bar.
+
+A progress bar is shown on a terminal and in a notebook; elsewhere lines take its place.
+"""
+
+import sys
+
+import tqdm
+import tqdm.asyncio
+import tqdm.auto
+
+from pix2pix_tf.runtime.files import printable
+
+IS_NOTEBOOK = tqdm.auto.tqdm is not tqdm.asyncio.tqdm
+
+
+def warn(text: str) -> None:
+    """Prints a warning to stderr, so that `--quiet` does not hide it."""
+    tqdm.tqdm.write(printable(f"warning: {text}"), file=sys.stderr)
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Prints a line to stdout, above the progress bar if there is one."""
+    tqdm.tqdm.write(text)
+    sys.stdout.flush()
+
+
+class Bar:
+    """A progress bar with a text behind it.
+
+    Args:
+        unit: what is counted, such as "step".
+        total: the count at the end, or None if there is none.
+        done: the count at the start.
+
+    Attributes:
+        is_shown: False where stdout is neither a terminal nor a notebook.
+    """
+
+    def __init__(self, unit: str, total: int | None, done: int = 0):
+        count = (
+            "{n_fmt}" if total is None else "{percentage:3.0f}%|{bar:20}| {n}/{total}"
+        )
+        self._bar = tqdm.auto.tqdm(
+            total=total,
+            initial=done,
+            file=sys.stdout,
+            disable=False if IS_NOTEBOOK else None,
+            bar_format=f"{unit} {count} {{desc}}",
+            dynamic_ncols=True,
+        )
+        self.is_shown = not self._bar.disable
+
+    def advance(self, count: int = 1) -> None:
+        self._bar.update(count)
+
+    def show(self, text: str) -> None:
+        """Replaces the text."""
+        self._bar.set_description_str(text)
+
+    def line(self, text: str) -> None:
+        """Prints a line where no bar is shown."""
+        if not self.is_shown:
+            say(text)
+
+    def close(self) -> None:
+        self._bar.close()
