@@ -56,6 +56,7 @@ def test_links_lead_to_files_that_exist(path):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_flags_of_the_train_commands_are_accepted(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     model = {"lab_colorization": False, "which_direction": "AtoB", "ngf": 64, "ndf": 64}
     stored = model | {"separable_conv": False}
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")

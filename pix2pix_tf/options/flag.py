@@ -64,6 +64,8 @@ class Flag:
     def _missed(self, value):
         """Returns the bounds that a value of the right type violates, as text."""
         missed = []
+        if self.type is str and "\0" in value:
+            missed.append("text without a null character")
         if self.choices is not None and value not in self.choices:
             missed.append("one of " + ", ".join(map(str, self.choices)))
         if self.minimum is not None and value < self.minimum:

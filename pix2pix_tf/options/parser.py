@@ -1,9 +1,13 @@
-"""Parses the command line of declared flags with argparse; groups `--help`."""
+"""Parses the command line of declared flags with argparse; groups `--help`.
+
+Flags may also stand in the file of `--config`.
+"""
 
 import argparse
 import itertools
 import os
 
+from pix2pix_tf.options.config_file import read_config
 from pix2pix_tf.options.flag import MODES, Flag, Size, make_size, value_text
 from pix2pix_tf.runtime.command import Parser
 
@@ -13,6 +17,8 @@ def parse_flags(
 ) -> dict:
     """Returns {flag name: value} of the flags on a command line, without defaults.
 
+    Flags in the file of `--config` count as given; the command line overrules them.
+
     Args:
         flags: {flag name: Flag}; the flags of one group must be consecutive.
         argv: the arguments, or None for those of the process.
@@ -20,15 +26,28 @@ def parse_flags(
         description: its purpose, for --help.
 
     Raises:
-        UsageError: a flag is wrong.
+        UsageError: a flag or the file of `--config` is wrong.
         SystemExit: after `--help`.
     """
     parser = Parser(prog, description, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        "--config",
+        type=os.path.expanduser,
+        metavar="FILE",
+        help="a TOML file with flags, as lines NAME = VALUE; the command line "
+        "overrules them, and --no_NAME turns off a switch (default: none)",
+    )
     for heading, members in itertools.groupby(flags.values(), lambda one: one.group):
         group = parser.add_argument_group(heading)
         for one in members:
             _add_flag(group, one)
-    return vars(parser.parse_args(argv))
+    given = vars(parser.parse_args(argv))
+    if "config" in given:
+        given = read_config(given.pop("config"), flags) | given
+    for one in flags.values():
+        if one.is_required and one.name not in given:
+            parser.error(f"--{one.name} is missing")
+    return given
 
 
 def _add_flag(group, one):
@@ -36,13 +55,13 @@ def _add_flag(group, one):
     flag_name = f"--{one.name}"
     if one.type is bool:
         group.add_argument(flag_name, action="store_true", help=_help(one))
-        if one.default:
-            group.add_argument(
-                f"--no_{one.name}",
-                dest=one.name,
-                action="store_false",
-                help=f"turn --{one.name} off",
-            )
+        group.add_argument(
+            f"--no_{one.name}",
+            dest=one.name,
+            action="store_false",
+            # Where off is the default, only a --config can have turned it on.
+            help=f"turn --{one.name} off" if one.default else argparse.SUPPRESS,
+        )
     elif one.type is Size:
         group.add_argument(
             flag_name,
@@ -59,7 +78,6 @@ def _add_flag(group, one):
             type=os.path.expanduser if one.is_path else one.type,
             choices=one.choices,
             metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
-            required=one.is_required,
             help=_help(one),
         )
 
@@ -69,6 +87,8 @@ def _help(one):
     text = one.help.replace("%", "%%")
     if one.default is not None and "(default" not in text and not one.is_required:
         text += f" (default: {_default(one)})"
+    if one.is_required:
+        text += " (required)"
     if one.modes != MODES:
         text += f" [{', '.join(one.modes)}]"
     return text
