@@ -1,4 +1,4 @@
-"""Flags and options: the command line, `options.json`, and the checks between them.
+"""Flags: the command line, the file of `--config`, `options.json`, and their checks.
 
 Each field of a `Config` declares one flag: its name, type, default, bounds and help.
 This package does not import TensorFlow, so `--help` and usage errors are shown at once.
