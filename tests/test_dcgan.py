@@ -145,7 +145,7 @@ def test_a_run_leaves_what_pix2pixs_does(run_dir):
     names = ["00000001-samples.png", "00000002-samples.png"]
     assert sorted(path.name for path in (run_dir / "images").iterdir()) == names
     page = (run_dir / "index.html").read_text()
-    assert '<th data-sort="up">step</th><th>sample</th>' in page
+    assert '<th class="text" data-sort="up">step</th><th>sample</th>' in page
     assert all(f'src="images/{name}"' in page for name in names)
     assert list(run_dir.glob("plugins/profile/*/*.xplane.pb"))
     events = EventAccumulator(str(run_dir), size_guidance={"tensors": 0}).Reload()

@@ -22,7 +22,7 @@ MAX_LINE = 20_000  # characters of an error: it may name a hundred files
 # What index.html is made of.
 _BLOCK = re.compile("<(?:script|style)>.*?</(?:script|style)>", re.DOTALL)
 _TAG = re.compile(
-    "<!doctype html>|</?(html|head|meta|title|body|table|thead|tbody|tr|th|td|img)"
+    "<!doctype html>|</?(html|head|meta|title|body|table|thead|tbody|tr|th|td|img|h1|p)"
     '( (lang|charset|class|data-sort|src|alt|loading)="[^"<>]*")*>',
     re.IGNORECASE,
 )
@@ -189,7 +189,7 @@ def _text_problem(ending, stdout, stderr, is_several):
     """Returns what is wrong with what a run said, or None."""
     if files.printable(stdout.replace("\n", "")) != stdout.replace("\n", ""):
         return f"control characters on stdout: {stdout[-500:]!r}"
-    lines = stderr.splitlines()
+    lines = [text for text in stderr.splitlines() if not text.startswith("warning: ")]
     if ending == 2 and not (
         lines and (is_several or len(lines) == 1) and 20 < len(lines[-1]) < MAX_LINE
     ):

@@ -43,6 +43,8 @@ def train(options: DcganOptions) -> int:
 
     task = loop.Task(
         title="DCGAN",
+        about="samples of the same 64 random vectors, by step; interpolation.png is "
+        "written at the end",
         state=state,
         num_examples=images.shape[0],
         batch_size=options.data.batch_size,

@@ -5,6 +5,7 @@ import concurrent.futures
 import time
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, data, metrics, networks
@@ -56,7 +57,10 @@ def evaluate(options: Options, source: data.Source) -> None:
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
         columns = _columns(done, scores) if scores.images else ()
-        index_path = gallery.write_index(run.output_dir, done, kinds, columns=columns)
+        about = f"{len(done)} images by {run.checkpoint}{_means(columns)}"
+        index_path = gallery.write_index(
+            run.output_dir, done, kinds, "pix2pix test", about, columns
+        )
         print(f"wrote index at {index_path}", flush=True)
     if scores.images:
         _report(run.output_dir, done, scores, set_scorer)
@@ -76,6 +80,16 @@ def _columns(rows, scores):
         )
         for name in metrics.IMAGE_METRICS
     ]
+
+
+def _means(columns):
+    """Returns the mean of each column of metrics, as text."""
+    means = []
+    for column in columns:
+        values = [value for value in column.values if value is not None]
+        if values:
+            means.append(f"{column.title} {np.mean(values):.{column.decimals}f}")
+    return f"; means: {', '.join(means)}" if means else ""
 
 
 def _report(output_dir, rows, scores, set_scorer):

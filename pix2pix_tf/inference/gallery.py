@@ -105,7 +105,7 @@ def training_rows(output_dir: str | Path, kinds: tuple = KINDS) -> list[Row]:
     return rows
 
 
-def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
+def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", about="", columns=()):
     """Writes `index.html`, whole or not at all; returns its path.
 
     The columns of steps and names are left out where no row has any.
@@ -114,7 +114,8 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
         output_dir: folder path.
         rows: list of Row.
         kinds: tuple of str, the images that each row has.
-        title: str, the page's.
+        title: str, the page's, before the name of the folder.
+        about: str, a line under the title.
         columns: list of Column, shown before the images.
     """
     texts = {"step": [row.step for row in rows], "name": [row.name for row in rows]}
@@ -123,7 +124,7 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
         for name, cells in texts.items()
         if any(cell not in (None, "") for cell in cells)
     }
-    head = [f'<th data-sort="up">{name}</th>' for name in texts]
+    head = [f'<th class="text" data-sort="up">{name}</th>' for name in texts]
     head += [column.header() for column in columns]
     head += [f"<th>{kind.removesuffix('s')}</th>" for kind in kinds]
     cells = [[_cell(value) for value in values] for values in texts.values()]
@@ -132,7 +133,10 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", columns=()):
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
     page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
     path = Path(output_dir, INDEX_NAME)
-    files.write_whole(path, page.substitute(title=title, head="".join(head), body=body))
+    title = html.escape(files.printable(f"{title}: {path.absolute().parent.name}"))
+    about = html.escape(files.printable(about))
+    page = page.substitute(title=title, about=about, head="".join(head), body=body)
+    files.write_whole(path, page)
     return path
 
 

@@ -30,6 +30,7 @@ class Task:
     """The networks, the data and the step that the loop trains with."""
 
     title: str  # of the index page
+    about: str  # a line under it
     state: TrainState
     num_examples: int | None  # in an epoch; None if that is not known
     batch_size: int
@@ -137,6 +138,7 @@ def make_task(
 
     return Task(
         title="pix2pix",
+        about="images of the training batches, by step",
         state=state,
         num_examples=num_examples,
         batch_size=options.data.batch_size,
@@ -378,7 +380,9 @@ def _show(run, task, names, images):
         gallery.write_images(run.output_dir, row, own)
     kinds = tuple(images)
     rows = gallery.training_rows(run.output_dir, kinds)
-    gallery.write_index(run.output_dir, rows, kinds, task.title)
+    gallery.write_index(
+        run.output_dir, rows, kinds, f"{task.title} training", task.about
+    )
 
 
 @contextlib.contextmanager
