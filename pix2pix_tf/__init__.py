@@ -5,7 +5,8 @@ In Python, `load` gives a trained model, and `fit` trains one on a `tf.data.Data
 `python -m pix2pix_tf.train` and others. This module alone does not import TensorFlow.
 """
 
-__version__ = "0.2.0"
+from pix2pix_tf.version import __version__
+
 __all__ = ["color", "fit", "load", "losses", "networks"]
 
 

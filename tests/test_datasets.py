@@ -301,7 +301,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
     assert "1 of 3 examples cannot be used" in line and "c.png is not an image" in line
     (pictures / "c.png").rename(pictures / "c.WEBP")
     line = _error(capsys, *arguments)
-    assert "c.WEBP" in line and "tools/process.py" in line
+    assert "c.WEBP" in line and "pix2pix-tf process" in line
     assert not list((tmp_path / "out").rglob("1.0.0*"))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import convert_checkpoint
 from pix2pix_tf import checkpoints, networks, train
+from pix2pix_tf.commands import convert as convert_command
 from pix2pix_tf.interop import pytorch
 from pix2pix_tf.options import ModelConfig, read_options
 from tests.conftest import assert_equal_values, read_image
@@ -154,7 +154,7 @@ def test_the_discriminator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
 
 def _converted(capsys, source, folder, *arguments):
     """Returns the exit status and the one line of the converting tool."""
-    status = convert_checkpoint.main([str(source), str(folder), *arguments])
+    status = convert_command.main([str(source), str(folder), *arguments])
     captured = capsys.readouterr()
     [line] = (captured.err if status else captured.out).splitlines()
     return status, line

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-import score
 from pix2pix_tf import metrics, train
+from pix2pix_tf.commands import score
 from pix2pix_tf.images import color, pixels
 from tests.conftest import read_image, write_image
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import edges
 from parity import recording
 from pix2pix_tf import checkpoints, datasets
+from pix2pix_tf.commands import edges
 from pix2pix_tf.images import codecs
 from pix2pix_tf.interop import convert
 from pix2pix_tf.metrics import features

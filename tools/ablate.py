@@ -204,8 +204,8 @@ def compare(given: argparse.Namespace) -> None:
     """
     runs = plan(given)
     start_tensorflow()
+    from pix2pix_tf.commands.plot import grid
     from pix2pix_tf.inference.gallery import Row
-    from run_report import grid
 
     test_dir, names = _find_images(given, options.from_dict(runs[0].options))
     done, problems = [], []

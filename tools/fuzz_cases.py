@@ -9,7 +9,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import fuzz_files
-from fuzz_run import STREAMS, TINY, TRAIN
+from fuzz_run import PROCESS, SCORE, SPLIT, STREAMS, TINY, TRAIN
 from pix2pix_tf.options import FLAGS
 from pix2pix_tf.options.flag import Size
 
@@ -24,7 +24,7 @@ _OF_IMAGES = [
     (TRAIN, [*_TEST, "--input_dir", "{w}/{images}"]),
     (TRAIN, ["--mode", "train", "--dry_run", *TINY, "--input_dir", "{w}/{images}"]),
     *(
-        ("process", ["--input_dir", "{w}/{images}", "--operation", *flags])
+        (PROCESS, ["--input_dir", "{w}/{images}", "--operation", *flags])
         for flags in (
             ["resize", "--size", "8"],
             ["grayscale"],
@@ -32,8 +32,8 @@ _OF_IMAGES = [
             ["combine", "--b_dir", "{w}/npy", "--workers", "2"],
         )
     ),
-    ("split", ["--dir", "{w}/{images}"]),
-    ("score", ["{w}/{images}", "{w}/png"]),
+    (SPLIT, ["--dir", "{w}/{images}"]),
+    (SCORE, ["{w}/{images}", "{w}/png"]),
 ]
 # {kind of case: [(command, its flags)]}; `_edits` has what is done to the files.
 COMMANDS = {
@@ -44,7 +44,7 @@ COMMANDS = {
     "bmp": _OF_IMAGES[:3],
     "palette": [
         (TRAIN, [*_TEST, "--input_dir", "{w}/png", "--palette", "{w}/palette.csv"]),
-        ("score", ["{w}/png", "{w}/png", "--palette", "{w}/palette.csv"]),
+        (SCORE, ["{w}/png", "{w}/png", "--palette", "{w}/palette.csv"]),
     ],
 }
 COMMANDS["names"] = [*_OF_IMAGES, *_OF_MODEL]
@@ -92,7 +92,7 @@ def cases(draw, kinds: tuple[str, ...] = KINDS) -> dict:
         edits += draw(st.lists(_renames(images), max_size=1))
     if command == TRAIN and not {"--dry_run", "export"} & set(argv):
         argv = [*argv, "--max_steps", "1"]
-    if command != "score":
+    if command != SCORE:
         argv = ["--output_dir", "{w}/out", *argv]
     return {
         "command": command,

@@ -15,6 +15,9 @@ from pix2pix_tf.options import parse, write_options
 from pix2pix_tf.runtime import files
 
 TRAIN = "pix2pix_tf.train"
+PROCESS = "pix2pix_tf.commands.process"
+SPLIT = "pix2pix_tf.commands.split"
+SCORE = "pix2pix_tf.commands.score"
 TINY = ("--ngf", "1", "--ndf", "1", "--crop_size", "32")
 STREAMS = ("closed", "broken pipe", "full disk", "ascii")  # what both may lead to
 GOOD_ENDINGS = (0, 1, 2, 130, 143)
@@ -83,8 +86,8 @@ def _run_once(case, work, stream):
     ending, stdout, stderr = _call(command, argv, work / "cwd", stream)
     problem = _ending_problem(ending) or _page_problem(work / "out")
     if not (stream or problem):
-        # process.py has a line for each image that it cannot use.
-        problem = _text_problem(ending, stdout, stderr, command == "process")
+        # The command `process` has a line for each image that it cannot use.
+        problem = _text_problem(ending, stdout, stderr, command == PROCESS)
     after = _snapshot(work)
     changed = [name for name in before if before[name] != after.get(name)]
     if changed and not problem:

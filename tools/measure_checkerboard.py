@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from image_files import written_images
+from pix2pix_tf.commands.image_files import written_images
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.start import start_tensorflow
@@ -42,8 +42,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def run(given: argparse.Namespace) -> None:
     """Prints the amplitudes of each folder; raises UsageError if one has no images."""
     start_tensorflow()
+    from pix2pix_tf.commands.plot import grid
     from pix2pix_tf.images import codecs
-    from run_report import grid
 
     print(f"{'folder':<50}{'outputs':>10}{'targets':>10}")
     cells = []

@@ -1,7 +1,7 @@
 """The archives of the paper's six data sets: addresses, splits and sizes.
 
-The TFDS builder (`paper`) and tools/download_dataset.py share this table and the check
-of a downloaded file.
+The TFDS builder (`paper`) and `pix2pix-tf download` share this table and the check of a
+downloaded file.
 """
 
 import hashlib

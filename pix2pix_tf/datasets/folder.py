@@ -101,7 +101,7 @@ def find_splits(
     if refused:
         raise UsageError(
             f"only {', '.join(SUFFIXES)} files can be stored, convert these by "
-            "tools/process.py: " + data.list_names(refused)
+            "pix2pix-tf process: " + data.list_names(refused)
         )
     return splits
 

@@ -15,12 +15,14 @@ from pathlib import Path
 from pix2pix_tf.runtime import signals, streams
 from pix2pix_tf.runtime.errors import RunError, UsageError
 from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.version import __version__
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError and accepts no abbreviated flags.
 
-    In the value of a flag of type Path, a first `~` is the home folder.
+    It has a flag --version, and completes flags if a shell asks for that. In the value
+    of a flag of type Path, a first `~` is the home folder.
     """
 
     def __init__(self, prog, description, **settings):
@@ -32,9 +34,23 @@ class Parser(argparse.ArgumentParser):
             **settings,
         )
         self.register("type", Path, lambda text: Path(os.path.expanduser(text)))
+        version = f"pix2pix_tf {__version__}"
+        self.add_argument("--version", action="version", version=version)
+
+    def parse_args(self, args=None, namespace=None):
+        if is_completing():
+            import argcomplete
+
+            argcomplete.autocomplete(self)  # ends the process
+        return super().parse_args(args, namespace)
 
     def error(self, message):
         raise UsageError(f"{message} (--help lists the flags)")
+
+
+def is_completing() -> bool:
+    """Returns True if a shell runs the command to complete a word (argcomplete)."""
+    return "_ARGCOMPLETE" in os.environ
 
 
 def run(prog: str, work: Callable, when_stopped: str | None = None) -> int:

@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-import download_dataset
+from pix2pix_tf.commands import download
 
 CONTENTS = {
     "facades/train/1.jpg": b"1" * 3000,
@@ -67,7 +67,7 @@ def server(tmp_path):
 
 def _run(folder, url, *flags):
     argv = ["facades", "--output_dir", str(folder), "--url", str(url), *flags]
-    return download_dataset.main(argv)
+    return download.main(argv)
 
 
 def _contents(folder):

@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from pix2pix_tf.commands.plot import runs
 from pix2pix_tf.runtime.files import printable
-from run_report import runs
 
 TEMPLATE_PATH = Path(__file__).with_name("page.html")
 

@@ -1,6 +1,6 @@
 """Downloads one of the paper's data sets and unpacks it, completely or not at all.
 
-    python tools/download_dataset.py facades --output_dir data
+    pix2pix-tf download facades --output_dir data
 
 makes data/facades.
 """
@@ -128,7 +128,3 @@ def _top(folder, name):
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     is_wrapped = len(entries) == 1 and entries[0].is_dir()
     return entries[0] if is_wrapped else folder
-
-
-if __name__ == "__main__":
-    sys.exit(main())

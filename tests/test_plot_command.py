@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import plot_run
+from pix2pix_tf.commands.plot import __main__ as plot
+from pix2pix_tf.commands.plot import curves, runs
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.training import summaries
-from run_report import curves, runs
 from tests.conftest import read_image
 
 COLORS = {"inputs": (200, 0, 0), "outputs": (0, 200, 0), "targets": (0, 0, 200)}
@@ -67,7 +67,7 @@ def _add_strips(folder, names, levels):
 def _report(*folders, out):
     """Returns the text of a report's page, whose form and plots are checked."""
     argv = [*map(str, folders), "--output_dir", str(out)]
-    assert plot_run.main(argv) == 0
+    assert plot.main(argv) == 0
     source = (out / "report.html").read_text(encoding="utf-8")
     assert source.startswith("<!DOCTYPE html>\n")
     page = ElementTree.fromstring(source.partition("\n")[2])  # every tag is closed
@@ -175,7 +175,7 @@ def test_a_test_is_shown_with_the_run_whose_checkpoint_it_used(tmp_path, capsys)
     assert last["test: psnr"] == [12.25]
     assert last["test of model-best: psnr"] == [13.75]
     assert runs.last_metrics(runs.read_runs(tests[1:]))["test: psnr"] == [13.75, 14]
-    assert plot_run.main([str(run), *map(str, tests)]) == 2
+    assert plot.main([str(run), *map(str, tests)]) == 2
     assert "14.0 is a second test of model-best of run" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_a_test_of_one_checkpoint_and_a_folder_that_is_not_utf8(tmp_path, capsys
     [found] = runs.read_runs([run, test])
     assert list(found.tests) == ["test of model-7"]
     odd = run.rename(Path(os.fsdecode(bytes(tmp_path) + b"/\xff")))
-    assert plot_run.main([str(odd)]) == 2
+    assert plot.main([str(odd)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "is not valid UTF-8" in line
 
@@ -232,7 +232,7 @@ def _damage(name, contents):
 )
 def test_what_cannot_be_shown_is_named_in_one_line(tmp_path, capsys, make, message):
     make(tmp_path / "run")
-    assert plot_run.main([str(tmp_path / "run")]) == 2
+    assert plot.main([str(tmp_path / "run")]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("plot_run: error: ") and message in line
     assert not (tmp_path / "run" / "report").exists()

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import edges
-import process
+from pix2pix_tf.commands import edges, process
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError

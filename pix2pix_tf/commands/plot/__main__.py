@@ -1,7 +1,7 @@
 """Draws what runs recorded: curves, images over steps, runs beside each other.
 
-    python tools/plot_run.py runs/facades
-    python tools/plot_run.py runs/a runs/b runs/b-test --output_dir compared
+    pix2pix-tf plot runs/facades
+    pix2pix-tf plot runs/a runs/b runs/b-test --output_dir compared
 
 Each RUN is a folder that training wrote, also one that still trains, or one that test
 mode wrote with a metrics.json; a test of another RUN's checkpoint is shown as part of
@@ -23,6 +23,7 @@ MAX_ROWS = 8  # of images of one run; of several runs half as many
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 for a folder without a run."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a run that still trains keeps its GPU
     return command.run("plot_run", lambda: report(parse(argv)))
 
 
@@ -42,7 +43,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def report(given: argparse.Namespace) -> None:
     """Writes the report; raises UsageError, and writes nothing, if a RUN is damaged."""
     start_tensorflow()
-    from run_report import page, runs
+    from pix2pix_tf.commands.plot import page, runs
 
     all_runs = runs.read_runs(given.runs)
     plots = list(draw(all_runs))
@@ -59,7 +60,7 @@ def report(given: argparse.Namespace) -> None:
 
 def draw(all_runs: list) -> Iterator[tuple[str, str, bytes]]:
     """Yields (file name, heading, bytes of a PNG) for all that there is to show."""
-    from run_report import grid, plots, runs
+    from pix2pix_tf.commands.plot import grid, plots, runs
 
     is_one = len(all_runs) == 1
     for group, tags in plots.group_tags(all_runs).items():
@@ -91,5 +92,4 @@ def draw(all_runs: list) -> Iterator[tuple[str, str, bytes]]:
 
 
 if __name__ == "__main__":
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a run that still trains keeps its GPU
     sys.exit(main())

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
-from image_files import naming
+from pix2pix_tf.commands.image_files import naming
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
             could not be used.
     """
     start_tensorflow()
-    import edges
+    from pix2pix_tf.commands import edges
 
     jobs = plan(options)
     network = edges.load_hed(options.hed_weights) if options.hed_weights else None
@@ -244,7 +244,7 @@ def operate(images: list, options: argparse.Namespace, network) -> np.ndarray:
     Raises:
         ImageError: it cannot be done with these.
     """
-    import edges
+    from pix2pix_tf.commands import edges
 
     image = images[0]
     match options.operation:
@@ -305,7 +305,3 @@ def grayscale(image: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
     return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)).numpy()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

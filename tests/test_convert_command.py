@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import convert_checkpoint
 from pix2pix_tf import checkpoints, train
+from pix2pix_tf.commands import convert as convert_command
 from pix2pix_tf.interop import convert, pict
 from pix2pix_tf.options import from_dict, write_options
 from pix2pix_tf.runtime.errors import UsageError
@@ -24,7 +24,7 @@ from tests.conftest import GOLDEN_DIR, assert_equal_values, read_image
 def _convert(capsys, *arguments):
     """Returns (exit status, the line it printed)."""
     capsys.readouterr()
-    status = convert_checkpoint.main([str(argument) for argument in arguments])
+    status = convert_command.main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     [line] = (captured.err if status else captured.out).splitlines()
     return status, line
@@ -68,7 +68,7 @@ def model_dir(tmp_path_factory):
 def originals_dir(model_dir, tmp_path_factory):
     """A folder as the original writes it: its options only, and no `position`."""
     folder = tmp_path_factory.mktemp("tf1") / "tf1"
-    assert convert_checkpoint.main([str(model_dir), str(folder)]) == 0
+    assert convert_command.main([str(model_dir), str(folder)]) == 0
     options = _options(folder)
     for name in ("norm", "innermost_norm", "no_dropout", "keep_checkpoints"):
         del options[name]
@@ -79,7 +79,7 @@ def originals_dir(model_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pict_path(model_dir, tmp_path_factory):
     path = tmp_path_factory.mktemp("pict") / "generator.pict"
-    assert convert_checkpoint.main([str(model_dir), str(path)]) == 0
+    assert convert_command.main([str(model_dir), str(path)]) == 0
     return path
 
 
@@ -88,7 +88,7 @@ def generator_dir(pict_path, tmp_path_factory):
     """A generator-only folder."""
     folder = tmp_path_factory.mktemp("generator") / "model"
     arguments = [str(pict_path), str(folder), "--which_direction", "BtoA"]
-    assert convert_checkpoint.main(arguments) == 0
+    assert convert_command.main(arguments) == 0
     return folder
 
 

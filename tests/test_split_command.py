@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import split
 from pix2pix_tf import data
+from pix2pix_tf.commands import split
 
 
 @pytest.fixture

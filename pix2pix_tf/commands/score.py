@@ -1,8 +1,8 @@
 """Measures images against others of the same names, as test mode does.
 
-    python tools/score.py outputs targets
-    python tools/score.py runs/facades-test --fid_weights imagenet
-    python tools/score.py runs/a-test runs/b-test
+    pix2pix-tf score outputs targets
+    pix2pix-tf score runs/facades-test --fid_weights imagenet
+    pix2pix-tf score runs/a-test runs/b-test
 
 The first compares two folders of images, whose names are equal except for the suffix.
 The second measures the outputs that a test wrote against the targets beside them. Given
@@ -14,12 +14,11 @@ much the outputs of two tests differ. A table is printed; with --output_dir,
 import argparse
 import concurrent.futures
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from image_files import naming, written_images
+from pix2pix_tf.commands.image_files import naming, written_images
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -133,7 +132,3 @@ def read(path: Path, keeps_depth: bool = False) -> np.ndarray:
         image = codecs.read(path)
         is_deep = keeps_depth and not arrays.fits_8_bits(image)
         return (pixels.to_uint16 if is_deep else pixels.to_uint8)(image).numpy()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

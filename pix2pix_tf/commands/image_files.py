@@ -1,4 +1,4 @@
-"""Image files, for the tools: what a test wrote, and errors that name the file."""
+"""Image files: what test mode wrote, and errors that name the file."""
 
 import contextlib
 from collections.abc import Iterator

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
-import score
 from pix2pix_tf import metrics
+from pix2pix_tf.commands import score
 from tests.conftest import read_image, write_image
 
 

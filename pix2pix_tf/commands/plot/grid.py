@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from image_files import naming
+from pix2pix_tf.commands.image_files import naming
 from pix2pix_tf.images import codecs
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.runtime.files import printable

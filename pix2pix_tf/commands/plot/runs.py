@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pix2pix_tf import metrics, options
+from pix2pix_tf.commands.plot import curves
 from pix2pix_tf.inference import gallery
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import is_utf8, printable
 from pix2pix_tf.training.validation import BEST_DIR
-from run_report import curves
 
 # Metrics that tell how good a run is begin with these; they come first, in this order.
 JUDGES = ("test: ", "test of ", "validation/", *curves.AVERAGE_PREFIXES)

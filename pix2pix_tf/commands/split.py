@@ -12,7 +12,6 @@ import itertools
 import math
 import os
 import random
-import sys
 from pathlib import Path
 
 import tqdm
@@ -170,7 +169,3 @@ def _move(source, place):
             raise
     files.write_whole(place, source.read_bytes())
     source.unlink()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

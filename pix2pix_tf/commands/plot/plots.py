@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from image_files import naming
+from pix2pix_tf.commands.image_files import naming
+from pix2pix_tf.commands.plot import curves, grid, runs
 from pix2pix_tf.images import codecs
 from pix2pix_tf.runtime.files import printable
-from run_report import curves, grid, runs
 
 MAX_COLUMNS = 3  # of panels
 PANEL_SIZE = 4.6, 3.2  # inches

@@ -8,7 +8,6 @@ generator.pict                              a folder of ours
 any of them                                 a file named *.pict
 """
 
-import sys
 from pathlib import Path
 
 from pix2pix_tf.runtime import command
@@ -57,7 +56,3 @@ def _usual_kind(model, destination):
     if destination.suffix == ".pict":
         return "pict"
     return "tf1" if model.kind == "checkpoint" else "checkpoint"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
