@@ -10,11 +10,21 @@ import pytest
 
 import draw_networks
 import pix2pix_tf
+from pix2pix_tf.commands import convert, download, process, score, split
+from pix2pix_tf.commands.plot.__main__ import parse as parse_plot
 from pix2pix_tf.options import parse
 from tests.conftest import read_image
 
 ROOT = Path(__file__).parents[1]
 DOCS_DIR = ROOT / "docs"
+PARSERS = {
+    "convert": convert.parse,
+    "download": download.parse,
+    "plot": parse_plot,
+    "process": process.parse,
+    "score": score.parse,
+    "split": split.parse,
+}
 DOCUMENTS = [*ROOT.glob("*.md"), *DOCS_DIR.glob("*.md")]
 
 
@@ -54,19 +64,29 @@ def test_links_lead_to_files_that_exist(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_flags_of_the_train_commands_are_accepted(path, tmp_path, monkeypatch):
+def test_flags_of_the_commands_are_accepted(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     model = {"lab_colorization": False, "which_direction": "AtoB", "ngf": 64, "ndf": 64}
     stored = model | {"separable_conv": False}
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in re.findall(r"^python -m pix2pix_tf\.train (.*)", text, re.MULTILINE):
+        _parse_train(shlex.split(line), stored)
+    for name, line in re.findall(r"^pix2pix-tf (\w+) (.*)", text, re.MULTILINE):
         argv = shlex.split(line)
-        if "--checkpoint" in argv:
-            folder = Path(argv[argv.index("--checkpoint") + 1])
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "options.json").write_text(json.dumps(stored))
-        parse(argv)
+        if name in PARSERS:
+            PARSERS[name](argv)
+        else:
+            _parse_train(["--mode", name, *argv], stored)
+
+
+def _parse_train(argv, stored):
+    """Parses a command line of train, whose checkpoint is made first."""
+    if "--checkpoint" in argv:
+        folder = Path(argv[argv.index("--checkpoint") + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "options.json").write_text(json.dumps(stored))
+    parse(argv)
 
 
 def test_the_version_is_the_same_everywhere():

@@ -1,14 +1,17 @@
 """The command `pix2pix-tf`: its list of commands, what it refuses, completion."""
 
 import os
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import pix2pix_tf
 from pix2pix_tf.__main__ import COMMANDS, main
 
+TOOLS_DIR = Path(__file__).parents[1] / "tools"
 FLAGS = {
     "train": "--l1_weight",
     "test": "--checkpoint",
@@ -103,3 +106,21 @@ def test_a_shell_completes_commands_flags_and_choices(tmp_path, line, completion
     subprocess.run(command, env=os.environ | asked, check=True, stderr=-3)
     found = path.read_text().split("\v")
     assert {text.strip() for text in found} == completions
+
+
+@pytest.mark.parametrize(
+    "tool, name",
+    [
+        ("process", "process"),
+        ("split", "split"),
+        ("plot_run", "plot"),
+        ("score", "score"),
+        ("convert_checkpoint", "convert"),
+        ("download_dataset", "download"),
+    ],
+)
+def test_a_file_in_tools_is_the_same_command(capsys, monkeypatch, tool, name):
+    monkeypatch.setattr(sys, "argv", [f"{tool}.py", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TOOLS_DIR / f"{tool}.py"), run_name="__main__")
+    assert capsys.readouterr().out == _printed(capsys, name, "--help")

@@ -8,6 +8,7 @@ generator.pict                              a folder of ours
 any of them                                 a file named *.pict
 """
 
+import argparse
 from pathlib import Path
 
 from pix2pix_tf.runtime import command
@@ -16,10 +17,11 @@ from pix2pix_tf.runtime.start import start_tensorflow
 
 def main(argv: list[str] | None = None) -> int:
     """Converts as a command line says; returns the exit status."""
-    return command.run("convert_checkpoint", lambda: _run(_parse(argv)))
+    return command.run("convert_checkpoint", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("convert_checkpoint", __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE")
     text = "must not exist"

@@ -5,6 +5,7 @@
 makes data/facades.
 """
 
+import argparse
 import gzip
 import os
 import re
@@ -31,10 +32,11 @@ DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZ
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, as `runtime.command` has it."""
-    return command.run("download_dataset", lambda: _run(_parse(argv)), "starts again")
+    return command.run("download_dataset", lambda: _run(parse(argv)), "starts again")
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("download_dataset", __doc__)
     parser.add_argument("name", choices=addresses.ARCHIVES)
     help = "where to make the data set's folder (default: the current folder)"
