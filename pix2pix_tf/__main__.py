@@ -104,6 +104,12 @@ def _download(argv):
     return download.main(argv)
 
 
+def _predict(argv):
+    from pix2pix_tf.commands import predict
+
+    return predict.main(argv)
+
+
 def _process(argv):
     from pix2pix_tf.commands import process
 
@@ -137,7 +143,8 @@ def _convert(argv):
 # {name: (line of --help, function from arguments to an exit status)}
 COMMANDS = {
     "train": ("train on image pairs or photographs", functools.partial(_mode, "train")),
-    "test": ("translate images by a checkpoint", functools.partial(_mode, "test")),
+    "test": ("translate and measure images", functools.partial(_mode, "test")),
+    "predict": ("translate images", _predict),
     "export": ("write a SavedModel", functools.partial(_mode, "export")),
     "dcgan": ("train DCGAN, which needs no pairs", _dcgan),
     "datasets": ("prepare a data set of tensorflow_datasets", _datasets),

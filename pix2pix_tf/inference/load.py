@@ -13,7 +13,7 @@ from PIL import Image
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.images import arrays, codecs, kinds, pixels
 from pix2pix_tf.interop import convert
-from pix2pix_tf.options import Options
+from pix2pix_tf.options import FLAGS, Options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
@@ -92,8 +92,10 @@ class Translator:
             else float32 in [0, 1]. Outputs of colorization are RGB.
 
         Raises:
-            UsageError: the image cannot be read, or has other channels.
+            UsageError: the image cannot be read, or has other channels; or the seed is
+                out of bounds.
         """
+        FLAGS["seed"].check(seed, "seed")
         channels = self._kind.image_channels[0]
         is_array = not isinstance(image, (str, os.PathLike, Image.Image))
         try:

@@ -83,7 +83,9 @@ def describe_discriminator(model: ModelConfig) -> str:
 
 
 def build_discriminator(
-    channels: tuple[int, int], model: ModelConfig, gan_mode: str = "vanilla"
+    channels: tuple[int, int] = (3, 3),
+    model: ModelConfig = ModelConfig(),  # noqa: B008  frozen
+    gan_mode: str = "vanilla",
 ) -> keras.Model:
     """Builds the discriminator.
 

@@ -13,7 +13,9 @@ NUM_DROPOUTS = 3  # innermost decoder levels, which have dropout
 
 
 def build_generator(
-    channels: tuple[int, int], model: ModelConfig, any_size: bool = False
+    channels: tuple[int, int] = (3, 3),
+    model: ModelConfig = ModelConfig(),  # noqa: B008  frozen
+    any_size: bool = False,
 ) -> keras.Model:
     """Builds the generator.
 
