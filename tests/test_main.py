@@ -15,6 +15,7 @@ TOOLS_DIR = Path(__file__).parents[1] / "tools"
 FLAGS = {
     "train": "--l1_weight",
     "test": "--checkpoint",
+    "predict": "--full_size",
     "export": "--output_filetype",
     "dcgan": "--label_smoothing",
     "datasets": "--paper",
@@ -69,7 +70,7 @@ def test_a_mode_is_a_command(capsys, tmp_path, pair_dir):
     flags = ["--dry_run", "--input_dir", str(pair_dir), "--output_dir", str(out)]
     flags += ["--ngf", "1", "--ndf", "1", "--crop_size", "32"]
     assert main(["train", *flags]) == 0
-    assert "mode = train" in capsys.readouterr().out.splitlines()
+    assert "dry_run = True" in capsys.readouterr().out
     for mode in ("test", "export"):
         assert f"--mode {mode} needs --checkpoint" in _error(capsys, mode)
     assert "leave --mode out" in _error(capsys, "train", "--mode=test")

@@ -57,9 +57,11 @@ def evaluate(options: Options, source: data.Source) -> None:
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
         columns = _columns(done, scores) if scores.images else ()
-        about = f"{len(done)} images by {run.checkpoint}{_means(columns)}"
+        title = f"pix2pix test: {Path(run.output_dir).absolute().name}"
+        model = Path(*Path(run.checkpoint).parts[-2:])
+        about = f"{len(done)} images by {model}{_means(columns)}"
         index_path = gallery.write_index(
-            run.output_dir, done, kinds, "pix2pix test", about, columns
+            run.output_dir, done, kinds, title, about, columns
         )
         print(f"wrote index at {index_path}", flush=True)
     if scores.images:

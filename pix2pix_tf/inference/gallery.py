@@ -114,7 +114,7 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", about="", column
         output_dir: folder path.
         rows: list of Row.
         kinds: tuple of str, the images that each row has.
-        title: str, the page's, before the name of the folder.
+        title: str, the page's.
         about: str, a line under the title.
         columns: list of Column, shown before the images.
     """
@@ -133,8 +133,7 @@ def write_index(output_dir, rows, kinds=KINDS, title="pix2pix", about="", column
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
     page = Template(TEMPLATE_PATH.read_text(encoding="utf-8"))
     path = Path(output_dir, INDEX_NAME)
-    title = html.escape(files.printable(f"{title}: {path.absolute().parent.name}"))
-    about = html.escape(files.printable(about))
+    title, about = (html.escape(files.printable(text)) for text in (title, about))
     page = page.substitute(title=title, about=about, head="".join(head), body=body)
     files.write_whole(path, page)
     return path
