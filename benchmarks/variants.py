@@ -99,13 +99,13 @@ def _make_exported_forward(precision, ngf):
     """The signature `generate` of a SavedModel, as another program would call it."""
     import tensorflow as tf
 
-    from pix2pix_tf.inference import export
+    from pix2pix_tf.inference import saved_model
     from pix2pix_tf.options import from_dict
 
     with tempfile.TemporaryDirectory() as folder:
         values = {"mode": "export", "ngf": ngf, "output_dir": folder, "seed": SEED}
         generator = _build_generator(precision, ngf)
-        model = export.ServingModel(generator, from_dict(values))
+        model = saved_model.ServingModel(generator, from_dict(values))
         tf.saved_model.save(model, folder, signatures=model.signatures())
         loaded = tf.saved_model.load(folder)
     # The loaded object must outlive its signature.

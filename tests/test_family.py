@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.inference import export
+from pix2pix_tf.inference import saved_model
 from pix2pix_tf.networks import discriminators, parts
 from pix2pix_tf.options import LossConfig, ModelConfig, from_dict, parse
 from pix2pix_tf.runtime.errors import UsageError
@@ -254,7 +254,7 @@ def _check_export(model, folder, inputs):
         checkpoints.restore_generator(network, checkpoints.find_latest(folder))
     flags = {"mode": "export", "full_size": True}
     flags |= dict(zip(("input_channels", "target_channels"), CHANNELS, strict=True))
-    serving = export.ServingModel(any_size, from_dict(vars(model) | flags))
+    serving = saved_model.ServingModel(any_size, from_dict(vars(model) | flags))
     generate = serving.generate.get_concrete_function(
         tf.TensorSpec([None, None, None, CHANNELS[0]], tf.float32, name="inputs")
     )

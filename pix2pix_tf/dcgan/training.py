@@ -10,7 +10,7 @@ from pix2pix_tf.dcgan import crops, step
 from pix2pix_tf.dcgan.networks import Z_SIZE
 from pix2pix_tf.dcgan.options import DcganOptions
 from pix2pix_tf.images import pixels
-from pix2pix_tf.inference import export
+from pix2pix_tf.inference import saved_model
 from pix2pix_tf.runtime import files
 from pix2pix_tf.training import loop
 
@@ -31,7 +31,7 @@ def train(options: DcganOptions) -> int:
         UsageError, RunError, OSError: as `loop.run`, or the images cannot be read, or
             no SavedModel could be loaded from the folder.
     """
-    export.check_folder(options.run.output_dir)
+    saved_model.check_folder(options.run.output_dir)
     images = crops.read(options.data)
     state = step.make_state(options.optimizer)
     seed = options.run.seed

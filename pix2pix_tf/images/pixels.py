@@ -89,13 +89,13 @@ def pad_by_reflection(image: tf.Tensor, size: tuple) -> tf.Tensor:
     """Pads at the bottom and the right by reflection, repeated as often as needed.
 
     Args:
-        image: [height, width, channels], any type.
+        image: [..., height, width, channels], any type.
         size: (height, width) of the result, int or int32 scalar, not smaller.
 
     Returns:
-        [*size, channels].
+        [..., *size, channels].
     """
-    for axis, side in enumerate(size):
+    for axis, side in zip((-3, -2), size, strict=True):
         length = tf.shape(image)[axis]
         period = tf.maximum(2 * length - 2, 1)  # the borders are not repeated
         place = tf.range(side) % period

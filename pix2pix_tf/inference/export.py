@@ -1,107 +1,43 @@
-"""Export mode: a SavedModel that takes and gives encoded images."""
+"""Export mode: a trained generator as a SavedModel, LiteRT, ONNX or Keras model."""
 
-import os
+from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.images import kinds, pixels, served
-from pix2pix_tf.options import Options, write_options
-from pix2pix_tf.options.flag import sides
+from pix2pix_tf import checkpoints, data, networks
+from pix2pix_tf.data import samples
+from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.inference import formats, model_card, saved_model
+from pix2pix_tf.inference.translate import ordered_batches
+from pix2pix_tf.options import (
+    OPTIONS_NAME,
+    DataConfig,
+    Options,
+    read_options,
+    split_checkpoint,
+    write_options,
+)
+from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
-IMAGE_CHANNELS = (1, 3, 4)  # of PNG, for reading and writing alike
-
-
-class ServingModel(tf.Module):
-    """What the SavedModel holds: the generator, and the way from bytes to bytes.
-
-    Every image goes through the network by itself: batch statistics, which the original
-    uses at test time too, would otherwise mix the images of one request.
-    """
-
-    def __init__(self, generator, options):
-        super().__init__(name="pix2pix")
-        self._variables = networks.freeze(generator)
-        # Not the model itself, or its kernels would be saved as they were, too.
-        self._generator = lambda inputs: generator(inputs)
-        self._pair = options.pair
-        self._kind = kinds.kind_of(options.pair, inputs_only=True)
-        self._multiple = options.model.multiple if options.output.full_size else None
-        self._size = sides(options.model.crop_size)
-        self._output_filetype = options.output.output_filetype
-
-    def signatures(self):
-        """Returns {signature name: concrete function}.
-
-        Encoded images have gray, RGB or RGBA; other channels come as numbers only.
-        """
-        strings = tf.TensorSpec([None], tf.string, name="image_bytes")
-        size = (None, None) if self._multiple else self._size
-        pair = self._pair
-        shape = [None, *size, pair.channels[0]]
-        floats = tf.TensorSpec(shape, tf.float32, name="inputs")
-        found = {"generate": self.generate.get_concrete_function(floats)}
-        if {pair.input_channels, pair.target_channels} <= set(IMAGE_CHANNELS):
-            found["serving_default"] = self.translate.get_concrete_function(strings)
-        return found
-
-    @tf.function
-    def translate(self, image_bytes):
-        """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
-
-        def translate_one(contents):
-            image = served.decode(contents, self._pair.input_channels)
-            [inputs] = self._kind.to_tensors(image)
-            if not self._multiple:
-                inputs = pixels.resize_area(inputs, self._size)
-                inputs = tf.ensure_shape(inputs, [*self._size, inputs.shape[-1]])
-            inputs = inputs[tf.newaxis]
-            outputs = self._kind.to_output_images(inputs, self._generate(inputs))
-            return pixels.encode(pixels.to_uint8(outputs[0]), self._output_filetype)
-
-        outputs = tf.map_fn(translate_one, image_bytes, fn_output_signature=tf.string)
-        return {"output_bytes": outputs}
-
-    @tf.function
-    def generate(self, inputs):
-        """Maps float32 [batch, height, width, channels] in [-1, 1] to outputs alike."""
-        outputs = tf.map_fn(lambda image: self._generate(image[tf.newaxis])[0], inputs)
-        return {"outputs": outputs}
-
-    def _generate(self, inputs):
-        if self._multiple:
-            return networks.generate_at_own_size(
-                self._generator, inputs, self._multiple
-            )
-        return self._generator(inputs)
-
-
-def check_folder(output_dir: str) -> None:
-    """Raises UsageError if TensorFlow could not load a SavedModel from the folder."""
-    place = os.path.abspath(output_dir)
-    if special := sorted(checkpoints.PATTERN_CHARACTERS & set(place)):
-        raise UsageError(
-            f"--output_dir {place} has {' and '.join(special)} in its path, which "
-            "TensorFlow reads as a pattern, so that no model can be loaded from there: "
-            "name another folder"
-        )
+NUM_SAMPLES = 10
 
 
 def export(options: Options) -> None:
-    """Writes the checkpoint's generator to `--output_dir` as a SavedModel.
-
-    Args:
-        options: Options.
+    """Writes the checkpoint's generator to `--output_dir`, and a model card.
 
     Raises:
-        UsageError: the checkpoint does not fit, or no SavedModel could be loaded from
-            the folder.
+        UsageError: the checkpoint does not fit, the format cannot hold the generator,
+            or TensorFlow could not load a model from the folder.
     """
     run, pair = options.run, options.pair
+    export_format = options.output.export_format
     if options.output.output_filetype == "jpeg" and pair.channels[1] == 4:
         raise UsageError("--output_filetype jpeg has no alpha: leave it out, for PNG")
-    check_folder(run.output_dir)
+    saved_model.check_folder(run.output_dir)
+    if export_format in formats.PORTABLE:
+        formats.check(options)
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
@@ -109,8 +45,65 @@ def export(options: Options) -> None:
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)
+    stored = read_options(split_checkpoint(run.checkpoint)[0] / OPTIONS_NAME)
+    inputs, of = _read_samples(options, stored)
     write_options(options)
     print("exporting model", flush=True)
-    model = ServingModel(generator, options)
-    tf.saved_model.save(model, run.output_dir, signatures=model.signatures())
-    print(f"wrote SavedModel at {run.output_dir}")
+    folder = Path(run.output_dir)
+    if export_format == "litert":
+        written = formats.write_litert(generator, options, inputs)
+    elif export_format == "onnx":
+        written = formats.write_onnx(generator, options, inputs)
+    elif export_format == "keras":
+        written = formats.write_keras(generator, folder)
+    else:
+        saved_model.write(generator, options, _first_image(options, inputs))
+        written = []
+    if inputs is not None:
+        _write_sample(options, generator, inputs[:1])
+    model_card.write(options, stored, prefix, generator, written, of)
+    name = {"saved_model": "SavedModel"}.get(export_format, export_format)
+    print(f"wrote {name} at {run.output_dir}")
+
+
+def _read_samples(options, stored):
+    """Returns inputs of the generator, float32 [count, ...], and whence they come.
+
+    They are images of the run's validation or training data, if these are still there,
+    else the sample data; None for channels that those do not have.
+    """
+    kind = kinds.kind_of(options.pair)
+    folders = [
+        (stored.get("val_dir"), stored.get("val_target_dir")),
+        (stored.get("input_dir"), stored.get("target_dir")),
+        (str(samples.sample_dir(kind.is_photograph, "test")), None),
+    ]
+    for folder, target_dir in folders:
+        if folder is None or not Path(folder).is_dir():
+            continue
+        try:
+            examples = data.find_examples(folder, target_dir)[:NUM_SAMPLES]
+            source = data.Source(data.Files(examples), kind.image_channels)
+            batches = ordered_batches(
+                source, kind, DataConfig(), options.model.crop_size
+            )
+            return np.concatenate([inputs for _, inputs, _ in batches]), folder
+        except UsageError:  # removed, or others, since the training
+            continue
+    return None, None
+
+
+def _write_sample(options, generator, inputs):
+    """Writes an input and its output, side by side."""
+    kind = kinds.kind_of(options.pair, inputs_only=True)
+    images = kinds.to_images(kind, inputs, generator(inputs))
+    both = tf.concat([images["inputs"][0], images["outputs"][0]], axis=1)
+    path = Path(options.run.output_dir, model_card.SAMPLE_NAME)
+    files.write_whole(path, pixels.encode(both, "png").numpy())
+
+
+def _first_image(options, inputs):
+    """Returns the first of the inputs as an image, uint8, or None without inputs."""
+    if inputs is None or options.pair.lab_colorization:
+        return None
+    return pixels.to_uint8(pixels.deprocess(inputs[0]))

@@ -38,26 +38,27 @@ def build_generator(
 
 
 def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
-    """Generates the output for one image of any size.
+    """Generates the outputs for images of any size.
 
-    The image is padded by reflection to a size that the generator accepts, and the
-    output is cropped to the image's size.
+    The images are padded by reflection to a size that the generator accepts, and the
+    outputs are cropped to their size.
 
     Args:
         generator: built with `any_size`.
-        inputs: float32 [1, height, width, channels], in [-1, 1].
+        inputs: float32 [batch, height, width, channels], in [-1, 1].
         multiple: the generator's `ModelConfig.multiple`.
 
     Returns:
-        float32 [1, height, width, output channels], in [-1, 1].
+        float32 [batch, height, width, output channels], in [-1, 1].
     """
     height, width = tf.unstack(tf.shape(inputs)[1:3])
     padded_size = [
-        tf.maximum(-(-side // multiple) * multiple, MIN_SIDE)
+        # Rounds up; a quotient of negative numbers would be another one in ONNX.
+        tf.maximum((side + multiple - 1) // multiple * multiple, MIN_SIDE)
         for side in (height, width)
     ]
-    image = pixels.pad_by_reflection(inputs[0], padded_size)
-    return generator(image[tf.newaxis])[:, :height, :width]
+    padded = pixels.pad_by_reflection(inputs, padded_size)
+    return generator(padded)[:, :height, :width]
 
 
 def _unet(inputs, num_outputs, model):

@@ -15,6 +15,7 @@ from keras import layers
 from pix2pix_tf.networks import fast
 from pix2pix_tf.options import ModelConfig
 
+MIN_EPSILON = 1.001e-5  # that TensorFlow's fused batch norm uses
 KERNEL_SIZE = 4  # pixels, in U-Nets and in patch and image discriminators
 
 

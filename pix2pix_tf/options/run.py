@@ -208,6 +208,13 @@ class OutputConfig(Config):
         modes=("test", "export"),
         may_change=True,
     )
+    export_format: str = flag(
+        "saved_model",
+        "the format of the exported model; litert and onnx need libraries of their own",
+        choices=("saved_model", "litert", "onnx", "keras"),
+        modes=("export",),
+        may_change=True,
+    )
     output_filetype: str = flag(
         "png",
         "the format that the exported model returns",
