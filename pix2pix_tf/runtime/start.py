@@ -6,6 +6,8 @@ import sys
 
 from pix2pix_tf.runtime.errors import UsageError
 
+QUIET = "3"  # TensorFlow's log level; its errors are also raised as exceptions
+
 
 def start_tensorflow():
     """Imports TensorFlow and Keras without log output, and configures them.
@@ -54,10 +56,9 @@ def _quiet_stderr():
     It writes to the process's stderr before it obeys a log level. Set
     TF_CPP_MIN_LOG_LEVEL to see the messages.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) != QUIET:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors are also raised as exceptions
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "w") as null:
