@@ -95,8 +95,9 @@ def test_the_version_is_the_same_everywhere():
     assert citation[1] == changes[1] == pix2pix_tf.__version__
 
 
-OUTSIDE = set(
-    "source pip tensorboard pytest pre-commit mkdir ls cd eval head tail xargs sort".split()
+# Programs of others.
+OUTSIDE = (
+    "source pip tensorboard pytest pre-commit mkdir ls cd eval head tail xargs sort"
 )
 
 
@@ -104,19 +105,16 @@ OUTSIDE = set(
 def test_commands_are_of_this_project_or_known(path):
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    for block in blocks:
-        for command in filter(None, re.split(r"\n|;|\| ", block)):
-            words = shlex.split(command.strip(" ()"), comments=True)
-            if (
-                not words
-                or words[0] in OUTSIDE
-                or words[0] in ("head", "tail", "xargs")
-            ):
-                continue
-            if words[0] in ("python", "bash") and words[1].endswith((".py", ".sh")):
-                assert (ROOT / words[1]).is_file(), command
-            elif words[:2] == ["python", "-m"]:
-                module = ROOT.joinpath(*words[2].split("."))
-                assert module.is_dir() or module.with_suffix(".py").is_file(), command
-            else:
-                assert words[0] in ("pix2pix-tf", "python"), command
+    for command in re.split(r"\n|;|\| ", "\n".join(blocks)):
+        words = shlex.split(command.strip(" ()"), comments=True)
+        while words and re.match(r"[A-Z_]+=", words[0]):  # an environment variable
+            del words[0]
+        if not words or words[0] in OUTSIDE.split():
+            continue
+        if words[0] in ("python", "bash") and words[1].endswith((".py", ".sh")):
+            assert (ROOT / words[1]).is_file(), command
+        elif words[:2] == ["python", "-m"]:
+            module = ROOT.joinpath(*words[2].split("."))
+            assert module.is_dir() or module.with_suffix(".py").is_file(), command
+        else:
+            assert words[0] in ("pix2pix-tf", "python"), command
