@@ -1,13 +1,19 @@
 """What a command tells while it works: warnings, lines, and a progress bar.
 
-A progress bar is shown on a terminal and in a notebook; elsewhere lines take its place.
+A progress bar is shown on a terminal, and in a notebook that has ipywidgets; elsewhere
+lines take its place.
 """
 
 import sys
+import warnings
 
 import tqdm
 import tqdm.asyncio
-import tqdm.auto
+
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets lines are shown, and nobody need be warned.
+    warnings.simplefilter("ignore", tqdm.TqdmWarning)
+    import tqdm.auto
 
 from pix2pix_tf.runtime.files import printable
 
