@@ -95,6 +95,7 @@ def test_colorization_is_exported_too(lab_trained_dirs, tmp_path):
     wanted = generate(inputs=tf.constant(lightness))["outputs"]
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert "Maps lightness" in (tmp_path / "colour" / "MODEL_CARD.md").read_text()
+    _check_warm_up(tmp_path / "colour")
 
 
 def test_the_card_names_training_files_and_calls(exported_dir):
@@ -111,15 +112,19 @@ def test_the_card_names_training_files_and_calls(exported_dir):
 
 
 def test_the_warm_up_request_is_one_that_the_model_answers(exported_dir):
-    path = exported_dir / "assets.extra" / "tf_serving_warmup_requests"
+    assert _check_warm_up(exported_dir).model_spec.name == "facades"
+
+
+def _check_warm_up(folder):
+    """Returns the warm-up request of a SavedModel, after the model has answered it."""
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
     [record] = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    log = prediction_log_pb2.PredictionLog.FromString(record)
-    request = log.predict_log.request
-    assert request.model_spec.name == "facades"
+    request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
     contents = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
-    model = tf.saved_model.load(str(exported_dir))
+    model = tf.saved_model.load(str(folder))
     answer = model.signatures[request.model_spec.signature_name](image_bytes=contents)
     assert answer["output_bytes"].shape == (1,)
+    return request
 
 
 @pytest.mark.parametrize("name", ["litert", "onnx"])

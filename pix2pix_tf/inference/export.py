@@ -49,6 +49,7 @@ def export(options: Options) -> None:
     inputs, of = _read_samples(options, stored)
     write_options(options)
     print("exporting model", flush=True)
+    sample = _translate_first(options, generator, inputs)
     folder = Path(run.output_dir)
     if export_format == "litert":
         written = formats.write_litert(generator, options, inputs)
@@ -57,10 +58,12 @@ def export(options: Options) -> None:
     elif export_format == "keras":
         written = formats.write_keras(generator, folder)
     else:
-        saved_model.write(generator, options, _first_image(options, inputs))
+        saved_model.write(generator, options, sample.get("inputs"))
         written = []
-    if inputs is not None:
-        _write_sample(options, generator, inputs[:1])
+    if sample:
+        both = tf.concat([sample["inputs"], sample["outputs"]], axis=1)
+        png = pixels.encode(both, "png").numpy()
+        files.write_whole(folder / model_card.SAMPLE_NAME, png)
     model_card.write(options, stored, prefix, generator, written, of)
     name = {"saved_model": "SavedModel"}.get(export_format, export_format)
     print(f"wrote {name} at {run.output_dir}")
@@ -93,17 +96,10 @@ def _read_samples(options, stored):
     return None, None
 
 
-def _write_sample(options, generator, inputs):
-    """Writes an input and its output, side by side."""
+def _translate_first(options, generator, inputs):
+    """Returns {"inputs", "outputs": uint8 image} of the first input; {} without any."""
+    if inputs is None:
+        return {}
     kind = kinds.kind_of(options.pair, inputs_only=True)
-    images = kinds.to_images(kind, inputs, generator(inputs))
-    both = tf.concat([images["inputs"][0], images["outputs"][0]], axis=1)
-    path = Path(options.run.output_dir, model_card.SAMPLE_NAME)
-    files.write_whole(path, pixels.encode(both, "png").numpy())
-
-
-def _first_image(options, inputs):
-    """Returns the first of the inputs as an image, uint8, or None without inputs."""
-    if inputs is None or options.pair.lab_colorization:
-        return None
-    return pixels.to_uint8(pixels.deprocess(inputs[0]))
+    images = kinds.to_images(kind, inputs[:1], generator(inputs[:1]))
+    return {name: image[0] for name, image in images.items()}

@@ -104,10 +104,7 @@ def write(generator: keras.Model, options: Options, image: np.ndarray | None) ->
     model = ServingModel(generator, options)
     signatures = model.signatures()
     tf.saved_model.save(model, folder, signatures=signatures)
-    if (
-        image is not None
-        and tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY in signatures
-    ):
+    if image is not None and "serving_default" in signatures:
         _write_warm_up(Path(folder), pixels.encode(image, "png").numpy())
 
 
