@@ -2,9 +2,8 @@
 
 import sys
 
-from pix2pix_tf.options import describe_changed, parse
+from pix2pix_tf.options import parse
 from pix2pix_tf.runtime import command, messages
-from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.training import session
 
 
@@ -39,11 +38,11 @@ def _do_mode(options, callbacks):
     from pix2pix_tf.training import dry_run, loop
 
     if options.run.mode == "export":
-        _print_options(options)
+        session.print_options(options)
         export.export(options)
         return 0
     source = _open_source(options)
-    _print_options(options)
+    session.print_options(options)
     try:
         if options.run.mode == "test":
             evaluate.evaluate(options, source)
@@ -56,11 +55,6 @@ def _do_mode(options, callbacks):
     finally:
         if skipped := source.skipped():
             print(f"skipped {skipped}", flush=True)
-
-
-def _print_options(options):
-    """Prints the changed options, after the checks that take no time."""
-    messages.say("\n".join(map(printable, describe_changed(options).splitlines())))
 
 
 def _open_source(options):

@@ -3,9 +3,7 @@
 import sys
 
 from pix2pix_tf.dcgan.options import PROG, parse
-from pix2pix_tf.options import describe_changed
-from pix2pix_tf.runtime import command, messages
-from pix2pix_tf.runtime.files import printable
+from pix2pix_tf.runtime import command
 from pix2pix_tf.training import session
 
 
@@ -25,7 +23,7 @@ def _run(options):
 
         if options.data.input_dir is options.data.dataset is None:
             print("no --input_dir: using the embedded sample data", flush=True)
-        messages.say("\n".join(map(printable, describe_changed(options).splitlines())))
+        session.print_options(options)
         stopped_by = training.train(options)
         return 128 + stopped_by if stopped_by else 0
 

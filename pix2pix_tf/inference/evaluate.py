@@ -5,7 +5,6 @@ import concurrent.futures
 import time
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import checkpoints, data, metrics, networks
@@ -59,7 +58,7 @@ def evaluate(options: Options, source: data.Source) -> None:
         columns = _columns(done, scores) if scores.images else ()
         title = f"pix2pix test: {Path(run.output_dir).absolute().name}"
         model = Path(*Path(run.checkpoint).parts[-2:])
-        about = f"{len(done)} images by {model}{_means(columns)}"
+        about = f"{len(done)} images by {model}{_means(scores)}"
         index_path = gallery.write_index(
             run.output_dir, done, kinds, title, about, columns
         )
@@ -84,13 +83,13 @@ def _columns(rows, scores):
     ]
 
 
-def _means(columns):
-    """Returns the mean of each column of metrics, as text."""
-    means = []
-    for column in columns:
-        values = [value for value in column.values if value is not None]
-        if values:
-            means.append(f"{column.title} {np.mean(values):.{column.decimals}f}")
+def _means(scores):
+    """Returns the means of the metrics of single images, as text."""
+    means = [
+        f"{name} {mean:.{metrics.METRICS[name].decimals}f}"
+        for name, mean in scores.means().items()
+        if mean is not None
+    ]
     return f"; means: {', '.join(means)}" if means else ""
 
 

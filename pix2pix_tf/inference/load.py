@@ -107,7 +107,8 @@ class Translator:
                 found = [codecs.read(image, channels)]
         except (codecs.ImageError, OSError) as error:
             name = "the image" if is_array or isinstance(image, Image.Image) else image
-            raise UsageError(f"{name} {getattr(error, 'strerror', error)}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{name} {reason}") from None
         outputs = self._translate(found, full_size, dropout, seed)
         if not is_array:
             return _to_pillow(outputs[0])

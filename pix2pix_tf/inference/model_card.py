@@ -139,10 +139,11 @@ def _name(stored):
 
 def _metrics(folder):
     """Returns [(metric, value)] of a `model-best`, or of a run's last validation."""
+    history_path = folder / metrics.HISTORY_NAME
     if (folder / metrics.JSON_NAME).exists():
         found = metrics.read_report(folder)
-    elif (folder / "validation.json").exists():
-        found = json.loads((folder / "validation.json").read_text())[-1]
+    elif history_path.exists():
+        found = json.loads(history_path.read_text(encoding="utf-8"))[-1]
     else:
         return [("metrics", "not measured during training")]
     return [

@@ -7,6 +7,7 @@ Not in: the training losses (`training.losses`).
 
 from pix2pix_tf.metrics.per_image import score
 from pix2pix_tf.metrics.report import (
+    HISTORY_NAME,
     JSON_NAME,
     Scores,
     read_report,

@@ -20,6 +20,7 @@ from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
+HISTORY_NAME = "validation.json"  # of a run: a list, an entry for each validation
 JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 
 

@@ -197,14 +197,9 @@ def run(options, task: Task, callbacks=()) -> int:
         stopped_by = caught[0] if caught else 0
     messages.say(f"saved {saver.prefix}" if saver.prefix else "nothing was saved")
     if stopped_by:
-        messages.say(
-            f"to continue: the same command with {shlex.join(_resume_flags(options))}"
-        )
+        flags = ["--resume", "auto", "--output_dir", options.run.output_dir]
+        messages.say(f"to continue: the same command with {shlex.join(flags)}")
     return stopped_by
-
-
-def _resume_flags(options):
-    return ["--resume", "auto", "--output_dir", options.run.output_dir]
 
 
 def _restore(run, task):

@@ -35,7 +35,7 @@ class Progress:
 
         Args:
             activity: such as "saving model".
-            has_line: if True, it is a line where there is no bar.
+            has_line: if True, the activity is printed where no bar is shown.
         """
         if has_line:
             self._bar.line(activity)

@@ -6,8 +6,9 @@ Nothing here imports TensorFlow before `holding` starts it quietly.
 import contextlib
 import dataclasses
 
-from pix2pix_tf.options import Options, check_output_dir
+from pix2pix_tf.options import Options, check_output_dir, describe_changed
 from pix2pix_tf.runtime import locks, messages, streams
+from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
@@ -32,6 +33,12 @@ def holding(options):
         quiet = streams.without_stdout if options.run.quiet else contextlib.nullcontext
         with quiet(), faults.explain_memory(options):
             yield
+
+
+def print_options(options) -> None:
+    """Prints the options that are not defaults; call it after the cheap checks."""
+    lines = describe_changed(options).splitlines()
+    messages.say("\n".join(map(printable, lines)))
 
 
 @contextlib.contextmanager

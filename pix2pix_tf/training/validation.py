@@ -18,7 +18,6 @@ from pix2pix_tf.options import Options, write_options
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
-HISTORY_NAME = "validation.json"
 BEST_DIR = "model-best"
 FLAGS = ("--val_dir", "--val_target_dir")
 MAX_STRIPS = 4  # strips of the first images, for TensorBoard
@@ -110,7 +109,7 @@ class Validator:
 
     def record(self, found: Validation) -> None:
         """Adds a validation to `validation.json`; call it when all else is written."""
-        path = Path(self._run.output_dir, HISTORY_NAME)
+        path = Path(self._run.output_dir, metrics.HISTORY_NAME)
         _write_json(path, [*self._earlier(), found.entry])
 
     def why_stop(self) -> str | None:
@@ -140,7 +139,7 @@ class Validator:
 
     def _read_history(self):
         """Returns the entries of `validation.json` up to the current step."""
-        path = Path(self._run.output_dir, HISTORY_NAME)
+        path = Path(self._run.output_dir, metrics.HISTORY_NAME)
         if not path.exists():
             return []
         try:
@@ -197,7 +196,7 @@ def forget(output_dir: Path | str) -> None:
 
     `model-best` stays until the first validation of the new run replaces it.
     """
-    Path(output_dir, HISTORY_NAME).unlink(missing_ok=True)
+    Path(output_dir, metrics.HISTORY_NAME).unlink(missing_ok=True)
 
 
 def _write_json(path, value):
