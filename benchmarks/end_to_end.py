@@ -28,6 +28,7 @@ With the default flags it takes ten to fifteen minutes on two cores. Do not trus
 results from a busy machine.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -49,10 +50,11 @@ IMAGE_FREQ = 100  # steps, for the share of images, which have no default
 
 def main(argv=None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("end_to_end", lambda: _run(_parse(argv)))
+    return command.run("end_to_end", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("end_to_end", __doc__)
     add, positive = parser.add_argument, shared_flags.positive
     add("--input_dir", metavar="FOLDER", help="image pairs (default: the sample data)")

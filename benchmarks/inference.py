@@ -19,6 +19,7 @@ Test mode prints nothing until some images wait to be written, and the lines of 
 last ones together, so DIR must have 24 images or more.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -38,10 +39,11 @@ VARIANTS = ("plain", "project", "exported")
 
 def main(argv=None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("inference", lambda: _run(_parse(argv)))
+    return command.run("inference", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("inference", __doc__)
     shared_flags.add_comparison(parser)
     parser.add_argument(

@@ -9,6 +9,7 @@ folder of many files to the first batch. Pipeline and step run in turn, and thei
 are medians.
 """
 
+import argparse
 import functools
 import statistics
 import sys
@@ -38,10 +39,11 @@ PAIR = PairConfig()
 
 def main(argv=None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("input_pipeline", lambda: _run(_parse(argv)))
+    return command.run("input_pipeline", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("input_pipeline", __doc__)
     add, positive = parser.add_argument, shared_flags.positive
     add("--input_dir", metavar="FOLDER", help="image pairs (default: the sample data)")

@@ -9,6 +9,7 @@ peak memory of the process. It takes about eight minutes on two idle cores and u
 12 GB. Do not trust results from a busy machine.
 """
 
+import argparse
 import statistics
 import sys
 
@@ -40,10 +41,11 @@ COLUMNS = {
 
 def main(argv=None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("scaling", lambda: _run(_parse(argv)))
+    return command.run("scaling", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("scaling", __doc__)
     add = parser.add_argument
     add(

@@ -22,6 +22,7 @@ exit status is 1 if anything differs. 50 kills take some 15 minutes on two cores
 of them for the starts of as many processes.
 """
 
+import argparse
 import contextlib
 import random
 import subprocess
@@ -64,10 +65,11 @@ MEMORY_GROWTH = 1.1  # at most, between these steps
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("soak", lambda: _run(_parse(argv)))
+    return command.run("soak", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("soak", __doc__)
     add = parser.add_argument
     add("--kills", type=int, default=50, help="how many (default: 50)")

@@ -24,6 +24,7 @@ call takes more than twice --budget is called once only, and its time includes
 compilation. Do not trust results from a busy machine.
 """
 
+import argparse
 import sys
 
 import comparison
@@ -36,10 +37,11 @@ VARIANTS = ("plain", "project")
 
 def main(argv=None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("train_step", lambda: _run(_parse(argv)))
+    return command.run("train_step", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("train_step", __doc__)
     shared_flags.add_comparison(parser)
     parser.add_argument(

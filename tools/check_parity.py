@@ -5,6 +5,7 @@ that the file describes, loads its variables, does what the original did, and pr
 table of the differences with their bounds.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -20,18 +21,22 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 1 if a check failed; else 2 if a file cannot be used; else 0.
     """
-    return command.run("check_parity", lambda: _run(argv))
+    return command.run("check_parity", lambda: _run(parse(argv)))
 
 
-def _run(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("check_parity", __doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
-    files = parser.parse_args(argv).files
+    return parser.parse_args(argv)
+
+
+def _run(given):
     start_tensorflow()
     from parity import checks, recording
 
     statuses = []
-    for path in files:
+    for path in given.files:
         try:
             recorded = recording.read_recording(path)
             found = checks.compare(recorded)

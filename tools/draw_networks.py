@@ -4,6 +4,7 @@ python tools/draw_networks.py > docs/networks.md
 python tools/draw_networks.py --receptive_fields docs/receptive_fields.png
 """
 
+import argparse
 import itertools
 import re
 import sys
@@ -71,11 +72,11 @@ FIELDS = """What one output of each discriminator sees
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the document, or draws the receptive fields; returns the exit status."""
-    return command.run("draw_networks", lambda: run(argv))
+    return command.run("draw_networks", lambda: run(parse(argv)))
 
 
-def run(argv: list[str] | None) -> None:
-    """Does what the flags say."""
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("draw_networks", __doc__)
     parser.add_argument(
         "--receptive_fields",
@@ -83,9 +84,13 @@ def run(argv: list[str] | None) -> None:
         metavar="FILE.png",
         help="draw what one output of each discriminator sees, and print nothing",
     )
-    fields_path = parser.parse_args(argv).receptive_fields
-    if fields_path is not None:
-        draw_fields(fields_path)
+    return parser.parse_args(argv)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Does what the flags say."""
+    if given.receptive_fields is not None:
+        draw_fields(given.receptive_fields)
     else:
         print_document()
 

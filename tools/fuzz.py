@@ -8,6 +8,7 @@ same results whatever its streams do. One that does not is printed with the comm
 repeats it.
 """
 
+import argparse
 import contextlib
 import json
 import multiprocessing
@@ -31,10 +32,11 @@ CASES_PER_PROCESS = 100  # TensorFlow frees little of a run before its process e
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command line; returns 0, 1 where a case ended badly, or 2."""
-    return command.run("fuzz", lambda: _run(_parse(argv)))
+    return command.run("fuzz", lambda: _run(parse(argv)))
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("fuzz", __doc__)
     add = parser.add_argument
     add("--cases", type=int, default=2000, help="how many (default: 2000)")

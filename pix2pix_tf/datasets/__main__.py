@@ -89,13 +89,14 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status; see `runtime.command`.
     """
-    flags = flags_in(PrepareConfig)
+    return command.run(PROG, lambda: _prepare(parse(argv)))
+
+
+def parse(argv: list[str] | None = None) -> PrepareConfig:
+    """Returns the config of a command line; raises UsageError for a wrong one."""
     description = "writes a data set as record files, for --dataset of other commands"
-
-    def work():
-        _prepare(PrepareConfig(**parse_flags(flags, argv, PROG, description)))
-
-    return command.run(PROG, work)
+    given = parse_flags(flags_in(PrepareConfig), argv, PROG, description)
+    return PrepareConfig(**given)
 
 
 def _prepare(options):
