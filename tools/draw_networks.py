@@ -54,12 +54,16 @@ WORDS = {
 
 INTRODUCTION = """# Networks
 
-Made by `python tools/draw_networks.py > docs/networks.md` from the networks themselves,
-for pairs of RGB images of 256 x 256 pixels at the default `--ngf 64 --ndf 64`. One line
-is one level, with what it does in order; shapes are height x width x channels at its
-end; parameters are the trained ones. `/2` halves height and width, `x2`
-doubles them. In the drawing of the U-Net each arrow is a skip connection. The last
-`sigmoid` of a discriminator is there with `--gan_mode vanilla` only.
+```bash
+python tools/draw_networks.py > docs/networks.md
+```
+
+made this page from the networks themselves, for pairs of RGB images of 256 x 256 pixels
+at the default `--ngf 64 --ndf 64`. One line is one level, with what it does in order.
+Shapes are height x width x channels at the end of the level, and parameters are the
+trained ones. `/2` halves height and width, and `x2` doubles them. In the drawing of the
+U-Net each arrow is a skip connection. The last `sigmoid` of a discriminator is there
+with `--gan_mode vanilla` only.
 
 ## Overview
 """
