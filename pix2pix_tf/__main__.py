@@ -110,6 +110,12 @@ def _predict(argv):
     return predict.main(argv)
 
 
+def _serve(argv):
+    from pix2pix_tf.serve.__main__ import main
+
+    return main(argv)
+
+
 def _process(argv):
     from pix2pix_tf.commands import process
 
@@ -146,6 +152,7 @@ COMMANDS = {
     "test": ("translate and measure images", functools.partial(_mode, "test")),
     "predict": ("translate images", _predict),
     "export": ("write a SavedModel", functools.partial(_mode, "export")),
+    "serve": ("serve models by HTTP, with a page to draw on", _serve),
     "dcgan": ("train DCGAN, which needs no pairs", _dcgan),
     "datasets": ("prepare a data set of tensorflow_datasets", _datasets),
     "download": ("download a data set of the paper", _download),

@@ -4,13 +4,17 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import contextlib
 import json
+import socket
+import threading
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import uvicorn
 
 from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.metrics import features
@@ -113,6 +117,36 @@ def trained_dir(tmp_path_factory, pair_dir):
     arguments += ["--summary_freq", "2", "--display_freq", "2", "--trace_freq", "3"]
     assert train.main(arguments) == 0
     return folder
+
+
+def export(checkpoint, folder, *flags):
+    """Exports a checkpoint, without dropout, and returns the folder."""
+    arguments = ["--mode", "export", "--checkpoint", str(checkpoint), "--no_dropout"]
+    assert train.main([*arguments, "--output_dir", str(folder), *flags]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_dir(trained_dir, tmp_path_factory):
+    """A folder `facades/1` with the model of `trained_dir` in all formats."""
+    folder = tmp_path_factory.mktemp("models") / "facades" / "1"
+    for name in ("saved_model", "litert", "onnx", "keras"):
+        export(trained_dir, folder, "--export_format", name)
+    return folder
+
+
+@contextlib.contextmanager
+def serving(app):
+    """Runs an ASGI application on a free port, and yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, args=[[listener]])
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="session")

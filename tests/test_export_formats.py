@@ -8,28 +8,15 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
 from pix2pix_tf import train
-from tests.conftest import TINY
+from pix2pix_tf.metrics.label_maps import read_palette
+from tests.conftest import TINY, export
 
 # Keras' own of NumPy 2, and the converters' of Python.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def exported_dir(trained_dir, tmp_path_factory):
-    """A folder with the model of `trained_dir` in all formats."""
-    folder = tmp_path_factory.mktemp("models") / "facades" / "1"
-    for name in ("saved_model", "litert", "onnx", "keras"):
-        assert _export(trained_dir, folder, "--export_format", name) == 0
-    return folder
-
-
-def _export(checkpoint, folder, *flags, has_dropout=False):
-    arguments = ["--mode", "export", "--checkpoint", str(checkpoint)]
-    arguments += ["--output_dir", str(folder), *flags]
-    return train.main(arguments + ([] if has_dropout else ["--no_dropout"]))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +58,7 @@ def test_onnx_gives_the_outputs_of_any_batch(exported_dir, inputs, outputs):
 def test_onnx_of_full_size_takes_any_size(trained_dir, tmp_path):
     for name in ("saved_model", "onnx"):
         flags = ["--full_size", "--export_format", name]
-        assert _export(trained_dir, tmp_path / "any", *flags) == 0
+        export(trained_dir, tmp_path / "any", *flags)
     images = np.random.default_rng(2).uniform(-1, 1, [2, 45, 70, 3]).astype(np.float32)
     [found] = _onnx_session(tmp_path / "any").run(["outputs"], {"inputs": images})
     generate = tf.saved_model.load(str(tmp_path / "any")).signatures["generate"]
@@ -87,7 +74,7 @@ def test_keras_gives_the_outputs(exported_dir, inputs, outputs):
 def test_colorization_is_exported_too(lab_trained_dirs, tmp_path):
     for name in ("saved_model", "onnx"):
         flags = ["--export_format", name]
-        assert _export(lab_trained_dirs["AtoB"], tmp_path / "colour", *flags) == 0
+        export(lab_trained_dirs["AtoB"], tmp_path / "colour", *flags)
     lightness = np.linspace(-1, 1, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
     session = _onnx_session(tmp_path / "colour")
     [found] = session.run(["outputs"], {"inputs": lightness})
@@ -129,11 +116,12 @@ def _check_warm_up(folder):
 
 @pytest.mark.parametrize("name", ["litert", "onnx"])
 def test_what_a_format_cannot_hold_is_refused(trained_dir, tmp_path, capsys, name):
-    flags = ["--export_format", name]
-    assert _export(trained_dir, tmp_path / "m", *flags, has_dropout=True) == 2
+    arguments = ["--mode", "export", "--checkpoint", str(trained_dir)]
+    arguments += ["--output_dir", str(tmp_path / "m"), "--export_format", name]
+    assert train.main(arguments) == 2
     assert "give --no_dropout" in capsys.readouterr().err
     if name == "litert":
-        assert _export(trained_dir, tmp_path / "m", *flags, "--full_size") == 2
+        assert train.main([*arguments, "--no_dropout", "--full_size"]) == 2
         assert "leave --full_size out" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()
 
@@ -152,6 +140,24 @@ def test_other_networks_are_exported(tmp_path, pair_dir, flags):
     assert train.main([*arguments, "--output_dir", str(tmp_path / "run")]) == 0
     for name in ("litert", "onnx"):
         flags = ["--export_format", name]
-        assert _export(tmp_path / "run", tmp_path / "model", *flags) == 0
+        export(tmp_path / "run", tmp_path / "model", *flags)
     known = json.loads((tmp_path / "model" / "export.json").read_text())
     assert known["litert"][0]["largest"] < 1e-4 and known["onnx"][0]["largest"] < 1e-4
+
+
+def test_the_colours_of_label_maps_are_written_and_those_of_photographs_not(
+    exported_dir, trained_dir, tmp_path
+):
+    """The page offers them to draw with."""
+    rng, labels = np.random.default_rng(1), ((255, 0, 0), (0, 0, 255), (0, 200, 0))
+    (tmp_path / "labels").mkdir()
+    for number in range(3):
+        image = np.array(labels, np.uint8)[rng.integers(0, 3, [4, 8])]
+        image = Image.fromarray(image.repeat(8, axis=0).repeat(8, axis=1))
+        image.save(tmp_path / "labels" / f"{number}.png")
+    flags = [*TINY, "--input_dir", str(tmp_path / "labels"), "--max_steps", "1"]
+    flags += ["--mode", "train", "--summary_freq", "0"]
+    assert train.main([*flags, "--output_dir", str(tmp_path / "run")]) == 0
+    folder = export(tmp_path / "run", tmp_path / "model")
+    assert set(read_palette(str(folder / "labels.csv")).values()) == set(labels)
+    assert not (exported_dir / "labels.csv").exists()

@@ -17,6 +17,7 @@ FLAGS = {
     "test": "--checkpoint",
     "predict": "--full_size",
     "export": "--output_filetype",
+    "serve": "--max_pixels",
     "dcgan": "--label_smoothing",
     "datasets": "--paper",
     "download": "--sha256",

@@ -126,17 +126,31 @@ def probe(path: str | bytes | Path) -> tuple[int, int, int]:
     """
     _check_kind(path)
     with open(path, "rb") as file, _naming_damage():
-        start = file.read(8)
-        file.seek(0)
-        if start.startswith(plain.NPY_MAGIC):
+        if file.read(len(plain.NPY_MAGIC)) == plain.NPY_MAGIC:
             return plain.probe_npy(_text(path))
-        if plain.NETPBM_MAGIC.match(start):
-            return plain.probe_netpbm(file)
-        if start.startswith(tiff.MAGICS):
-            return tiff.probe(file)
-        image = _open(file)
-        size = upright_size(image.height, image.width, _orientation(image))
-        return *size, _num_channels(image)
+        return _probe(file)
+
+
+def probe_bytes(contents: bytes) -> tuple[int, int, int]:
+    """Returns what `probe` does, of a file's bytes; raises ImageError as `read`."""
+    with _naming_damage():
+        if contents.startswith(plain.NPY_MAGIC):  # not compressed: it is as small
+            return plain.load_npy(contents).shape
+        return _probe(io.BytesIO(contents))
+
+
+def _probe(file):
+    """Returns (height, width, channels) of an open file that is not a `.npy`."""
+    file.seek(0)
+    start = file.read(8)
+    file.seek(0)
+    if plain.NETPBM_MAGIC.match(start):
+        return plain.probe_netpbm(file)
+    if start.startswith(tiff.MAGICS):
+        return tiff.probe(file)
+    image = _open(file)
+    size = upright_size(image.height, image.width, _orientation(image))
+    return *size, _num_channels(image)
 
 
 def count_pages(path: str | bytes | Path) -> int:

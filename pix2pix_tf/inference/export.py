@@ -10,6 +10,7 @@ from pix2pix_tf.data import samples
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.inference import formats, model_card, saved_model
 from pix2pix_tf.inference.translate import ordered_batches
+from pix2pix_tf.metrics import label_maps
 from pix2pix_tf.options import (
     OPTIONS_NAME,
     DataConfig,
@@ -64,6 +65,7 @@ def export(options: Options) -> None:
         both = tf.concat([sample["inputs"], sample["outputs"]], axis=1)
         png = pixels.encode(both, "png").numpy()
         files.write_whole(folder / model_card.SAMPLE_NAME, png)
+    _write_labels(folder, options, inputs)
     model_card.write(options, stored, prefix, generator, written, of)
     name = {"saved_model": "SavedModel"}.get(export_format, export_format)
     print(f"wrote {name} at {run.output_dir}")
@@ -103,3 +105,12 @@ def _translate_first(options, generator, inputs):
     kind = kinds.kind_of(options.pair, inputs_only=True)
     images = kinds.to_images(kind, inputs[:1], generator(inputs[:1]))
     return {name: image[0] for name, image in images.items()}
+
+
+def _write_labels(folder, options, inputs):
+    """Writes the colours of label maps, with which a page can offer to draw them."""
+    if inputs is None or options.pair.channels[0] != 3:
+        return
+    images = pixels.to_uint8(pixels.deprocess(inputs)).numpy()
+    if labels := label_maps.find_labels(list(images)):
+        label_maps.write_palette(folder / model_card.LABELS_NAME, labels)

@@ -4,7 +4,6 @@ LiteRT and ONNX files map `inputs`, float32 [batch, height, width, channels] in 
 to `outputs` of the same form; those of LiteRT take one image a call.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import networks
+from pix2pix_tf.inference import exported
 from pix2pix_tf.options import Options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.optional import import_optional
 
 PORTABLE = ("litert", "onnx")
 OPSET = 18  # of ONNX
-LITERT_TYPES = ("float32", "float16", "int8")
 
 
 class Written(NamedTuple):
@@ -38,18 +38,18 @@ class Written(NamedTuple):
 def check(options: Options) -> None:
     """Raises UsageError if a format cannot hold the model, or a library is missing."""
     export_format = options.output.export_format
+    needed_by = f"--export_format {export_format}"
     if not options.model.no_dropout:
-        raise UsageError(
-            f"--export_format {export_format} has no random numbers: give --no_dropout"
-        )
+        raise UsageError(f"{needed_by} has no random numbers: give --no_dropout")
     if export_format == "litert":
         if options.output.full_size:
             raise UsageError(
                 "--export_format litert has one size: leave --full_size out"
             )
-        _import_litert()
+        import_optional("ai_edge_litert", "ai-edge-litert", needed_by)
     else:
-        _import_onnx()
+        import_optional("tf2onnx", "tf2onnx", needed_by)
+        import_optional("onnxruntime", "onnxruntime", needed_by)
 
 
 def write_litert(
@@ -66,12 +66,11 @@ def write_litert(
         samples: float32 [count, height, width, channels], in [-1, 1], to measure the
             files with; or None.
     """
-    interpreter_module = _import_litert()
     folder = Path(options.run.output_dir)
     function, module = _make_function(generator, options, batch_size=1)
     concrete = function.get_concrete_function()
     written = []
-    for name in LITERT_TYPES:
+    for name, file_name in exported.LITERT_NAMES.items():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if name != "float32":
@@ -79,17 +78,10 @@ def write_litert(
         if name == "float16":
             converter.target_spec.supported_types = [tf.float16]
         contents = converter.convert()
-        path = folder / f"model_{name}.tflite"
+        path = folder / file_name
         files.write_whole(path, contents)
-        interpreter = interpreter_module.Interpreter(
-            str(path), num_threads=os.cpu_count()
-        )
-        run = interpreter.get_signature_runner()
-        written.append(
-            _measure(
-                path, lambda x, run=run: run(inputs=x)["outputs"], generator, samples
-            )
-        )
+        _, run = exported.read_litert(path)
+        written.append(_measure(path, run, generator, samples))
     return written
 
 
@@ -97,20 +89,15 @@ def write_onnx(
     generator: keras.Model, options: Options, samples: np.ndarray | None
 ) -> list[Written]:
     """Writes `model.onnx`; the arguments are those of `write_litert`."""
-    tf2onnx, onnxruntime = _import_onnx()
+    import tf2onnx
+
     function, _ = _make_function(generator, options, batch_size=None)
-    path = Path(options.run.output_dir, "model.onnx")
+    path = Path(options.run.output_dir, exported.ONNX_NAME)
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=function.input_signature, opset=OPSET
     )
     files.write_whole(path, model.SerializeToString())
-    session = onnxruntime.InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
-
-    def run(inputs):
-        return session.run(["outputs"], {"inputs": inputs})[0]
-
+    _, run = exported.read_onnx(path)
     return [_measure(path, run, generator, samples)]
 
 
@@ -164,25 +151,3 @@ def _measure(path, run: Callable, generator, samples):
         float(np.max(differences)),
         float(np.mean(differences)),
     )
-
-
-def _import_litert():
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError:
-        raise UsageError(
-            "--export_format litert needs ai-edge-litert: pip install ai-edge-litert"
-        ) from None
-    return interpreter
-
-
-def _import_onnx():
-    try:
-        import onnxruntime
-        import tf2onnx
-    except ImportError:
-        raise UsageError(
-            "--export_format onnx needs tf2onnx and onnxruntime: "
-            "pip install tf2onnx onnxruntime"
-        ) from None
-    return tf2onnx, onnxruntime

@@ -1,31 +1,32 @@
 """A trained model in Python: `load` reads it, and the Translator translates images."""
 
-import dataclasses
 import os
 import threading
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.images import arrays, codecs, kinds, pixels
+from pix2pix_tf.inference import exported
+from pix2pix_tf.inference.trained import Trained
 from pix2pix_tf.interop import convert
-from pix2pix_tf.options import FLAGS, Options
-from pix2pix_tf.options.flag import sides
+from pix2pix_tf.options import FLAGS
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
 
 
 def load(path: str | Path, which_direction: str | None = None) -> "Translator":
-    """Loads a trained model.
+    """Loads a model that was trained or exported.
 
     Args:
         path: the folder of a run, its `model-best`, one checkpoint `FOLDER/model-STEP`,
-            a folder of the TensorFlow 1 original, or a `.pict`, `.pth`, `.pt` or
-            `.safetensors` file.
+            a folder of the TensorFlow 1 original, a `.pict`, `.pth`, `.pt` or
+            `.safetensors` file; the folder of an export (SavedModel, ONNX or LiteRT, in
+            this order), one of its files, such as `models/facades/model_int8.tflite`,
+            or a folder of numbered versions of it.
         which_direction: "AtoB" or "BtoA", for files that do not store it.
 
     Returns:
@@ -34,6 +35,8 @@ def load(path: str | Path, which_direction: str | None = None) -> "Translator":
     Raises:
         UsageError: the model cannot be read, or does not fit its options.
     """
+    if exported_path := exported.find(Path(path)):
+        return Translator(exported.Exported(exported_path))
     model = convert.read(path, which_direction, generator_only=True)
     with precision.in_float32():
         generator = networks.build_generator(
@@ -47,34 +50,44 @@ def load(path: str | Path, which_direction: str | None = None) -> "Translator":
     )
     for name, variable in variables.items():
         variable.assign(model.tensors[name])
-    return Translator(generator, model.options)
+    return Translator(Trained(generator, model.options))
 
 
 class Translator:
-    """Translates images by a generator; the results are those of test mode.
+    """Translates images by a model; the results are those of test mode.
 
     Each image of a batch is translated by itself, because batch statistics would mix
     them. Threads may share a Translator: their calls wait for each other.
 
     Args:
-        generator: keras.Model of `networks.build_generator`.
-        options: Options of the generator.
+        model: Trained or Exported.
 
     Attributes:
-        generator: the same Keras model, of the size `options.model.crop_size`. It can
-            be trained further, exported by Keras and saved as `.keras`; a call of the
-            Translator uses the weights that it has then. It has dropout in every mode,
-            as it was trained.
+        generator: of a trained model the Keras model, of the size
+            `options.model.crop_size`; of an exported one None. It can be trained
+            further, exported by Keras and saved as `.keras`; a call of the Translator
+            uses the weights that it has then. It has dropout in every mode, as it was
+            trained.
         options: Options, such as `options.model.ngf`.
+        size: (height, width) of all outputs; or None if an output has the size of its
+            image, which it has with `full_size`, and of a model that was exported with
+            `--full_size`.
     """
 
-    def __init__(self, generator: keras.Model, options: Options):
-        self.generator, self.options = generator, options
-        self._kind = kinds.kind_of(options.pair, inputs_only=True)
-        self._generators = {}  # by (full_size, dropout)
+    def __init__(self, model: Trained | exported.Exported):
+        self.generator, self.options = model.generator, model.options
+        self.size = model.size
+        self._model = model
+        self._kind = kinds.kind_of(model.options.pair, inputs_only=True)
         self._lock = threading.Lock()
 
-    def __call__(self, image, full_size: bool = False, dropout: bool = False, seed=0):
+    def __call__(
+        self,
+        image,
+        full_size: bool | None = None,
+        dropout: bool = False,
+        seed: int = 0,
+    ):
         """Translates an image, or a batch of images.
 
         Args:
@@ -82,8 +95,10 @@ class Translator:
                 channels] or [batch, height, width, channels], of unsigned integers or
                 of floats in [0, 1]. Colorization takes RGB or gray.
             full_size: if True, the output has the image's size; if False, images are
-                scaled to the size of the generator, and so are the outputs.
-            dropout: if True, dropout is on, as in test mode without `--no_dropout`.
+                scaled to the size of the generator, and so are the outputs (default:
+                True for a model that was exported with `--full_size`, else False).
+            dropout: if True, dropout is on, as in test mode without `--no_dropout`. An
+                exported model has it or not, as it was exported.
             seed: int, of dropout, in [0, 2**31).
 
         Returns:
@@ -92,10 +107,9 @@ class Translator:
             else float32 in [0, 1]. Outputs of colorization are RGB.
 
         Raises:
-            UsageError: the image cannot be read, or has other channels; or the seed is
-                out of bounds.
+            UsageError: the image cannot be read, or has other channels; the seed is out
+                of bounds; or an exported model has no other size or dropout.
         """
-        FLAGS["seed"].check(seed, "seed")
         channels = self._kind.image_channels[0]
         is_array = not isinstance(image, (str, os.PathLike, Image.Image))
         try:
@@ -115,61 +129,59 @@ class Translator:
         outputs = np.stack(outputs) if np.ndim(image) == 4 else outputs[0]
         return _as_type(outputs, np.asarray(image).dtype)
 
-    def _translate(self, images, full_size, dropout, seed):
-        """Returns the outputs, float32 in [0, 1], of images that are such, too."""
+    def translate_file(self, contents: bytes, **settings) -> bytes:
+        """Translates the bytes of an image file, as an exported model does.
+
+        Args:
+            contents: of a file in any format that `codecs` reads.
+            settings: `full_size`, `dropout` and `seed`, as in a call.
+
+        Returns:
+            The bytes of a PNG of 8 bits; of a JPEG, if the model was exported with
+            `--output_filetype jpeg`.
+
+        Raises:
+            codecs.ImageError: the bytes are not such an image, or damaged.
+            UsageError: as a call does.
+        """
+        image = codecs.from_bytes(contents, self._kind.image_channels[0])
+        [output] = self._translate([image], **settings)
+        filetype = self.options.output.output_filetype
+        _check_channels(output)
+        return pixels.encode(pixels.to_uint8(output), filetype).numpy()
+
+    def generate(self, inputs: np.ndarray) -> np.ndarray:
+        """Maps what the networks take to what they give, without dropout.
+
+        Args:
+            inputs: float32 [height, width, channels], in [-1, 1], of the model's size.
+
+        Returns:
+            float32 [height, width, channels], in [-1, 1].
+
+        Raises:
+            UsageError: the inputs have another shape.
+        """
+        sides = self.size or (None, None)
+        wanted = tf.TensorShape([*sides, self.options.pair.channels[0]])
+        if not wanted.is_compatible_with(inputs.shape) or 0 in inputs.shape:
+            raise UsageError(
+                f"has the shape {list(inputs.shape)}: wanted {wanted.as_list()}"
+            )
         with self._lock:
-            generate = self._up_to_date(full_size, dropout)
+            outputs = self._model.generate(tf.constant(inputs[np.newaxis]))
+        return np.asarray(outputs)[0]
+
+    def _translate(self, images, full_size=None, dropout=False, seed=0):
+        """Returns the outputs, float32 in [0, 1], of images that are such, too."""
+        FLAGS["seed"].check(seed, "seed")
+        with self._lock:
+            translate = self._model.prepare(full_size, dropout)
             key = tf.constant(seed, tf.int32)
             return [
-                generate(tf.constant(image), key, tf.constant(number)).numpy()
+                np.asarray(translate(tf.constant(image), key, tf.constant(number)))
                 for number, image in enumerate(images)
             ]
-
-    def _up_to_date(self, full_size, dropout):
-        """Returns the function of `_make_generate` that has the generator's weights.
-
-        It has a generator of its own, because test mode's fast layout of the kernels
-        cannot be trained.
-        """
-        is_changed = (full_size, dropout) not in self._generators
-        if is_changed:
-            model = dataclasses.replace(self.options.model, no_dropout=not dropout)
-            with precision.in_float32():
-                own = networks.build_generator(
-                    self.options.pair.channels, model, any_size=full_size
-                )
-            generate = _make_generate(own, self._kind, model, full_size)
-            self._generators[full_size, dropout] = own, generate
-        own, generate = self._generators[full_size, dropout]
-        now = networks.variables_by_name(self.generator)
-        for name, variable in networks.variables_by_name(own).items():
-            if not tf.reduce_all(tf.equal(variable, now[name])):
-                variable.assign(now[name])
-                is_changed = True
-        if is_changed:
-            networks.freeze(own)
-        return generate
-
-
-def _make_generate(generator, kind, model, full_size):
-    """Returns a compiled function (image, seed, number) -> output, in [0, 1]."""
-
-    number = tf.TensorSpec([], tf.int32)
-    image = tf.TensorSpec([None, None, kind.image_channels[0]], tf.float32)
-
-    @tf.function(input_signature=[image, number, number])
-    def generate(image, seed, number):
-        networks.seed_dropout(generator, seed, number)
-        [inputs] = kind.to_tensors(image)
-        if full_size:
-            inputs = inputs[tf.newaxis]
-            outputs = networks.generate_at_own_size(generator, inputs, model.multiple)
-        else:
-            inputs = pixels.resize_area(inputs, sides(model.crop_size))[tf.newaxis]
-            outputs = generator(inputs)
-        return kind.to_output_images(inputs, outputs)[0]
-
-    return generate
 
 
 def _read_arrays(image, channels):
@@ -186,13 +198,17 @@ def _read_arrays(image, channels):
 
 def _to_pillow(output):
     """Converts float32 [height, width, 1, 3 or 4] in [0, 1] to a PIL image."""
-    if output.shape[2] not in (1, 3, 4):
-        raise UsageError(
-            f"the output has {output.shape[2]} channels, which no PIL image holds: "
-            "give the image as an array"
-        )
+    _check_channels(output)
     levels = pixels.to_uint8(output).numpy()
     return Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
+
+
+def _check_channels(output):
+    if output.shape[2] not in (1, 3, 4):
+        raise UsageError(
+            f"the output has {output.shape[2]} channels, which no image file holds: "
+            "call `pix2pix_tf.load(...)` with an array"
+        )
 
 
 def _as_type(outputs, dtype):

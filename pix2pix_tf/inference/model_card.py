@@ -14,6 +14,7 @@ from pix2pix_tf.runtime.files import printable
 
 CARD_NAME = "MODEL_CARD.md"
 SAMPLE_NAME = "sample.png"
+LABELS_NAME = "labels.csv"  # the colours of label maps, as `--palette` reads them
 FILES_NAME = "export.json"  # what is known of each file in the folder
 CALLS = {
     "saved_model": """```python

@@ -10,6 +10,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.images import kinds, pixels, served
+from pix2pix_tf.inference.translate import translate_image
 from pix2pix_tf.options import Options
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
@@ -56,13 +57,9 @@ class ServingModel(tf.Module):
 
         def translate_one(contents):
             image = served.decode(contents, self._pair.input_channels)
-            [inputs] = self._kind.to_tensors(image)
-            if not self._multiple:
-                inputs = pixels.resize_area(inputs, self._size)
-                inputs = tf.ensure_shape(inputs, [*self._size, inputs.shape[-1]])
-            inputs = inputs[tf.newaxis]
-            outputs = self._kind.to_output_images(inputs, self._generate(inputs))
-            return pixels.encode(pixels.to_uint8(outputs[0]), self._output_filetype)
+            size = None if self._multiple else self._size
+            output = translate_image(self._kind, image, size, self._generate)
+            return pixels.encode(pixels.to_uint8(output), self._output_filetype)
 
         outputs = tf.map_fn(translate_one, image_bytes, fn_output_signature=tf.string)
         return {"output_bytes": outputs}

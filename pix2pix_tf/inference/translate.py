@@ -1,4 +1,4 @@
-"""Test mode's way from examples to images, which validation takes too."""
+"""The way from examples to images, of test mode, validation and single images."""
 
 import tensorflow as tf
 
@@ -49,3 +49,23 @@ def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
         return pixels.deprocess(outputs), images
 
     return translate
+
+
+def translate_image(kind, image, size, generate):
+    """Translates one image.
+
+    Args:
+        kind: kinds.Pairs or kinds.Colorization, without targets.
+        image: float32 [height, width, channels], in [0, 1].
+        size: (height, width) to scale to, or None to leave the image's own.
+        generate: function from inputs, float32 [1, height, width, channels] in [-1, 1],
+            to outputs alike.
+
+    Returns:
+        float32 [height, width, channels], in [0, 1]; RGB of a colorization.
+    """
+    [inputs] = kind.to_tensors(image)
+    if size is not None:
+        inputs = pixels.resize_area(inputs, size)
+    inputs = inputs[tf.newaxis]
+    return kind.to_output_images(inputs, generate(inputs))[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage, spatial
 
+from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
 Palette = dict[str, tuple[int, int, int]]  # class name: (red, green, blue)
@@ -20,6 +21,8 @@ Palette = dict[str, tuple[int, int, int]]  # class name: (red, green, blue)
 MIN_SHARE = 1e-4  # of the pixels inside areas of one colour
 MIN_DISTANCE = 32  # levels, from every more frequent colour
 MAX_RANGE = 8  # levels, within the 3 x 3 pixels around a pixel inside an area
+# Of the pixels inside areas: 0.99 of facades' labels, 0.76 and 0.31 of photographs.
+MIN_LABELS = 0.95
 
 
 def read_palette(path: str) -> Palette:
@@ -72,9 +75,7 @@ def find_palette(targets: Iterable) -> Palette:
     """
     counts = np.zeros(2**24, np.int64)
     for target in targets:
-        highest = ndimage.maximum_filter(target, (3, 3, 1))
-        spread = highest - ndimage.minimum_filter(target, (3, 3, 1))
-        inside = target[(spread <= MAX_RANGE).all(axis=2)].astype(np.int32)
+        inside = _inside(target).astype(np.int32)
         places, numbers = np.unique(inside @ (2**16, 2**8, 1), return_counts=True)
         counts[places] += numbers
     common = np.flatnonzero(counts >= max(MIN_SHARE * counts.sum(), 1))
@@ -88,6 +89,38 @@ def find_palette(targets: Iterable) -> Palette:
         for red, green, blue in found
     }
     return _checked(palette, "targets")
+
+
+def find_labels(images: list[np.ndarray]) -> Palette:
+    """Returns the colours of images that are label maps or drawings, else {}.
+
+    They are such if nearly all pixels inside areas of one colour have the colour of a
+    class. Photographs have areas of many shades.
+
+    Args:
+        images: uint8 [height, width, 3] each.
+    """
+    try:
+        palette = find_palette(images)
+    except UsageError:
+        return {}
+    inside = np.concatenate([_inside(image) for image in images])
+    tree = spatial.KDTree(np.array(list(palette.values())))
+    is_label = tree.query(inside)[0] <= MAX_RANGE
+    return palette if is_label.mean() >= MIN_LABELS else {}
+
+
+def _inside(image):
+    """Returns the pixels inside areas of one colour, uint8 [count, 3]."""
+    highest = ndimage.maximum_filter(image, (3, 3, 1))
+    spread = highest - ndimage.minimum_filter(image, (3, 3, 1))
+    return image[(spread <= MAX_RANGE).all(axis=2)]
+
+
+def write_palette(path: Path, palette: Palette) -> None:
+    """Writes a palette as the CSV file that `read_palette` reads."""
+    lines = [",".join(map(str, (name, *color))) for name, color in palette.items()]
+    files.write_whole(path, "\n".join(["name,red,green,blue", *lines]) + "\n")
 
 
 def _checked(palette, source):

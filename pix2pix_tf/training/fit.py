@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pix2pix_tf.inference.load import Translator
+from pix2pix_tf.inference.trained import Trained
 from pix2pix_tf.options import FLAGS, DataConfig, PairConfig, decide, make_size
 from pix2pix_tf.runtime import messages, streams
 from pix2pix_tf.runtime.errors import UsageError
@@ -87,7 +88,7 @@ def fit(
             stopped_by = loop.run(options, task, callbacks)
     if stopped_by and threading.current_thread() is threading.main_thread():
         signal.raise_signal(stopped_by)
-    return Translator(state.generator, options)
+    return Translator(Trained(state.generator, options))
 
 
 class Examples:
