@@ -25,6 +25,7 @@ MODULES = {
     "download": "pix2pix_tf.commands.download",
     "plot": "pix2pix_tf.commands.plot.__main__",
     "predict": "pix2pix_tf.commands.predict",
+    "serve": "pix2pix_tf.serve.__main__",
     "process": "pix2pix_tf.commands.process",
     "score": "pix2pix_tf.commands.score",
     "split": "pix2pix_tf.commands.split",
