@@ -88,10 +88,12 @@ def _find_parser(words):
     match words:
         case ["python", "-m", "pix2pix_tf.train", *argv]:
             return _parse_train, argv
-        case ["python", "-m", "pix2pix_tf.dcgan", *argv] | ["pix2pix-tf-dcgan", *argv]:
+        case ["pix2pix-tf-dcgan", *argv]:
             return _parser_in(MODULES["dcgan"]), argv
-        case ["python", "-m", "pix2pix_tf.datasets", *argv]:
-            return _parser_in(MODULES["datasets"]), argv
+        case ["python", "-m", module, *argv] if (
+            f"{module}.__main__" in MODULES.values()
+        ):
+            return _parser_in(f"{module}.__main__"), argv
         case ["pix2pix-tf", ("train" | "test" | "export") as mode, *argv]:
             return _parse_train, ["--mode", mode, *argv]
         case ["pix2pix-tf", name, *argv] if name in MODULES:
