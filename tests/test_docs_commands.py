@@ -90,10 +90,8 @@ def _find_parser(words):
             return _parse_train, argv
         case ["pix2pix-tf-dcgan", *argv]:
             return _parser_in(MODULES["dcgan"]), argv
-        case ["python", "-m", module, *argv] if (
-            f"{module}.__main__" in MODULES.values()
-        ):
-            return _parser_in(f"{module}.__main__"), argv
+        case ["python", "-m", path, *argv] if f"{path}.__main__" in MODULES.values():
+            return _parser_in(f"{path}.__main__"), argv
         case ["pix2pix-tf", ("train" | "test" | "export") as mode, *argv]:
             return _parse_train, ["--mode", mode, *argv]
         case ["pix2pix-tf", name, *argv] if name in MODULES:
