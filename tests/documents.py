@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS_DIR = ROOT / "docs"
-DOCUMENTS = [*ROOT.glob("*.md"), *DOCS_DIR.glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *DOCS_DIR.glob("*.md"), *ROOT.glob("deploy/*.md")]
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

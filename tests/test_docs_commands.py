@@ -36,14 +36,15 @@ SCRIPTS = [
     for path in sorted((ROOT / folder).glob("*.py"))
 ]
 OTHER_PROGRAMS = (
-    "bash cd cp curl docker eval head jupyter ls mkdir pip pre-commit pytest sort "
-    "source tail tar tensorboard xargs"
+    "base64 bash cd cp curl docker eval head jq jupyter kubectl ls mkdir mv pip "
+    "pre-commit printf pytest sort source tail tar tensorboard xargs"
 ).split()
-OTHER_FLAGS = {"--check", "--in", "--model_base_path"}
+OTHER_FLAGS = {"--check", "--in"}
 
 LINE = re.compile(r"(?:[^\n]*\\\n)*[^\n]+")  # with the lines that a \ continues
 OURS = r"pix2pix-tf(?:-dcgan)? |python -m pix2pix_tf|python (?:tools|benchmarks)/|bash "
 IN_PROSE = re.compile(rf"`((?:{OURS})[^`]*)`")
+OUR_FILE = r"(benchmarks|configs|deploy|docs|examples|tests|tools)/"
 PLACEHOLDER = re.compile(r"\b(COMMAND|NAME)\b|\.\.\.")
 
 
@@ -125,7 +126,7 @@ def test_a_command_is_accepted(line, is_prose, tmp_path, monkeypatch):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     for words in _simple_commands(line):
         for word in words:
-            if re.match(r"(benchmarks|configs|docs|examples|tests|tools)/", word):
+            if re.match(OUR_FILE, word):
                 assert (ROOT / word).is_file()
         if words[0] in OTHER_PROGRAMS:
             continue
