@@ -13,20 +13,16 @@ from tensorflow_serving.apis import (
 )
 
 from pix2pix_tf import train
-from tests.conftest import SMALL, write_image
+from tests.conftest import write_image
 from tests.documents import DOCS_DIR, blocks
 
 
 @pytest.fixture(scope="module")
-def exported_dir(tmp_path_factory, pair_dir):
-    folder = tmp_path_factory.mktemp("serving")
-    run, exported = str(folder / "run"), folder / "models" / "facades" / "1"
-    flags = ["--mode", "train", "--input_dir", str(pair_dir), *SMALL]
-    flags += ["--max_steps", "1", "--summary_freq", "0"]
-    assert train.main([*flags, "--output_dir", run]) == 0
-    flags = ["--mode", "export", "--checkpoint", run, "--no_dropout"]
-    assert train.main([*flags, "--output_dir", str(exported)]) == 0
-    return exported
+def exported_dir(trained_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "facades" / "1"
+    flags = ["--mode", "export", "--checkpoint", str(trained_dir), "--no_dropout"]
+    assert train.main([*flags, "--output_dir", str(folder)]) == 0
+    return folder
 
 
 @pytest.fixture(scope="module")
