@@ -67,11 +67,18 @@ def write_litert(
             files with; or None.
     """
     folder = Path(options.run.output_dir)
-    function, module = _make_function(generator, options, batch_size=1)
-    concrete = function.get_concrete_function()
+    model = networks.make_portable(generator)
+    owner = tf.Module()  # the converter does not find the variables of a Keras model
+    owner.variables_of_model = [variable.value for variable in model.variables]
+
+    @tf.function(input_signature=[_inputs_spec(options, batch_size=1)])
+    def generate(inputs):
+        return {"outputs": model(inputs)}
+
+    concrete = generate.get_concrete_function()
     written = []
     for name, file_name in exported.LITERT_NAMES.items():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if name != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -88,15 +95,41 @@ def write_litert(
 def write_onnx(
     generator: keras.Model, options: Options, samples: np.ndarray | None
 ) -> list[Written]:
-    """Writes `model.onnx`; the arguments are those of `write_litert`."""
-    import tf2onnx
+    """Writes `model.onnx`; the arguments are those of `write_litert`.
 
-    function, _ = _make_function(generator, options, batch_size=None)
-    path = Path(options.run.output_dir, exported.ONNX_NAME)
-    model, _ = tf2onnx.convert.from_function(
-        function, input_signature=function.input_signature, opset=OPSET
+    The weights are inputs of what tf2onnx converts, and constants only afterwards: it
+    would keep some 90 copies of constants, 20 GB at ngf 64.
+    """
+    import tf2onnx
+    from onnx import numpy_helper
+
+    model = networks.make_portable(generator)
+    weights = {f"weight_{n}": one for n, one in enumerate(model.variables)}
+    specs = [
+        tf.TensorSpec(one.shape, tf.float32, name) for name, one in weights.items()
+    ]
+
+    @tf.function(input_signature=[_inputs_spec(options, batch_size=None), *specs])
+    def generate(inputs, *values):
+        def compute(inputs):
+            return model.stateless_call(values, [], inputs)[0]
+
+        if not options.output.full_size:
+            return {"outputs": compute(inputs)}
+        multiple = options.model.multiple
+        return {"outputs": networks.generate_at_own_size(compute, inputs, multiple)}
+
+    converted, _ = tf2onnx.convert.from_function(
+        generate, input_signature=generate.input_signature, opset=OPSET
     )
-    files.write_whole(path, model.SerializeToString())
+    graph = converted.graph
+    [inputs] = [one for one in graph.input if one.name not in weights]
+    del graph.input[:]
+    graph.input.append(inputs)
+    for name, one in weights.items():
+        graph.initializer.append(numpy_helper.from_array(one.numpy(), name))
+    path = Path(options.run.output_dir, exported.ONNX_NAME)
+    files.write_whole(path, converted.SerializeToString())
     _, run = exported.read_onnx(path)
     return [_measure(path, run, generator, samples)]
 
@@ -111,24 +144,11 @@ def write_keras(generator: keras.Model, folder: Path) -> list[Written]:
     return [Written(path.name, path.stat().st_size)]
 
 
-def _make_function(generator, options, batch_size):
-    """Returns the function inputs -> {"outputs"}, and the owner of its weights."""
-    model = networks.make_portable(generator)
-    multiple = options.model.multiple if options.output.full_size else None
-    size = (None, None) if multiple else sides(options.model.crop_size)
-    module = tf.Module(name="pix2pix")
-    module.weights = [variable.value for variable in model.variables]
-    spec = [batch_size, *size, options.pair.channels[0]]
-
-    @tf.function(input_signature=[tf.TensorSpec(spec, tf.float32, name="inputs")])
-    def generate(inputs):
-        if multiple:
-            outputs = networks.generate_at_own_size(model, inputs, multiple)
-        else:
-            outputs = model(inputs)
-        return {"outputs": outputs}
-
-    return generate, module
+def _inputs_spec(options, batch_size):
+    """Returns the tf.TensorSpec of `inputs`."""
+    size = (None, None) if options.output.full_size else sides(options.model.crop_size)
+    shape = [batch_size, *size, options.pair.channels[0]]
+    return tf.TensorSpec(shape, tf.float32, name="inputs")
 
 
 def _measure(path, run: Callable, generator, samples):
