@@ -307,9 +307,8 @@ def test_a_photograph_in_another_format_is_sent_as_png(page, answers, tmp_path):
     np.testing.assert_array_equal(sent.convert("RGB"), Image.open(photograph))
 
 
-def test_a_dropped_image_is_scaled_onto_the_drawing_as_the_server_scales(
-    page, tmp_path
-):
+@pytest.mark.parametrize("how", ["dropped", "pasted"])
+def test_an_image_is_scaled_onto_the_drawing_as_the_server_scales(page, tmp_path, how):
     image = write_image(tmp_path / "a.png", 77, 61)
     transfer = page.evaluate_handle(
         """text => {
@@ -320,7 +319,14 @@ def test_a_dropped_image_is_scaled_onto_the_drawing_as_the_server_scales(
         }""",
         base64.b64encode(image.read_bytes()).decode(),
     )
-    page.dispatch_event("#canvas", "drop", {"dataTransfer": transfer})
+    if how == "dropped":
+        page.dispatch_event("#canvas", "drop", {"dataTransfer": transfer})
+    else:
+        page.evaluate(
+            """clipboardData => document.body.dispatchEvent(
+                new ClipboardEvent("paste", {clipboardData, bubbles: true}))""",
+            transfer,
+        )
     wait_for_output(page)
     scaled = pixels.resize_area(
         tf.cast(pixels.decode(tf.io.read_file(str(image))), tf.float32), (32, 48)
@@ -447,16 +453,17 @@ def test_a_wrong_address_of_a_server_is_told(browser, address, query, words):
 
 def test_colours_are_converted_as_in_python(page):
     rng = np.random.default_rng(0)
-    rgb = np.concatenate([rng.random([50, 3]), np.eye(3), [[0, 0, 0], [0.02] * 3]])
+    levels = np.concatenate([rng.integers(0, 256, [50, 3]), 255 * np.eye(3, dtype=int)])
+    levels = np.concatenate([levels, [[0] * 3, [1] * 3, [10] * 3, [11] * 3]])  # knees
     got = page.evaluate(
         """async colors => {
-            const {rgbToLab, labToRgb} = await import("./color.js");
-            const lab = colors.map(rgbToLab);
+            const {levelsToLab, labToRgb} = await import("./color.js");
+            const lab = colors.map(levels => levelsToLab(...levels));
             return [lab, lab.map(labToRgb)];
         }""",
-        rgb.tolist(),
+        levels.tolist(),
     )
-    lab = color.rgb_to_lab(tf.constant(rgb, tf.float32))
+    lab = color.rgb_to_lab(tf.constant(levels / 255, tf.float32))
     # float32 on the one side, float64 on the other.
     np.testing.assert_allclose(got[0], lab, atol=2e-4)
     np.testing.assert_allclose(got[1], color.lab_to_rgb(lab), atol=2e-5)

@@ -97,6 +97,7 @@ function chooseModel() {
   const [height, width] = model.size ?? ANY_SIZE;
   drawing.reset(width, height, backgroundOf(model));
   latest.cancel(); // nothing is drawn yet
+  find("output-hint").style.aspectRatio = model.is_photograph ? "" : `${width} / ${height}`;
 }
 
 function showPlaces() {
@@ -150,6 +151,7 @@ async function start() {
   drawByKeys(drawing, find("cross"));
   takeFiles(find("file"), acceptFile, showError);
   chooseModel();
+  document.querySelector("main").hidden = false;
 }
 
 start().catch((error) => showError(error.message));

@@ -18,10 +18,15 @@ const XYZ_TO_RGB = [
   [0.0556434, -0.2040259, 1.0572252],
 ];
 
-/** Converts gamma-encoded sRGB, each in [0, 1], to [L, a, b]: L in [0, 100]. */
-export function rgbToLab(rgb) {
-  const xyz = multiply(RGB_TO_XYZ, rgb.map(srgbToLinear));
-  const [x, y, z] = xyz.map((one, index) => labCurve(one / WHITE_XYZ[index]));
+// A photograph has millions of pixels, but 256 levels.
+const LINEAR = Float64Array.from({length: 256}, (_, level) => srgbToLinear(level / 255));
+
+/** Converts levels of gamma-encoded sRGB, 0 to 255, to [L, a, b]: L in [0, 100]. */
+export function levelsToLab(red, green, blue) {
+  const xyz = multiply(RGB_TO_XYZ, [LINEAR[red], LINEAR[green], LINEAR[blue]]);
+  const x = labCurve(xyz[0] / WHITE_XYZ[0]);
+  const y = labCurve(xyz[1] / WHITE_XYZ[1]);
+  const z = labCurve(xyz[2] / WHITE_XYZ[2]);
   return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
 }
 
@@ -51,6 +56,10 @@ function linearToSrgb(linear) {
   return value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055;
 }
 
-function multiply(matrix, vector) {
-  return matrix.map((row) => row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2]);
+function multiply([first, second, third], vector) {
+  return [dot(first, vector), dot(second, vector), dot(third, vector)];
+}
+
+function dot(row, vector) {
+  return row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2];
 }

@@ -3,7 +3,7 @@
  * width, channels], in [-1, 1].
  */
 
-import {labToRgb, rgbToLab} from "./color.js";
+import {labToRgb, levelsToLab} from "./color.js";
 
 const MAX_AB = 110; // about the largest |a| or |b| of an sRGB colour
 const LUMA = [0.299, 0.587, 0.114]; // Rec. ITU-R BT.601
@@ -97,7 +97,7 @@ export function toNumbers(image, model) {
 
 function pixelToNumbers(rgba, {is_photograph, input_channels}) {
   if (is_photograph) {
-    const [lightness, a, b] = rgbToLab(Array.from(rgba.subarray(0, 3), (one) => one / 255));
+    const [lightness, a, b] = levelsToLab(rgba[0], rgba[1], rgba[2]);
     return input_channels === 1 ? [lightness / 50 - 1] : [a / MAX_AB, b / MAX_AB];
   }
   const levels = input_channels === 1 ? [lumaOf(rgba)] : [...rgba].slice(0, input_channels);
