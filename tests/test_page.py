@@ -343,6 +343,9 @@ def test_something_else_than_an_image_is_refused(page, tmp_path):
     page.set_input_files("#file", tmp_path / "a.png")
     alert = page.get_by_role("alert")
     sync_api.expect(alert).to_contain_text("a.png is not an image")
+    text = page.evaluate_handle("new DataTransfer()")
+    page.dispatch_event("#photograph", "drop", {"dataTransfer": text})
+    sync_api.expect(alert).to_contain_text("What was dropped is not an image")
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -364,19 +367,32 @@ def test_gray_and_transparent_models_get_drawings_of_their_kind(
 
 
 @pytest.mark.parametrize("name", ["labels", "colorization"])
-def test_a_phone_scrolls_in_one_direction_only(browser, address, name):
+def test_a_phone_scrolls_in_one_direction_only(browser, address, answers, name):
+    answers.models[1] = page_server.model("labels", labels=LABELS * 4)
     size = {"width": 360, "height": 740}
     with opened(browser, address, viewport=size, has_touch=True) as page:
         page.select_option("#model", name)
         width = page.evaluate("document.documentElement.scrollWidth")
+        tops = [page.locator(one).bounding_box()["y"] for one in ("#file", "#compare")]
     assert width <= 360
+    assert tops[0] < tops[1]  # one column
 
 
-def test_a_finger_draws(browser, address):
-    with opened(browser, address, has_touch=True, is_mobile=True) as page:
-        empty = canvas_pixels(page)
-        page.tap("#canvas")
-        assert not np.array_equal(canvas_pixels(page), empty)
+def test_a_finger_draws_and_does_not_scroll(browser, address):
+    phone = {"width": 360, "height": 500}
+    with opened(browser, address, viewport=phone, has_touch=True) as page:
+        box = page.locator("#canvas").bounding_box()
+        touch = page.context.new_cdp_session(page)
+        places = [box["y"] + box["height"] * part for part in (0.9, 0.7, 0.5, 0.3, 0.1)]
+        for number, y in enumerate(places):
+            kind = "touchMove" if number else "touchStart"
+            point = {"x": box["x"] + box["width"] / 2, "y": y}
+            touch.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]}
+            )
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert (canvas_pixels(page)[5:27, 24, 0] == 0).all()
+        assert page.evaluate("scrollY") == 0
         assert_output_of_drawing(page)
 
 
