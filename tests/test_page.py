@@ -15,8 +15,11 @@ from PIL import Image
 
 from pix2pix_tf.images import codecs, color, kinds, pixels
 from pix2pix_tf.options import PairConfig
+from pix2pix_tf.serve import __main__ as serve
+from pix2pix_tf.serve.app import Limits, build_app
+from pix2pix_tf.serve.models import open_models
 from tests import page_server
-from tests.conftest import write_image
+from tests.conftest import serving, write_image
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -32,8 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# The folder of LiteRT.js: npm install @litertjs/core
-LITERT_JS = Path(os.environ.get("LITERT_JS", "node_modules/@litertjs/core")).absolute()
+LITERT_JS = Path(os.environ.get("LITERT_JS", serve.LITERT_JS)).expanduser()
 LABELS = [
     {"name": "wall", "color": "#0000ff"},
     {"name": "window", "color": "#00aaff"},
@@ -286,8 +288,10 @@ def test_escape_takes_back_what_the_pen_did(page):
     np.testing.assert_array_equal(canvas_pixels(page), empty)
 
 
-def test_a_photograph_keeps_its_bytes_and_its_size(page, answers, tmp_path):
-    photograph = write_image(tmp_path / "a.jpg", 91, 61)
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_a_photograph_keeps_its_bytes_and_its_size(page, answers, tmp_path, name):
+    Image.open(write_image(tmp_path / "a.png", 91, 61)).save(tmp_path / name)
+    photograph = tmp_path / name
     page.select_option("#model", "colorization")
     assert page.is_hidden("#canvas") and page.is_hidden("#tools")
     page.set_input_files("#file", photograph)
@@ -296,13 +300,19 @@ def test_a_photograph_keeps_its_bytes_and_its_size(page, answers, tmp_path):
     assert output_pixels(page).shape == (91, 61, 4)
 
 
-def test_a_photograph_in_another_format_is_sent_as_png(page, answers, tmp_path):
+def test_a_photograph_that_tensorflow_serving_cannot_read_is_sent_as_png(
+    browser, address, tmp_path
+):
+    elsewhere = page_server.Answers([])
+    elsewhere.metadata = page_server.metadata([-1, -1, -1, 1], 2)
     photograph = write_image(tmp_path / "a.png", 60, 90)
     Image.open(photograph).save(tmp_path / "a.webp", lossless=True)
-    page.select_option("#model", "colorization")
-    page.set_input_files("#file", tmp_path / "a.webp")
-    wait_for_output(page)
-    sent = Image.open(io.BytesIO(answers.received[0]))
+    with page_server.serving(elsewhere) as other:
+        url = f"{address}?server={other}&model=served"
+        with opened(browser, url, allowed=[other]) as page:
+            page.set_input_files("#file", tmp_path / "a.webp")
+            wait_for_output(page, other)
+    sent = Image.open(io.BytesIO(elsewhere.received[0]))
     assert sent.format == "PNG"
     np.testing.assert_array_equal(sent.convert("RGB"), Image.open(photograph))
 
@@ -504,7 +514,7 @@ def write_network(path, size, channels):
 
 @pytest.mark.skipif(
     not LITERT_JS.exists(),
-    reason=f"{LITERT_JS} is missing: npm install @litertjs/core, or set LITERT_JS",
+    reason=f"{LITERT_JS} of npm is missing: see CONTRIBUTING.md",
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the converter
 @pytest.mark.parametrize(
@@ -553,3 +563,33 @@ def test_a_model_in_the_browser_computes_the_same_and_sends_nothing(
         got, wanted = (one[..., :3] * (one[..., 3:] / 255.0) for one in (got, wanted))
     np.testing.assert_allclose(got, wanted, atol=3)
     assert np.std(wanted) > 10
+
+
+@pytest.fixture
+def real_address(exported_dir):
+    """The address of `pix2pix-tf serve` with a tiny model, facades."""
+    limits = Limits(max_body=10**6, max_pixels=10**4, max_waiting=2)
+    litert_js = LITERT_JS if LITERT_JS.exists() else None
+    with serving(build_app(open_models([exported_dir]), limits, litert_js)) as address:
+        yield f"{address}/"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the export
+def test_the_server_of_this_project_draws(browser, real_address, exported_dir):
+    generate = tf.saved_model.load(str(exported_dir)).signatures["generate"]
+
+    def is_output():
+        inputs = canvas_pixels(page)[np.newaxis, ..., :3] / 127.5 - 1
+        outputs = generate(inputs=tf.constant(inputs, tf.float32))["outputs"]
+        wanted = pixels.to_uint8(pixels.deprocess(outputs[0])).numpy().astype(int)
+        # Its generator computes in another order than the SavedModel's.
+        return np.abs(output_pixels(page)[..., :3] - wanted).max() <= 1
+
+    with opened(browser, real_address) as page:
+        drag(page, (0.2, 0.2), (0.8, 0.7))
+        wait_for_output(page)
+        assert_soon(page, is_output)
+        if LITERT_JS.exists():
+            page.select_option("#place", label="this browser (LiteRT, float32)")
+            wait_for_output(page, "this browser, LiteRT")
+            assert_soon(page, is_output)

@@ -12,7 +12,6 @@ import {backgroundOf, connectToolbar} from "./toolbar.js";
 
 const SERVER = ""; // the value of "Runs on"; other values are the paths of LiteRT files
 const ANY_SIZE = [256, 256]; // of an empty drawing, for models of any size
-const SENT_TYPES = ["image/png", "image/jpeg"]; // that a server reads
 
 const find = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -123,7 +122,7 @@ async function acceptFile(file) {
 
 async function showPhotograph(file, image) {
   latest.cancel();
-  photograph = SENT_TYPES.includes(file.type) ? file : await encode(image);
+  photograph = server.reads(file) ? file : await encode(image);
   URL.revokeObjectURL(find("photo").src);
   find("photo").src = URL.createObjectURL(photograph);
   find("photo").hidden = false;

@@ -13,8 +13,9 @@ export class BusyError extends Error {}
  * Finds the models.
  *
  * @param {URLSearchParams} query of the page: `server` and `model`, both optional.
- * @returns {Promise<{models, hasLiteRt: boolean, predict: function}>} `predict(model, file,
- *     signal)` sends a Blob and returns the output, a Blob.
+ * @returns {Promise<{models, hasLiteRt: boolean, reads: function, predict: function}>}
+ *     `reads(file)` is true if the server can read an image file of this type;
+ *     `predict(model, file, signal)` sends a Blob and returns the output, a Blob.
  */
 export async function connect(query) {
   const address = query.get("server");
@@ -23,6 +24,7 @@ export async function connect(query) {
     return {
       models: answer.models,
       hasLiteRt: answer.has_litert_js,
+      reads: () => true,
       predict: (model, file, signal) =>
         predict("", {"Content-Type": "application/json"}, model, file, signal),
     };
@@ -38,6 +40,7 @@ export async function connect(query) {
   return {
     models: [readMetadata(name, metadata)],
     hasLiteRt: false,
+    reads: (file) => ["image/png", "image/jpeg"].includes(file.type),
     // Without a type of its own the browser asks for no permission first (CORS preflight).
     predict: (model, file, signal) => predict(base, {}, model, file, signal),
   };
