@@ -39,7 +39,7 @@ OTHER_PROGRAMS = (
     "base64 bash cd cp curl docker eval head jq jupyter kubectl ls mkdir mv pip "
     "pre-commit printf pytest sort source tail tar tensorboard xargs"
 ).split()
-OTHER_FLAGS = {"--check", "--in"}
+OTHER_FLAGS = {"--check", "--in", "--prefix", "--rest_api_enable_cors_support"}
 
 LINE = re.compile(r"(?:[^\n]*\\\n)*[^\n]+")  # with the lines that a \ continues
 OURS = r"pix2pix-tf(?:-dcgan)? |python -m pix2pix_tf|python (?:tools|benchmarks)/|bash "
