@@ -72,7 +72,7 @@ def test_any_size_kind_and_number_of_images_is_served(exported_dir, tmp_path):
         write_image(tmp_path / name, *size, channels=channels).read_bytes()
         for name, size, channels in (
             ("rgb.jpg", (30, 50), 3),
-            ("gray.png", (256, 256), 1),
+            ("gray-2.png", (256, 256), 1),
             ("alpha.png", (301, 200), 4),
         )
     ]
@@ -146,6 +146,15 @@ def test_every_file_gives_the_image_of_test_mode_or_is_refused_by_name(
         else:
             with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG or PNG"):
                 serve(image_bytes=contents)
+
+
+def test_an_error_names_the_image_of_a_batch(exported_dir, files_dir):
+    model = tf.saved_model.load(str(exported_dir))
+    good = (files_dir / "gray-2.png").read_bytes()
+    for bad in (b"no image", good[:-12]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"image_bytes\[2\]"):
+            contents = tf.constant([good, good, bad, good])
+            model.signatures["serving_default"](image_bytes=contents)
 
 
 def test_the_float_signature_takes_batches(exported_dir):

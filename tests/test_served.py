@@ -121,7 +121,16 @@ def test_what_is_no_image_is_refused(contents):
 
 
 @pytest.mark.parametrize("name", ["JPEG", "RGB PNG"])
-def test_damaged_files_are_refused(name):
+def test_files_that_are_cut_off_are_refused_by_their_index(name):
     for length in (9, 20, len(SERVED[name]) // 2):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            served.decode(tf.constant(SERVED[name][:length]), 3)
+        wanted = r"image_bytes\[7\] is cut off"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=wanted):
+            served.decode(tf.constant(SERVED[name][:length]), 3, tf.constant(7))
+
+
+@pytest.mark.parametrize("name", ["JPEG", "RGB PNG"])
+def test_damaged_files_are_refused(name):
+    contents = bytearray(SERVED[name])
+    contents[20:40] = bytes(20)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        served.decode(tf.constant(bytes(contents)), 3)

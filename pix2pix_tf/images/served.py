@@ -11,17 +11,23 @@ from pix2pix_tf.images import pixels
 from pix2pix_tf.images.arrays import LUMA
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
-_REFUSAL = "image_bytes is not a JPEG or PNG file: these two formats are served"
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"
+_REFUSALS = (
+    "image_bytes[{}] is not a JPEG or PNG file: these two formats are served",
+    "image_bytes[{}] is cut off: its end is missing",
+)
 _EXIF_WITHIN = 1 << 18  # of so many first bytes; EXIF itself has up to 1 << 16
 _MAX_PARTS = 1000  # of a file, before its pixels
 
 
-def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
+def decode(contents: tf.Tensor, channels: int, index: tf.Tensor = 0) -> tf.Tensor:
     """Decodes a JPEG or PNG, turns it upright, and fits its channels, as `codecs` does.
 
     Args:
         contents: scalar string tensor, the file's bytes.
         channels: int, 1, 3 or 4.
+        index: int, of the image in its batch, for errors. TensorFlow's own errors, of
+            damage inside a file, do not name it.
 
     Returns:
         float32 [height, width, channels], in [0, 1].
@@ -31,7 +37,13 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """
     is_jpeg = _starts_with(contents, _JPEG_MAGIC)
     is_png = _starts_with(contents, pixels.PNG_MAGIC)
-    with tf.control_dependencies([tf.debugging.Assert(is_jpeg | is_png, [_REFUSAL])]):
+    is_whole = tf.where(is_jpeg, _has(contents, _JPEG_END), _has(contents, _PNG_END))
+    refusals = [tf.strings.format(text, [index]) for text in _REFUSALS]
+    checks = [
+        tf.debugging.Assert(is_jpeg | is_png, refusals[:1]),
+        tf.debugging.Assert(is_whole | ~(is_jpeg | is_png), refusals[1:]),
+    ]
+    with tf.control_dependencies(checks):
         image = tf.cond(
             is_jpeg,
             lambda: pixels.to_float(pixels.decode_jpeg(contents)),
@@ -39,6 +51,14 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
         )
     image = _turn(image, _orientation(contents, is_jpeg))
     return tf.ensure_shape(_fit_channels(image, channels), [None, None, channels])
+
+
+def _has(contents, part):
+    """Returns True if some bytes occur in the file."""
+    data = tf.io.decode_raw(contents, tf.uint8)
+    places = tf.maximum(tf.size(data) - len(part) + 1, 0)
+    matches = [data[at : at + places] == byte for at, byte in enumerate(part)]
+    return tf.reduce_any(tf.reduce_all(tf.stack(matches), axis=0))
 
 
 def _starts_with(contents, magic):

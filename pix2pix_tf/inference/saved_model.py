@@ -55,13 +55,15 @@ class ServingModel(tf.Module):
     def translate(self, image_bytes):
         """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
 
-        def translate_one(contents):
-            image = served.decode(contents, self._pair.input_channels)
+        def translate_one(numbered):
+            index, contents = numbered
+            image = served.decode(contents, self._pair.input_channels, index)
             size = None if self._multiple else self._size
             output = translate_image(self._kind, image, size, self._generate)
             return pixels.encode(pixels.to_uint8(output), self._output_filetype)
 
-        outputs = tf.map_fn(translate_one, image_bytes, fn_output_signature=tf.string)
+        numbered = tf.range(tf.size(image_bytes)), image_bytes
+        outputs = tf.map_fn(translate_one, numbered, fn_output_signature=tf.string)
         return {"output_bytes": outputs}
 
     @tf.function
