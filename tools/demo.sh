@@ -8,9 +8,10 @@ out="runs/demo-$(date +%Y%m%d-%H%M%S)"
 pix2pix-tf --mode train --which_direction BtoA --ngf 32 --ndf 32 --max_steps 300 \
     --display_freq 100 --output_dir "$out/train"
 pix2pix-tf --mode test --checkpoint "$out/train" --output_dir "$out/test"
-pix2pix-tf --mode export --checkpoint "$out/train" --output_dir "$out/export/1"
+pix2pix-tf --mode export --checkpoint "$out/train" --output_dir "$out/facades/1" --no_dropout
 
 echo
 echo "pictures:    $out/test/index.html (open it in a browser)"
 echo "TensorBoard: .venv/bin/tensorboard --logdir $out/train"
-echo "SavedModel:  $out/export/1"
+echo "SavedModel:  $out/facades/1"
+echo "draw:        .venv/bin/pix2pix-tf serve $out/facades (then open http://127.0.0.1:8501/)"
