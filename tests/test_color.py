@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf.images import color
+from pix2pix_tf.images import color, kinds
+from pix2pix_tf.options import PairConfig
 from tests.conftest import GOLDEN_DIR
 
 
@@ -75,3 +76,31 @@ def test_gradients_are_finite_on_both_sides_of_the_knees(level):
         tape.watch(srgb)
         lab = color.rgb_to_lab(srgb)
     assert np.all(np.isfinite(tape.gradient(lab, srgb)))
+
+
+@pytest.fixture
+def optimizer_on():
+    """The graph optimizer, which the other tests run without."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.mark.parametrize("which_direction", ["AtoB", "BtoA"])
+def test_an_optimized_graph_gives_the_bits_of_eager_code(optimizer_on, which_direction):
+    """An exported model must write the bytes that test mode writes."""
+    kind = kinds.kind_of(PairConfig(True, which_direction), inputs_only=True)
+    pixels = np.random.default_rng(1).integers(0, 256, [64, 80, 3]) / 255
+    photograph = tf.constant(pixels, tf.float32)
+    outputs = tf.random.stateless_uniform([1, 64, 80, 2], [1, 2], -1, 1)
+    outputs = outputs if which_direction == "AtoB" else outputs[..., :1]
+
+    def convert(photograph, outputs):
+        [inputs] = kind.to_tensors(photograph)
+        return inputs, kind.to_output_images(inputs[tf.newaxis], outputs)
+
+    wanted = convert(photograph, outputs)
+    for found, one in zip(
+        tf.function(convert)(photograph, outputs), wanted, strict=True
+    ):
+        np.testing.assert_array_equal(found, one)

@@ -3,6 +3,9 @@
 Constants and formulas are the original's (`rgb_to_lab`, `lab_to_rgb`): the sRGB
 primaries with the D65 white point (IEC 61966-2-1:1999, CIE 15). scikit-image's
 constants differ in their last digits, by less than 0.005 in the result.
+
+There are products with reciprocals in place of quotients, and no cubes: TensorFlow's
+graph optimizer would make these of those, and a graph must give the bits of eager code.
 """
 
 import numpy as np
@@ -50,9 +53,9 @@ def rgb_to_lab(srgb: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 [..., 3]: L in [0, 100], a and b about [-110, 110].
     """
-    xyz = tf.tensordot(srgb_to_linear(srgb), _RGB_TO_XYZ, 1) / WHITE_XYZ
+    xyz = tf.tensordot(srgb_to_linear(srgb), _RGB_TO_XYZ, 1) * (1 / WHITE_XYZ)
     cube_root = tf.maximum(xyz, KNEE**3) ** (1 / 3)
-    f = tf.where(xyz <= KNEE**3, xyz / (3 * KNEE**2) + 4 / 29, cube_root)
+    f = tf.where(xyz <= KNEE**3, xyz * (1 / (3 * KNEE**2)) + 4 / 29, cube_root)
     return tf.tensordot(f, _F_TO_LAB, 1) - _LAB_OFFSET
 
 
@@ -66,7 +69,7 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
         float32 [..., 3], gamma-encoded sRGB, in [0, 1].
     """
     f = tf.tensordot(lab + _LAB_OFFSET, _LAB_TO_F, 1)
-    xyz = tf.where(f <= KNEE, 3 * KNEE**2 * (f - 4 / 29), f**3) * WHITE_XYZ
+    xyz = tf.where(f <= KNEE, 3 * KNEE**2 * (f - 4 / 29), f * tf.square(f)) * WHITE_XYZ
     return linear_to_srgb(tf.tensordot(xyz, _XYZ_TO_RGB, 1))
 
 
@@ -75,7 +78,11 @@ def srgb_to_linear(srgb: tf.Tensor) -> tf.Tensor:
 
     Source: IEC 61966-2-1:1999.
     """
-    return tf.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return tf.where(
+        srgb <= 0.04045,
+        srgb * (1 / 12.92),
+        ((srgb + 0.055) * (1 / 1.055)) ** 2.4,
+    )
 
 
 def linear_to_srgb(linear_rgb: tf.Tensor) -> tf.Tensor:

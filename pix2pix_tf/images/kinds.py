@@ -198,7 +198,7 @@ def preprocess_lab(lab):
 
     Both in [-1, 1]: L / 50 - 1, and a, b / 110.
     """
-    return lab[..., :1] / 50 - 1, lab[..., 1:] / MAX_AB
+    return lab[..., :1] * (1 / 50) - 1, lab[..., 1:] * (1 / MAX_AB)
 
 
 def deprocess_lab(lightness, ab):
