@@ -69,21 +69,21 @@ def _answer(first):
     raise UsageError(f"{got} (wanted one of {wanted}; --help describes them)")
 
 
-def _train(argv):
+def _train(argv, mode=None):
     from pix2pix_tf import train
 
-    return train.main(argv)
+    return train.main(argv, mode=mode)
 
 
 def _mode(mode, argv):
     """Runs `pix2pix_tf.train` in a mode."""
 
     def refuse():
-        raise UsageError(f"`{PROG} {mode}` means --mode {mode}: leave --mode out")
+        raise UsageError(f"--mode {mode} is meant already: leave --mode out")
 
     if any(text.partition("=")[0] == "--mode" for text in argv):
-        return command.run(PROG, refuse)
-    return _train(["--mode", mode, *argv])
+        return command.run(f"{PROG} {mode}", refuse)
+    return _train(argv, mode)
 
 
 def _dcgan(argv):

@@ -2,23 +2,24 @@
 
 import sys
 
-from pix2pix_tf.options import parse
+from pix2pix_tf.options import command_name, parse
 from pix2pix_tf.runtime import command, messages
 from pix2pix_tf.training import session
 
 
-def main(argv: list[str] | None = None, callbacks=()) -> int:
+def main(argv: list[str] | None = None, callbacks=(), mode: str | None = None) -> int:
     """Runs one command line.
 
     Args:
         argv: the arguments (default: those of the process).
         callbacks: functions (step, {tag: float}), called in training with the scalars
             of each summary and validation (docs/monitoring.md).
+        mode: the mode, where the command is `pix2pix-tf MODE` (default: `--mode`).
 
     Returns:
         The exit status; `runtime.command` lists the values.
     """
-    return command.run("pix2pix-tf", lambda: _run(parse(argv), callbacks))
+    return command.run(command_name(mode), lambda: _run(parse(argv, mode), callbacks))
 
 
 def _run(options, callbacks):

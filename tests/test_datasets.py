@@ -321,7 +321,7 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
 )
 def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
     line = _error(capsys, *arguments, "--data_dir", tmp_path)
-    assert line.startswith("python -m pix2pix_tf.datasets: error: ")
+    assert line.startswith("pix2pix-tf datasets: error: ")
     assert all(word in line for word in words)
     assert not any(tmp_path.iterdir())
 

@@ -244,7 +244,7 @@ def test_wrong_usage_is_told_in_one_line(
     monkeypatch.chdir(tmp_path)
     assert dcgan_command.main(["--output_dir", "run", *arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("pix2pix-tf-dcgan: error: ")
+    assert line.startswith("pix2pix-tf dcgan: error: ")
     assert all(word in line for word in words)
     assert not list(tmp_path.iterdir())
 

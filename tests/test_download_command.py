@@ -107,7 +107,7 @@ def test_what_cannot_be_downloaded_is_one_line_and_leaves_nothing(
 ):
     assert _run(tmp_path / "out", url.format(server), *flags) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("download_dataset: error: ") and words in line
+    assert line.startswith("pix2pix-tf download: error: ") and words in line
     assert "HTTPConnectionPool" not in line
     assert not list(tmp_path.glob("out/*"))
 

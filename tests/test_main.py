@@ -56,6 +56,21 @@ def test_help_of_a_command_names_its_flags(capsys, name):
     assert FLAGS[name] in _printed(capsys, name, "--help")
 
 
+def test_the_help_of_a_mode_does_not_ask_for_the_mode(capsys):
+    assert "--mode {train,test,export}" in _printed(capsys, "--mode", "train", "--help")
+    for mode in ("train", "test", "export"):
+        assert "--mode {train,test,export}" not in _printed(capsys, mode, "--help")
+
+
+# predict is not here yet: its messages begin with its bare name.
+@pytest.mark.parametrize("name", [name for name in FLAGS if name != "predict"])
+def test_help_and_errors_begin_with_the_command_as_it_is_called(capsys, name):
+    usage = _printed(capsys, name, "--help")
+    assert usage.startswith(f"usage: pix2pix-tf {name} ")
+    line = _error(capsys, name, "--no_such_flag")
+    assert line.startswith(f"pix2pix-tf {name}: error: ")
+
+
 def test_a_command_line_without_a_command_is_that_of_train(capsys):
     assert "--l1_weight" in _printed(capsys, "--mode", "train", "--help")
     assert "--checkpoint" in _error(capsys, "--mode", "test")
@@ -74,7 +89,15 @@ def test_a_mode_is_a_command(capsys, tmp_path, pair_dir):
     assert "dry_run = True" in capsys.readouterr().out
     for mode in ("test", "export"):
         assert f"--mode {mode} needs --checkpoint" in _error(capsys, mode)
-    assert "leave --mode out" in _error(capsys, "train", "--mode=test")
+    line = _error(capsys, "train", "--mode=test")
+    assert line.startswith("pix2pix-tf train: error: ") and "leave --mode out" in line
+
+
+def test_a_mode_overrules_that_of_a_config_file(capsys, tmp_path):
+    config = tmp_path / "flags.toml"
+    config.write_text('mode = "train"\n')
+    assert "--mode test needs" in _error(capsys, "test", "--config", str(config))
+    assert "--lr cannot" in _error(capsys, "test", "--lr", "1", "--config", str(config))
 
 
 @pytest.mark.parametrize(

@@ -234,5 +234,5 @@ def test_what_cannot_be_shown_is_named_in_one_line(tmp_path, capsys, make, messa
     make(tmp_path / "run")
     assert plot.main([str(tmp_path / "run")]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("plot_run: error: ") and message in line
+    assert line.startswith("pix2pix-tf plot: error: ") and message in line
     assert not (tmp_path / "run" / "report").exists()

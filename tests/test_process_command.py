@@ -230,7 +230,7 @@ def test_images_that_cannot_be_used_are_named_and_the_others_done(three, capsys)
     damaged, not_square, total = captured.err.splitlines()
     assert str(three / "in" / "0.png") in damaged
     assert f"{three / 'in' / '3.png'} is 9x8: blank wants a square" in not_square
-    assert total.startswith("process: error: 2 of 4 images could not be used")
+    assert total.startswith("pix2pix-tf process: error: 2 of 4 images could not be used")
     assert sorted(_contents(three / "out")) == ["1.png", "2.png"]
 
 
@@ -295,7 +295,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
     argv = ["--input_dir", "in", "--output_dir", "out", *flags]
     assert process.main(argv) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("process: error: ") and message in line
+    assert line.startswith("pix2pix-tf process: error: ") and message in line
     assert sorted(three.rglob("*")) == before
 
 

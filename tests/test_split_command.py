@@ -199,5 +199,5 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
     before = sorted(folder.rglob("*"))
     assert split.main(["--dir", ".", *flags]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("split: error: ") and message in line
+    assert line.startswith("pix2pix-tf split: error: ") and message in line
     assert sorted(folder.rglob("*")) == before

@@ -11,7 +11,7 @@ pix2pix-tf --mode test --checkpoint "$out/train" --output_dir "$out/test"
 pix2pix-tf --mode export --checkpoint "$out/train" --output_dir "$out/facades/1" --no_dropout
 
 echo
-echo "pictures:    $out/test/index.html (open it in a browser)"
+echo "images:      $out/test/index.html (open it in a browser)"
 echo "TensorBoard: .venv/bin/tensorboard --logdir $out/train"
 echo "SavedModel:  $out/facades/1"
 echo "draw:        .venv/bin/pix2pix-tf serve $out/facades (then open http://127.0.0.1:8501/)"

@@ -14,15 +14,17 @@ from pathlib import Path
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 
+PROG = "pix2pix-tf convert"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Converts as a command line says; returns the exit status."""
-    return command.run("convert_checkpoint", lambda: _run(parse(argv)))
+    return command.run(PROG, lambda: _run(parse(argv)))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("convert_checkpoint", __doc__)
+    parser = command.Parser(PROG, __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE")
     text = "must not exist"
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help=text)

@@ -26,18 +26,19 @@ from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
+PROG = "pix2pix-tf download"
 CHUNK = 2**20  # bytes
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, as `runtime.command` has it."""
-    return command.run("download_dataset", lambda: _run(parse(argv)), "starts again")
+    return command.run(PROG, lambda: _run(parse(argv)), "starts again")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("download_dataset", __doc__)
+    parser = command.Parser(PROG, __doc__)
     parser.add_argument("name", choices=addresses.ARCHIVES)
     help = "where to make the data set's folder (default: the current folder)"
     parser.add_argument("--output_dir", type=Path, default=Path(), help=help)

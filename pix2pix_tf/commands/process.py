@@ -32,6 +32,7 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
+PROG = "pix2pix-tf process"
 OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
 BLANK_SHARE = 0.3  # of the side; as the original
 MAX_SIZE = 16384  # pixels of a side
@@ -52,12 +53,12 @@ def main(argv: list[str] | None = None) -> int:
     It is 2 also for images that cannot be used: each has a line on stderr, and the
     others are processed.
     """
-    return command.run("process", lambda: run(parse(argv)), "goes on from here")
+    return command.run(PROG, lambda: run(parse(argv)), "goes on from here")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the flags of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("process", __doc__)
+    parser = command.Parser(PROG, __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--input_dir", required=True, **folder)
     parser.add_argument("--output_dir", required=True, **folder)
@@ -106,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
         for outcome, problem in bar:
             counts[outcome] += 1
             if problem:
-                bar.write(f"process: {problem}", file=sys.stderr)
+                bar.write(f"{PROG}: {problem}", file=sys.stderr)
     finally:
         pool.shutdown(cancel_futures=True)  # those at work end first
     print(f"processed {counts['processed']}, skipped {counts['skipped']}")

@@ -24,15 +24,17 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
+PROG = "pix2pix-tf score"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 if images cannot be used."""
-    return command.run("score", lambda: run(parse(argv)))
+    return command.run(PROG, lambda: run(parse(argv)))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("score", __doc__)
+    parser = command.Parser(PROG, __doc__)
     add = parser.add_argument
     add("outputs", type=Path, help="a folder of images, or one that a test wrote")
     add("targets", type=Path, nargs="?", help="the same (default: the test's targets)")

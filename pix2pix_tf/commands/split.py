@@ -21,18 +21,19 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
+PROG = "pix2pix-tf split"
 SPLITS = ("train", "test", "val")  # in the original's order, which --sort shows
 ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("split", lambda: run(parse(argv)), "goes on from here")
+    return command.run(PROG, lambda: run(parse(argv)), "goes on from here")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the flags, checked and completed; raises UsageError for a wrong one."""
-    parser = command.Parser("split", __doc__)
+    parser = command.Parser(PROG, __doc__)
     folder = {"type": Path, "metavar": "FOLDER"}
     share = {"type": float, "metavar": "SHARE"}
     parser.add_argument("--dir", required=True, help="the images", **folder)

@@ -13,7 +13,7 @@ from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.start import start_tensorflow
 
-PROG = "python -m pix2pix_tf.datasets"
+PROG = "pix2pix-tf datasets"
 
 
 @dataclasses.dataclass(frozen=True)

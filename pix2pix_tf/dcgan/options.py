@@ -5,7 +5,7 @@ import dataclasses
 from pix2pix_tf import options
 from pix2pix_tf.options import FLAGS, flag, flags_of, reuse
 
-PROG = "pix2pix-tf-dcgan"
+PROG = "pix2pix-tf dcgan"
 SIZE = 32  # pixels, of the images
 
 

@@ -6,7 +6,7 @@ The flags of DCGAN and of the tools are elsewhere. A command calls `parse`; each
 takes only its own Config.
 """
 
-from pix2pix_tf.options.command import complete, decide, parse
+from pix2pix_tf.options.command import command_name, complete, decide, parse
 from pix2pix_tf.options.config_file import read_config
 from pix2pix_tf.options.data import DataConfig, PairConfig
 from pix2pix_tf.options.flag import (

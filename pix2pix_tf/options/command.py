@@ -20,21 +20,28 @@ from pix2pix_tf.options.parser import parse_flags
 from pix2pix_tf.runtime.errors import UsageError
 
 
-def parse(argv: list[str] | None = None) -> Options:
+def command_name(mode: str | None = None) -> str:
+    """Returns the command's name, for messages."""
+    return f"pix2pix-tf {mode}" if mode else "pix2pix-tf"
+
+
+def parse(argv: list[str] | None = None, mode: str | None = None) -> Options:
     """Returns the Options of a command line, completed from its checkpoint.
 
     Args:
         argv: the arguments, or None for those of the process.
+        mode: the mode if the command's name has it, so that `--mode` is no flag.
 
     Raises:
         UsageError: a flag, its value, or the file it names cannot be used.
         SystemExit: after `--help`.
     """
+    decided = {"mode": mode} if mode else {}
     description = (
         "pix2pix on image pairs or for colorization: train, test, export.\n"
         "A flag marked [train] can be used in --mode train only, and so on."
     )
-    return decide(parse_flags(FLAGS, argv, "pix2pix-tf", description))
+    return decide(parse_flags(FLAGS, argv, command_name(mode), description, decided))
 
 
 def decide(given: dict, has_val_data: bool = False) -> Options:

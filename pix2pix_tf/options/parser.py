@@ -13,7 +13,11 @@ from pix2pix_tf.runtime.command import Parser
 
 
 def parse_flags(
-    flags: dict[str, Flag], argv: list[str] | None, prog: str, description: str
+    flags: dict[str, Flag],
+    argv: list[str] | None,
+    prog: str,
+    description: str,
+    decided: dict | None = None,
 ) -> dict:
     """Returns {flag name: value} of the flags on a command line, without defaults.
 
@@ -24,11 +28,14 @@ def parse_flags(
         argv: the arguments, or None for those of the process.
         prog: the command's name, for --help.
         description: its purpose, for --help.
+        decided: {flag name: value} of flags that the command line does not take, and
+            that overrule the file of `--config`.
 
     Raises:
         UsageError: a flag or the file of `--config` is wrong.
         SystemExit: after `--help`.
     """
+    decided = decided or {}
     parser = Parser(prog, description, argument_default=argparse.SUPPRESS)
     parser.add_argument(
         "--config",
@@ -40,8 +47,9 @@ def parse_flags(
     for heading, members in itertools.groupby(flags.values(), lambda one: one.group):
         group = parser.add_argument_group(heading)
         for one in members:
-            _add_flag(group, one)
-    given = vars(parser.parse_args(argv))
+            if one.name not in decided:
+                _add_flag(group, one)
+    given = vars(parser.parse_args(argv)) | decided
     if "config" in given:
         given = read_config(given.pop("config"), flags) | given
     for one in flags.values():

@@ -18,18 +18,19 @@ from pathlib import Path
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.start import start_tensorflow
 
+PROG = "pix2pix-tf plot"
 MAX_ROWS = 8  # of images of one run; of several runs half as many
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status, 2 for a folder without a run."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a run that still trains keeps its GPU
-    return command.run("plot_run", lambda: report(parse(argv)))
+    return command.run(PROG, lambda: report(parse(argv)))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("plot_run", __doc__)
+    parser = command.Parser(PROG, __doc__)
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
     text = "where to write (default: RUN/report; for several runs: report)"
