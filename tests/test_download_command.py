@@ -135,6 +135,15 @@ def test_a_damaged_or_unsafe_archive_leaves_nothing(tmp_path, capsys, contents, 
     assert {path.name for path in tmp_path.iterdir()} == {"a.tgz", "out"}
 
 
+@pytest.mark.parametrize("name", ["1.jpg", "facades/1.jpg", "facades/train", "a/b/c"])
+def test_an_archive_of_something_else_leaves_nothing(tmp_path, capsys, name):
+    (tmp_path / "a.tgz").write_bytes(_tar({name: b"1"}))
+    assert _run(tmp_path / "out", tmp_path / "a.tgz") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "a.tgz has no folder train or val or test, as facades.tar.gz has" in line
+    assert not list(tmp_path.glob("out/*"))
+
+
 @pytest.mark.parametrize(
     "contents",
     [

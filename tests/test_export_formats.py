@@ -1,6 +1,7 @@
 """Exports for other runtimes: equal to the SavedModel, and described in the card."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -17,6 +18,12 @@ from tests.conftest import TINY, export
 
 # Keras' own of NumPy 2, and the converters' of Python.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def copied_dir(trained_dir, tmp_path):
+    """A copy of `trained_dir`, to be damaged."""
+    return shutil.copytree(trained_dir, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,43 @@ def test_the_card_names_training_files_and_calls(exported_dir):
         assert call in card
     known = json.loads((exported_dir / "export.json").read_text())
     assert known["onnx"][0]["largest"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[" * 100_000, "[]", "7", '[{"l1": "a"}]', "[[]]", '{"mean": 1}', "\xff"],
+)
+@pytest.mark.parametrize("name", ["validation.json", "metrics.json"])
+def test_damaged_metrics_of_a_run_are_left_out_of_the_card(
+    copied_dir, capsys, name, text
+):
+    (copied_dir / name).write_bytes(text.encode("latin-1"))
+    folder = copied_dir / "exported"
+    export(copied_dir, folder, "--export_format", "keras")
+    assert f"{copied_dir / name} is damaged" in capsys.readouterr().err
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert f"| metrics | not known, {name} of the training is damaged |" in card
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "7",
+        '{"onnx": 1}',
+        '{"onnx": [{}]}',
+        '{"onnx": [{"name": "a", "num_bytes": 1, "seconds": "fast"}]}',
+        '{"onnx": [{"name": "a", "num_bytes": null}]}',
+    ],
+)
+def test_a_damaged_list_of_exported_files_is_made_anew(copied_dir, capsys, text):
+    folder = copied_dir / "exported"
+    folder.mkdir()
+    (folder / "export.json").write_text(text)
+    export(copied_dir, folder, "--export_format", "keras")
+    assert "export.json is damaged" in capsys.readouterr().err
+    assert list(json.loads((folder / "export.json").read_text())) == ["keras"]
+    assert "`model.keras`" in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_the_warm_up_request_is_one_that_the_model_answers(exported_dir):

@@ -230,7 +230,8 @@ def test_images_that_cannot_be_used_are_named_and_the_others_done(three, capsys)
     damaged, not_square, total = captured.err.splitlines()
     assert str(three / "in" / "0.png") in damaged
     assert f"{three / 'in' / '3.png'} is 9x8: blank wants a square" in not_square
-    assert total.startswith("pix2pix-tf process: error: 2 of 4 images could not be used")
+    refusal = "pix2pix-tf process: error: 2 of 4 images could not be used"
+    assert total.startswith(refusal)
     assert sorted(_contents(three / "out")) == ["1.png", "2.png"]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import pix2pix_tf
 from pix2pix_tf import checkpoints, networks, train
 from pix2pix_tf.commands import convert as convert_command
 from pix2pix_tf.interop import pytorch
@@ -132,6 +133,20 @@ def test_the_generator_gives_the_outputs_it_gave_in_pytorch(tmp_path, norm):
     got = _assigned(generator, weights.variables)(_images(3))
     assert expected.std() > 0.2  # so that a kernel in the wrong place would show
     np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_load_translates_by_a_file_of_pytorch(tmp_path, ending):
+    network, path = _saved_generator(tmp_path, channels_out=3)
+    if ending == "safetensors":
+        path = path.with_suffix(".safetensors")
+        safetensors = pytest.importorskip("safetensors.torch")
+        safetensors.save_file(network.state_dict(), path)
+    translate = pix2pix_tf.load(path)
+    images = np.random.default_rng(2).random([2, 256, 256, 3], np.float32)
+    for image in images:  # batch norm is over each image alone
+        expected = _run_in_torch(network, image[np.newaxis] * 2 - 1)[0] / 2 + 0.5
+        np.testing.assert_allclose(translate(image), expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -72,7 +72,13 @@ def _run(given):
         path = _fetch(given.url, archive.file, work)
         print(f"sha256 {addresses.check(path, archive, given.url)}", flush=True)
         _unpack(path, work / "unpacked", given.url)
-        os.rename(_top(work / "unpacked", given.name), partial)
+        top = _top(work / "unpacked", given.name)
+        if not any((top / split).is_dir() for split in archive.splits):
+            raise UsageError(
+                f"{given.url} has no folder {' or '.join(archive.splits)}, as "
+                f"{archive.file} has: give --url another address"
+            )
+        os.rename(top, partial)
         shutil.rmtree(work)
     subfolders = sorted(folder.glob("*/"))
     counts = [f"{path.name} {len(os.listdir(path))}" for path in subfolders]

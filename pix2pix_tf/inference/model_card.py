@@ -9,13 +9,16 @@ from pix2pix_tf import checkpoints, metrics, networks
 from pix2pix_tf.inference.formats import Written
 from pix2pix_tf.options import Options, split_checkpoint, value_text
 from pix2pix_tf.options.flag import sides
-from pix2pix_tf.runtime import files, processor
+from pix2pix_tf.runtime import files, messages, processor
+from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
 CARD_NAME = "MODEL_CARD.md"
 SAMPLE_NAME = "sample.png"
 LABELS_NAME = "labels.csv"  # the colours of label maps, as `--palette` reads them
 FILES_NAME = "export.json"  # what is known of each file in the folder
+# What reading JSON of another form than expected may raise.
+DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 CALLS = {
     "saved_model": """```python
 import tensorflow as tf
@@ -67,8 +70,9 @@ def write(
     folder = Path(options.run.output_dir)
     known = _read_known(folder / FILES_NAME)
     export_format = options.output.export_format
-    known[export_format] = [one._asdict() for one in written]
-    files.write_whole(folder / FILES_NAME, json.dumps(known, indent=4) + "\n")
+    known[export_format] = written
+    stored_files = {name: [one._asdict() for one in known[name]] for name in known}
+    files.write_whole(folder / FILES_NAME, json.dumps(stored_files, indent=4) + "\n")
     place = folder.absolute()
     # TensorFlow Serving wants models/NAME/1.
     name = printable((place.parent if place.name.isdecimal() else place).name)
@@ -91,9 +95,25 @@ def write(
 
 
 def _read_known(path):
+    """Returns {format: [Written, ...]} of the exports so far."""
+    if not path.exists():
+        return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = {
+            name: [Written(**one) for one in found[name]]
+            for name in CALLS
+            if name in found
+        }
+        for group in known.values():
+            for one in group:
+                _row(one)  # fails where a number is none
+        return known
+    except DAMAGE:
+        messages.warn(
+            f"{printable(path)} is damaged: the model card leaves out what was "
+            "exported before"
+        )
         return {}
 
 
@@ -140,24 +160,32 @@ def _name(stored):
 
 def _metrics(folder):
     """Returns [(metric, value)] of a `model-best`, or of a run's last validation."""
-    history_path = folder / metrics.HISTORY_NAME
-    if (folder / metrics.JSON_NAME).exists():
-        found = metrics.read_report(folder)
-    elif history_path.exists():
-        found = json.loads(history_path.read_text(encoding="utf-8"))[-1]
-    else:
+    names = (metrics.JSON_NAME, metrics.HISTORY_NAME)
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    if path is None:
         return [("metrics", "not measured during training")]
-    return [
-        (f"validation {name}", f"{value:.6g}")
-        for name, value in found.items()
-        if value is not None
-    ]
+    try:
+        if path.name == metrics.JSON_NAME:
+            found = metrics.read_report(folder)
+        else:
+            found = json.loads(path.read_text(encoding="utf-8"))[-1]
+        return [
+            (f"validation {name}", f"{value:.6g}")
+            for name, value in found.items()
+            if value is not None
+        ]
+    except (*DAMAGE, UsageError):
+        messages.warn(
+            f"{printable(path)} is damaged: the model card leaves the metrics out"
+        )
+        return [("metrics", f"not known, {path.name} of the training is damaged")]
 
 
 def _row(one):
     measured = ("seconds", "largest", "mean")
-    texts = ("" if one[name] is None else f"{one[name]:.2g}" for name in measured)
-    return (f"`{one['name']}`", f"{one['num_bytes'] / 1e6:.1f}", *texts)
+    values = (getattr(one, name) for name in measured)
+    texts = ("" if value is None else f"{value:.2g}" for value in values)
+    return (f"`{one.name}`", f"{one.num_bytes / 1e6:.1f}", *texts)
 
 
 def _measured(samples_of):
