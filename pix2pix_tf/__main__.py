@@ -79,7 +79,7 @@ def _mode(mode, argv):
     """Runs `pix2pix_tf.train` in a mode."""
 
     def refuse():
-        raise UsageError(f"--mode {mode} is meant already: leave --mode out")
+        raise UsageError(f"`{PROG} {mode}` means --mode {mode}: leave --mode out")
 
     if any(text.partition("=")[0] == "--mode" for text in argv):
         return command.run(f"{PROG} {mode}", refuse)

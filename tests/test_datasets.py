@@ -231,14 +231,17 @@ def test_an_address_without_the_archive_is_told_in_one_line(capsys, tmp_path, se
     assert "HTTPConnectionPool" not in line and "--manual_dir DIR reads" in line
 
 
-@pytest.mark.parametrize("file_format", datasets.FILE_FORMATS)
+@pytest.mark.parametrize(
+    ("file_format", "num_shards", "files"),
+    [("array_record", 2, "files"), ("tfrecord", 2, "files"), ("tfrecord", 1, "file")],
+)
 def test_a_folder_becomes_records_of_its_files_in_trainings_order(
-    capsys, tmp_path, pair_dir, file_format
+    capsys, tmp_path, pair_dir, file_format, num_shards, files
 ):
     arguments = ["--input_dir", pair_dir, "--name", "mine", "--data_dir", tmp_path]
-    arguments += ["--file_format", file_format, "--num_shards", 2]
+    arguments += ["--file_format", file_format, "--num_shards", num_shards]
     assert _run(*arguments) == 0
-    assert f"2 {file_format} files" in capsys.readouterr().out
+    assert f", {num_shards} {file_format} {files}\n" in capsys.readouterr().out
     builder = datasets.load("mine", tmp_path)
     paths = [example.paths[0] for example in data.find_examples(pair_dir)]
     assert _names(builder, "train") == [path.stem for path in paths]

@@ -55,7 +55,8 @@ def test_what_cannot_be_measured_is_named(folders, capsys):
         assert score.main(list(map(str, arguments))) == 2
         return capsys.readouterr().err
 
-    assert "x is not a folder" in error(outputs, test / "x")
+    assert f"error: targets {test / 'x'} is not a folder" in error(outputs, test / "x")
+    assert f"error: outputs {test / 'x'} is not a folder" in error(test / "x", outputs)
     write_image(targets / "2.png", 20, 31)
     assert "2 has two sizes: 30x20 and 31x20" in error(outputs, targets)
     (targets / "2.png").write_bytes(b"x")

@@ -89,7 +89,7 @@ def find_pairs(
     """
     from pix2pix_tf import data
 
-    outputs = find_images(outputs_dir)
+    outputs = find_images(outputs_dir, "outputs")
     if targets_dir is None:
         targets = written_images(outputs_dir, "targets")
         if not targets:
@@ -98,7 +98,7 @@ def find_pairs(
                 "writes: give a folder of targets, too"
             )
     else:
-        targets = find_images(targets_dir)
+        targets = find_images(targets_dir, "targets")
     alone = sorted(outputs.keys() ^ targets.keys())
     if alone:
         places = f"{outputs_dir} and {targets_dir}" if targets_dir else f"{outputs_dir}"
@@ -110,14 +110,18 @@ def find_pairs(
     return {name: (outputs[name], targets[name]) for name in outputs}
 
 
-def find_images(folder: Path) -> dict[str, Path]:
-    """Returns {name: path} of a folder's images, or of the outputs of a test."""
+def find_images(folder: Path, argument: str) -> dict[str, Path]:
+    """Returns {name: path} of a folder's images, or of the outputs of a test.
+
+    Args:
+        argument: the one that gave the folder, for errors.
+    """
     from pix2pix_tf import data
 
     written = written_images(folder, "outputs")
     if written:
         return written
-    examples = data.find_examples(folder, flags=("the folder", ""))
+    examples = data.find_examples(folder, flags=(argument, ""))
     data.print_notices(examples, [folder])
     return {data.normalize(example.name): example.paths[0] for example in examples}
 

@@ -166,7 +166,9 @@ def _report(builder, options):
     for name, split in builder.info.splits.items():
         print(
             f"{name}: {split.num_examples} examples, {split.num_bytes}, "
-            f"{split.num_shards} {builder.info.file_format.value} files"
+            f"{split.num_shards} {builder.info.file_format.value} file"
+            + "s"
+            * (split.num_shards != 1)
         )
     name = options.name or f"pix2pix:{options.paper}"
     command = f"python -m pix2pix_tf.train --mode train --dataset {name}"
