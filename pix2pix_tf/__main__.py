@@ -151,7 +151,10 @@ COMMANDS = {
     "train": ("train on image pairs or photographs", functools.partial(_mode, "train")),
     "test": ("translate and measure images", functools.partial(_mode, "test")),
     "predict": ("translate images", _predict),
-    "export": ("write a SavedModel", functools.partial(_mode, "export")),
+    "export": (
+        "write a model for TensorFlow Serving, LiteRT, ONNX or Keras",
+        functools.partial(_mode, "export"),
+    ),
     "serve": ("serve models by HTTP, with a page to draw on", _serve),
     "dcgan": ("train DCGAN, which needs no pairs", _dcgan),
     "datasets": ("prepare a data set of tensorflow_datasets", _datasets),

@@ -62,8 +62,7 @@ def test_the_help_of_a_mode_does_not_ask_for_the_mode(capsys):
         assert "--mode {train,test,export}" not in _printed(capsys, mode, "--help")
 
 
-# predict is not here yet: its messages begin with its bare name.
-@pytest.mark.parametrize("name", [name for name in FLAGS if name != "predict"])
+@pytest.mark.parametrize("name", FLAGS)
 def test_help_and_errors_begin_with_the_command_as_it_is_called(capsys, name):
     usage = _printed(capsys, name, "--help")
     assert usage.startswith(f"usage: pix2pix-tf {name} ")

@@ -19,12 +19,12 @@ ROOM = len(ENDING) + len(".jpg")
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("predict", lambda: _run(parse(argv)))
+    return command.run("pix2pix-tf predict", lambda: _run(parse(argv)))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("predict", __doc__)
+    parser = command.Parser("pix2pix-tf predict", __doc__)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
         "--model",

@@ -22,12 +22,12 @@ SHUTDOWN_SECONDS = 30  # to answer what was asked before
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
-    return command.run("serve", lambda: _run(parse(argv)))
+    return command.run("pix2pix-tf serve", lambda: _run(parse(argv)))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
-    parser = command.Parser("serve", __doc__)
+    parser = command.Parser("pix2pix-tf serve", __doc__)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
     parser.add_argument(
         "--host",
