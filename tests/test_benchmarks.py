@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import clients
 import commands
 import end_to_end
 import inference
@@ -14,15 +15,18 @@ import input_pipeline
 import machine
 import plain
 import scaling
+import serving
 import soak
 import timing
 import train_step
 import variants
 import workload
 from pix2pix_tf import networks
+from pix2pix_tf.inference import exported
 from pix2pix_tf.options import LossConfig
 from pix2pix_tf.runtime.errors import RunError
 from pix2pix_tf.training import step
+from tests.conftest import serving as serving_app
 
 NGF = 2
 TOLERANCE = 1e-4  # sums in another order, whose differences Adam's first steps enlarge
@@ -225,6 +229,39 @@ def test_end_to_end_has_the_share_of_what_is_done_beside_steps(monkeypatch, run)
     assert found["everything_share"] == pytest.approx(spent / (1 + spent))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the converters
+def test_serving_has_a_row_for_each_format_and_number_of_clients(exported_dir, run):
+    flags = ["--model", exported_dir, "--rounds", 1, "--seconds", 0.2]
+    found = run(serving, *flags, "--clients", 1, 2)
+    assert [row["name"] for row in found["formats"]] == list(exported.FILE_NAMES)
+    assert [row["ratio"] for row in found["formats"]][0] == 1
+    assert len(found["batch"]) == 2 and found["ngf"] == NGF
+    assert [row["clients"] for row in found["clients"]] == [1, 2]
+    assert {row["num_wrong"] for row in found["clients"]} == {0}
+
+
+def test_answers_that_are_lost_different_or_late_are_counted():
+    bodies = []
+
+    async def answer(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        bodies.append((await receive())["body"])
+        number = len(bodies)  # the first two are of clients that are alone
+        status = {3: 503, 5: 500}.get(number, 200)
+        body = b"different" if number == 4 else b"%d" % bodies.index(bodies[-1])
+        head = {"type": "http.response.start", "status": status, "headers": []}
+        await send(head)
+        await send({"type": "http.response.body", "body": body})
+
+    with serving_app(answer) as url:
+        [one, two] = clients.time_clients(url, [1, 2], 0.5)
+    assert bodies[0] != bodies[1]
+    assert (one["num_wrong"], one["num_later"]) == (2, 1)
+    assert (two["num_wrong"], two["num_later"]) == (0, 0)
+    assert one["p50_s"] <= one["p95_s"] <= one["p99_s"]
+
+
 @pytest.mark.parametrize(
     "benchmark, flags, words",
     [
@@ -233,6 +270,8 @@ def test_end_to_end_has_the_share_of_what_is_done_beside_steps(monkeypatch, run)
         (inference, ["--test_mode", "none", "none"], "options.json is missing"),
         (input_pipeline, ["--input_dir", "none"], "--input_dir none"),
         (end_to_end, ["--size", "1"], "unrecognized arguments: --size"),
+        (serving, ["--seconds", "0"], "--seconds 0: wanted more than 0"),
+        (serving, ["--model", "none"], "--model none: no exported model is there"),
         (soak, ["--kills", "x"], "--kills: invalid int value: 'x'"),
     ],
 )
