@@ -136,10 +136,11 @@ def exported_dir(trained_dir, tmp_path_factory):
 
 
 @contextlib.contextmanager
-def serving(app):
-    """Runs an ASGI application on a free port, and yields its address."""
+def serving(app, log_level="warning", **settings):
+    """Runs an ASGI application on a free port by uvicorn, and yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        config = uvicorn.Config(app, log_level=log_level, **settings)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=[[listener]])
         thread.start()
         try:

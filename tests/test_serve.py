@@ -1,17 +1,22 @@
 """The server: TensorFlow Serving's REST API, limits, and answers to wrong requests."""
 
 import base64
+import contextlib
+import io
 import json
+import socket
 import threading
 
 import numpy as np
 import pytest
+import tifffile
 from fastapi.testclient import TestClient
 
 from pix2pix_tf.__main__ import main
+from pix2pix_tf.serve import connection
 from pix2pix_tf.serve.app import Limits, build_app
 from pix2pix_tf.serve.models import open_models
-from tests.conftest import export, write_image
+from tests.conftest import export, serving, write_image
 
 # Keras' own of NumPy 2, and the converters' of Python, while models are exported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -129,6 +134,11 @@ def test_the_page_learns_of_models_and_gets_their_litert_files(client, exported_
         ),
         (b'{"signature_name": "generate", "instances": [{"a": 1}]}', "instances[0]"),
         (
+            b'{"signature_name": "generate", "instances": [[[["1"]]]]}',
+            "instances[0] is not [height, width, channels]",
+        ),
+        (b'{"instances": [%s1]}' % (b"1," * 64), "65 images, wanted at most 64"),
+        (
             b'{"signature_name": "generate", "instances": [[[[1%s]]]]}' % (b"0" * 400),
             "instances[0] is not [height, width, channels]",
         ),
@@ -151,7 +161,32 @@ def test_a_large_image_is_refused_before_it_is_decoded(client, tmp_path):
     path = write_image(tmp_path / "large.png", 101, 100)
     status, answer = _predict(client, {"instances": [_b64(path.read_bytes())]})
     assert status == 400
-    assert "has 100x101 pixels: wanted at most 10000" in answer["error"]
+    assert "has 100x101 pixels, 3 channels: wanted at most 10000" in answer["error"]
+
+
+def test_channels_count_as_pixels(client):
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros([90, 90, 9], np.uint8), planarconfig="contig")
+    status, answer = _predict(client, {"instances": [_b64(file.getvalue())]})
+    assert status == 400
+    assert "has 90x90 pixels, 9 channels: wanted at most 10000" in answer["error"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e39"])
+def test_outputs_that_are_not_numbers_are_refused(client, value):
+    inputs = json.dumps(np.full([32, 32, 3], 0.5).tolist()).replace("0.5", value, 1)
+    body = f'{{"signature_name": "generate", "instances": [{inputs}]}}'
+    answer = client.post(f"{URL}:predict", content=body)
+    assert answer.status_code == 400
+    assert "instances[0] has outputs that are not finite" in answer.json()["error"]
+
+
+def test_an_error_is_short_and_printable(client):
+    for name in ("x" * 10**5, "\ud800\x1b[2J\n"):
+        request = {"signature_name": name, "instances": [1]}
+        status, answer = _predict(client, request)
+        assert status == 400 and answer["error"].startswith("signature_name '")
+        assert len(answer["error"]) <= 500 and answer["error"].isprintable()
 
 
 def test_a_large_body_is_refused(client):
@@ -211,6 +246,81 @@ def test_more_requests_than_may_wait_are_told_to_come_later(models, png, monkeyp
         text = client.get("/metrics").text
     assert 'pix2pix_requests_total{model="facades",status="200"} 2.0' in text
     assert 'pix2pix_requests_total{model="facades",status="503"} 1.0' in text
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    """Host and port of a server whose clients have a second for a head or a body."""
+    limits = Limits(max_body=1000, max_pixels=10**4, max_waiting=2, body_seconds=1)
+    settings = {"http": connection.Connection, "timeout_keep_alive": 1}
+    settings["log_level"] = "error"
+    app = build_app(models, limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "HEAD_SECONDS", 1)
+        with serving(app, **settings) as url:
+            yield "127.0.0.1", int(url.rpartition(":")[2])
+
+
+def _send(address, contents, again=b""):
+    """Returns what a server answers until it closes the connection."""
+    answer = b""
+    with socket.create_connection(address, timeout=0.2) as client:
+        client.sendall(contents)
+        for _ in range(100):
+            try:
+                part = client.recv(1 << 16)
+            except TimeoutError:
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(again)
+                continue
+            except ConnectionError:
+                return answer
+            if not part:
+                return answer
+            answer += part
+    raise AssertionError(f"{contents} keeps the connection open")
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_that_does_not_ask_is_closed(address, start):
+    assert _send(address, start, again=b"X: y\r\n" if start else b"") == b""
+
+
+@pytest.mark.parametrize(
+    ("length", "again", "status"),
+    [(100, b"", 408), (100, b" ", 408), (10**6, b" ", 413)],
+)
+def test_a_body_without_end_is_ended(address, length, again, status):
+    head = f"POST {URL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    first = b" " * 2000 if length > 1000 else b""
+    answer = _send(address, head.encode() + first, again)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_what_is_not_http_gets_json(address, capfd):
+    chunked = b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for start in (
+        b"\0\r\n\r\n",
+        b"POST /v1/models/facades:predict HTTP/1.1\r\n" + chunked,
+    ):
+        answer = _send(address, start + b"not a chunk\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        body = json.loads(answer.partition(b"\r\n\r\n")[2])
+        assert body == {"error": "Invalid HTTP request received."}
+    # Here the answer came before the wrong chunk.
+    answer = _send(address, b"GET /healthz HTTP/1.1\r\n" + chunked, b"not a chunk\r\n")
+    assert answer.endswith(b'{"status":"ok"}')
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_leaves_is_counted_and_disturbs_nobody(address, capfd):
+    head = f"POST {URL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(address) as client:
+        client.sendall(head.encode())
+    question = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert b'{model="facades",status="400"}' in _send(address, question)
+    assert capfd.readouterr().err == ""
 
 
 def test_two_models_of_one_name_are_refused(exported_dir, capsys):

@@ -83,6 +83,7 @@ def _run(given):
     with _listen(given.host, given.port) as listener:
         start_tensorflow()
         from pix2pix_tf.serve.app import Limits, build_app
+        from pix2pix_tf.serve.connection import Connection
         from pix2pix_tf.serve.models import open_models
 
         models = open_models(given.models)
@@ -92,7 +93,9 @@ def _run(given):
         messages.say(f"serving {', '.join(models)} at http://{host}:{port}/")
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            http=Connection,
+            ws="none",
+            log_level="error",  # a warning for each wrong request would fill a disk
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )

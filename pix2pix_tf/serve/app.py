@@ -11,11 +11,14 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.serve import protocol
 from pix2pix_tf.serve.models import Model
 
+MAX_ERROR = 500  # characters of an error, which may quote the request
 PAGE = Path(__file__).with_name("page")
 HEADERS = {
     # Threads of WebAssembly need the first two.
@@ -65,7 +68,11 @@ def build_app(
 
     @app.exception_handler(HTTPException)
     async def answer_error(request, error):
-        return JSONResponse({"error": str(error.detail)}, error.status_code)
+        return _answer_error(error.status_code, error.detail)
+
+    @app.exception_handler(Exception)
+    async def answer_defect(request, error):  # which uvicorn prints
+        return _answer_error(500, "the server failed: its log says how")
 
     def find(name, version=None):
         model = models.get(name)
@@ -115,6 +122,13 @@ def build_app(
     return app
 
 
+def _answer_error(status, message):
+    message = printable(message)
+    if len(message) > MAX_ERROR:
+        message = f"{message[: MAX_ERROR - 3]}..."
+    return JSONResponse({"error": message}, status)
+
+
 class Desk:
     """Takes requests to `:predict`, within the limits, and counts them."""
 
@@ -145,7 +159,7 @@ class Desk:
             try:
                 response = JSONResponse(await self._work(model, request))
             except HTTPException as error:
-                response = JSONResponse({"error": error.detail}, error.status_code)
+                response = _answer_error(error.status_code, error.detail)
         self._count.labels(model.name, str(response.status_code)).inc()
         return response
 
@@ -179,6 +193,8 @@ class Desk:
                             413,
                             f"the body has more than {self._limits.max_body} bytes",
                         )
+        except ClientDisconnect:  # nobody gets the answer, but it is counted
+            raise HTTPException(400, "the body ended early") from None
         except TimeoutError:
             raise HTTPException(
                 408, f"no body within {self._limits.body_seconds:g} seconds"

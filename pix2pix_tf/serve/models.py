@@ -27,10 +27,12 @@ class Model:
         Raises:
             ImageError: they are not an image, or one of more pixels.
         """
-        height, width, _ = codecs.probe_bytes(contents)
-        if height * width > max_pixels:
+        height, width, channels = codecs.probe_bytes(contents)
+        num_pixels, max_numbers = height * width, 4 * max_pixels
+        if num_pixels > max_pixels or num_pixels * channels > max_numbers:
             raise ImageError(
-                f"has {width}x{height} pixels: wanted at most {max_pixels} in all"
+                f"has {width}x{height} pixels, {channels} channels: wanted at most "
+                f"{max_pixels} pixels and {max_numbers} numbers"
             )
         return self.translator.translate_file(contents)
 

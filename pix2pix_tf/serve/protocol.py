@@ -14,6 +14,7 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.serve.models import Model
 
 DEFAULT = "serving_default"
+MAX_IMAGES = 64  # of a request, which cannot be stopped
 # {signature: (name of its input, name of its output)}
 SIGNATURES = {
     DEFAULT: ("image_bytes", "output_bytes"),
@@ -45,6 +46,8 @@ def predict(model: Model, body: bytes, max_pixels: int) -> dict:
         instances = instances[name]
     if not isinstance(instances, list) or not instances:
         raise UsageError(f"{key}: wanted a list with one entry for each image")
+    if len(instances) > MAX_IMAGES:
+        raise UsageError(f"{key}: {len(instances)} images, wanted at most {MAX_IMAGES}")
     answer_one = _translate if signature == DEFAULT else _generate
     answers = []
     for index, instance in enumerate(instances):
@@ -83,12 +86,18 @@ def _translate(model, instance, max_pixels):
 
 def _generate(model, instance, max_pixels):
     try:
-        inputs = np.array(instance, np.float32)
-    except (ValueError, TypeError, OverflowError):
-        raise UsageError("is not [height, width, channels] of numbers") from None
-    if inputs.size > 4 * max_pixels:
-        raise UsageError(f"has {inputs.size} numbers: wanted at most {4 * max_pixels}")
-    return model.translator.generate(inputs).tolist()
+        numbers = np.array(instance)
+    except ValueError:
+        numbers = np.array(None)
+    if numbers.dtype.kind not in "iuf":
+        raise UsageError("is not [height, width, channels] of numbers")
+    if numbers.size > 4 * max_pixels:
+        raise UsageError(f"has {numbers.size} numbers: wanted at most {4 * max_pixels}")
+    with np.errstate(over="ignore"):  # the infinity is refused with its output
+        outputs = model.translator.generate(numbers.astype(np.float32))
+    if not np.isfinite(outputs).all():  # TensorFlow Serving would send NaN, no JSON
+        raise UsageError("has outputs that are not finite: wanted numbers in [-1, 1]")
+    return outputs.tolist()
 
 
 def status(model: Model) -> dict:
