@@ -124,7 +124,7 @@ def wrong_json(rng):
         b'{"instances": [' + b"[]," * 400_000 + b"[]]}",
         b'{"signature_name": "%s", "instances": [1]}' % (b"x" * 10**6),
     ]
-    return Case("wrong_json", [make_request(rng.choice(texts))], (200, 400))
+    return Case("wrong_json", [make_request(rng.choice(texts))], (200, 400, 413))
 
 
 def wrong_types(rng):

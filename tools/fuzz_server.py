@@ -9,7 +9,8 @@ good ones. It checks that
 - every good request gets the right bytes;
 - every answer is one of those that are wanted, never status 500, each error is JSON
   with one printable sentence, and no answer holds a file that is not served;
-- a request whose body or head never ends is ended by the server;
+- a request whose body or head never ends is ended by the server, and so are hundreds of
+  connections that ask nothing;
 - the memory of the server at the end is at most 15 % above that after a fifth of the
   cases;
 - at the end it answers /healthz, and ends with status 143 within seconds of SIGTERM,
@@ -46,6 +47,7 @@ from pix2pix_tf.runtime.start import start_tensorflow
 
 TIMEOUT = 60  # seconds for an answer; the server has 30 for a body
 END_TIMEOUT = 10  # seconds from SIGTERM to the end
+NUM_IDLE = 300  # connections at the same time
 MEMORY_GROWTH = 1.15  # at most
 MAX_ERROR = 500  # characters of an error
 SECRET = b"nobody may read this file"
@@ -229,6 +231,7 @@ def _send_all(server, models, seed, numbers, failures):
         stop.set()
         for thread in threads:
             thread.join()
+    _flood(server.address, failures)
     _check_health(server.address, failures)
     memory_at_end = server.memory()
     if memory and memory_at_end > MEMORY_GROWTH * memory:
@@ -394,6 +397,23 @@ def _send_endless(address, first, again, wanted, failures):
     answers = _parse_answers(received, is_head=False)
     if (answers[0][0] if answers else None) != wanted:
         failures.add("an endless request", f"{answers}, wanted {wanted}")
+
+
+def _flood(address, failures):
+    """Opens many connections that ask nothing, and waits until the server ends them."""
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(address, TIMEOUT))
+            for _ in range(NUM_IDLE)
+        ]
+        for number, connection in enumerate(connections, start=1):
+            try:
+                connection.recv(1)
+            except TimeoutError:
+                failures.add("idle connections", f"number {number} is not ended")
+                return
+            except ConnectionError:
+                continue
 
 
 def _check_health(address, failures):
