@@ -57,7 +57,9 @@ def to_float(pixels: np.ndarray, largest: int | None = None) -> np.ndarray:
     return pixels.astype(np.float32)
 
 
-def fit_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+def fit_channels(
+    pixels: np.ndarray, channels: int, is_plain: bool = True
+) -> np.ndarray:
     """Gives an image the channels that are wanted.
 
     One channel is gray, two are gray and alpha, three RGB, four RGB and alpha. Gray is
@@ -67,6 +69,7 @@ def fit_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     Args:
         pixels: numpy float32 [height, width, any], in [0, 1].
         channels: int.
+        is_plain: False if these are bands of any meaning, which cannot be fitted.
 
     Returns:
         numpy float32 [height, width, channels].
@@ -77,7 +80,7 @@ def fit_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     has = pixels.shape[2]
     if has == channels:
         return pixels
-    if has > 4 or channels not in (1, 3, 4):
+    if has > 4 or channels not in (1, 3, 4) or not is_plain:
         raise ChannelsError(f"has {has} channels, wanted {channels}")
     color = pixels[..., : 1 if has < 3 else 3]
     if channels == 1:
@@ -109,6 +112,26 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
+
+
+def stored_window(
+    window: tuple[int, int, int, int], size: tuple[int, int], orientation: int
+) -> tuple[int, int, int, int]:
+    """Returns where a window of an upright image lies in the image before `turn`.
+
+    Args:
+        window: (top, left, height, width) in the upright image.
+        size: (height, width) of the upright image.
+        orientation: int, 1 (upright) to 8.
+    """
+    top, left, height, width = window
+    if orientation in (2, 3, 6, 7):
+        left = size[1] - left - width
+    if orientation in (3, 4, 7, 8):
+        top = size[0] - top - height
+    if orientation >= 5:
+        return left, top, width, height
+    return top, left, height, width
 
 
 def fits_8_bits(image: np.ndarray) -> bool:

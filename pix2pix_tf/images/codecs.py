@@ -20,7 +20,6 @@ from PIL import Image
 
 from pix2pix_tf.images import pixels, plain, tiff
 from pix2pix_tf.images.arrays import (
-    ChannelsError,
     ImageError,
     fit_channels,
     to_float,
@@ -79,22 +78,20 @@ def read(path: str | bytes | Path, channels: int = 3) -> np.ndarray:
         OSError: it cannot be read at all.
     """
     path = Path(_text(path))
-    _check_kind(path)
+    check_is_file(path)
     return from_bytes(path.read_bytes(), channels)
 
 
 def from_bytes(contents: bytes, channels: int = 3) -> np.ndarray:
     """Returns the image in a file's bytes; Args, Returns, Raises: as in `read`."""
-    with _naming_damage():
+    with naming_damage():
         image, is_plain = _decode(contents)
-        if not is_plain and image.shape[2] != channels:
-            raise ChannelsError(f"has {image.shape[2]} channels, wanted {channels}")
-        return fit_channels(image, channels)
+        return fit_channels(image, channels, is_plain)
 
 
 def decode(contents: bytes) -> np.ndarray:
     """Returns the image in a file's bytes with the channels that it has, as `read`."""
-    with _naming_damage():
+    with naming_damage():
         return _decode(contents)[0]
 
 
@@ -111,7 +108,7 @@ def from_pillow(image: Image.Image, channels: int = 3) -> np.ndarray:
     Raises:
         ImageError: it has another mode, is damaged, or cannot get the channels.
     """
-    with _naming_damage():
+    with naming_damage():
         if image.mode in ("I", "F"):
             raise ImageError(f"has Pillow's mode {image.mode}: wanted 8 or 16 bits")
         is_deep = image.mode.startswith("I;16")
@@ -124,8 +121,8 @@ def probe(path: str | bytes | Path) -> tuple[int, int, int]:
 
     Raises: as `read`.
     """
-    _check_kind(path)
-    with open(path, "rb") as file, _naming_damage():
+    check_is_file(path)
+    with open(path, "rb") as file, naming_damage():
         if file.read(len(plain.NPY_MAGIC)) == plain.NPY_MAGIC:
             return plain.probe_npy(_text(path))
         return _probe(file)
@@ -133,7 +130,7 @@ def probe(path: str | bytes | Path) -> tuple[int, int, int]:
 
 def probe_bytes(contents: bytes) -> tuple[int, int, int]:
     """Returns what `probe` does, of a file's bytes; raises ImageError as `read`."""
-    with _naming_damage():
+    with naming_damage():
         if contents.startswith(plain.NPY_MAGIC):  # not compressed: it is as small
             return plain.load_npy(contents).shape
         return _probe(io.BytesIO(contents))
@@ -160,8 +157,8 @@ def count_pages(path: str | bytes | Path) -> int:
 
     Raises: as `read`.
     """
-    _check_kind(path)
-    with open(path, "rb") as file, _naming_damage():
+    check_is_file(path)
+    with open(path, "rb") as file, naming_damage():
         start = file.read(8)
         file.seek(0)
         if start.startswith(tiff.MAGICS):
@@ -181,7 +178,7 @@ def is_deep(file: BinaryIO) -> bool:
     Raises:
         ImageError: the file is damaged.
     """
-    with _naming_damage():
+    with naming_damage():
         start = file.read(pixels.PNG_BITS_AT + 1)
         file.seek(0)
         if start.startswith(plain.NPY_MAGIC):
@@ -194,7 +191,7 @@ def is_deep(file: BinaryIO) -> bool:
 
 
 @contextlib.contextmanager
-def _naming_damage():
+def naming_damage():
     """Turns whatever a decoder raises into an ImageError, which gets the file's name.
 
     Memory that runs out, and a disk that cannot be read, are not the file's fault.
@@ -220,7 +217,7 @@ def _reason(error):
     return re.sub(r"\{\{.*?\}\} | \[Op:.*", "", first)
 
 
-def _check_kind(path):
+def check_is_file(path: str | bytes | Path) -> None:
     """Refuses what would be read without an end: a pipe, a device."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ImageError("is not a file")

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from pix2pix_tf.images import codecs, color, pixels
+from pix2pix_tf.images import arrays, codecs, color, pixels
 from pix2pix_tf.options import PairConfig
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -293,7 +293,7 @@ def _read(place, read, channels, channels_hint):
     """Calls `read(channels)`; adds the place to its errors."""
     try:
         return read(channels)
-    except codecs.ChannelsError as error:
+    except arrays.ChannelsError as error:
         raise ExampleError(place, f"{error}{channels_hint}") from None
     except (codecs.ImageError, OSError) as error:
         reason = getattr(error, "strerror", None) or error

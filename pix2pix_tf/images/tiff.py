@@ -1,68 +1,40 @@
-"""TIFF files: what their numbers mean is in their tags, which are obeyed or refused.
+"""TIFF files: the first page, whole or by windows, upright.
 
-In: the first page of a file, decoded by tifffile and imagecodecs, as gray, RGB or
-bands in [0, 1], upright. Not in: other pages, other formats. docs/formats.md has the
-table of what is read and what is refused.
+In: strips and tiles, decoded by tifffile and imagecodecs, and their damage. Not in:
+what the numbers mean (`tiff_tags`), other pages, other formats, writing (`windows`).
 """
 
+import functools
 import io
+import itertools
 import logging
 import math
 import struct
-from enum import Enum
+import threading
 from typing import BinaryIO
 
 import numpy as np
 import tifffile
 from PIL import Image
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PREDICTOR, SAMPLEFORMAT
+from tifffile import COMPRESSION
 
 from pix2pix_tf.images import arrays
-from pix2pix_tf.images.arrays import ImageError, to_float
+from pix2pix_tf.images.arrays import ImageError
+from pix2pix_tf.images.tiff_tags import (
+    IMAGE_CODECS,
+    is_plain,
+    num_channels,
+    read_tags,
+    to_pixels,
+)
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What makes a file unusable is raised; the log would only add lines to stderr.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 MAX_COUNTED = 100_000  # pages
-_FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITTFAX3, COMPRESSION.CCITTFAX4)
-# Their decoders find the size in the data, so that is looked at first.
-_PICTURES = (COMPRESSION.JPEG, COMPRESSION.WEBP)
 _JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16  # bytes at the end, of which some may be 0
-_GRAY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
-_COLOR_SAMPLES = {  # of the samples of a pixel, how many are its colour
-    PHOTOMETRIC.MINISWHITE: 1,
-    PHOTOMETRIC.MINISBLACK: 1,
-    PHOTOMETRIC.RGB: 3,
-    PHOTOMETRIC.PALETTE: 1,
-    PHOTOMETRIC.SEPARATED: 4,
-    PHOTOMETRIC.YCBCR: 3,
-}
-# The values that are read, each by itself; `_check` has the combinations.
-_READ = {
-    "NewSubfileType": (0, 2),  # neither a preview nor a mask of another page
-    "ImageDepth": (1,),
-    "Compression": (
-        COMPRESSION.NONE,
-        *_FAX,
-        COMPRESSION.LZW,
-        COMPRESSION.JPEG,
-        COMPRESSION.ADOBE_DEFLATE,
-        COMPRESSION.DEFLATE,
-        COMPRESSION.PACKBITS,
-        COMPRESSION.LZMA,
-        COMPRESSION.ZSTD,
-        COMPRESSION.WEBP,
-    ),
-    "PhotometricInterpretation": tuple(_COLOR_SAMPLES),
-    "PlanarConfiguration": (1, 2),
-    "FillOrder": (1, 2),
-    "SampleFormat": (SAMPLEFORMAT.UINT, SAMPLEFORMAT.IEEEFP, SAMPLEFORMAT.VOID),
-    "BitsPerSample": (*range(1, 17), 32, 64),
-    "SamplesPerPixel": range(1, 1 << 16),
-    "Predictor": (PREDICTOR.NONE, PREDICTOR.HORIZONTAL, PREDICTOR.FLOATINGPOINT),
-    "InkSet": (1,),  # CMYK
-}
+_CACHE_BYTES = 1 << 28  # of decoded tiles or strips, of one open file
 
 
 def probe(file: BinaryIO) -> tuple[int, int, int]:
@@ -72,17 +44,15 @@ def probe(file: BinaryIO) -> tuple[int, int, int]:
         ImageError: its tags have values that are not read.
         Exception: tifffile cannot read it.
     """
-    page = _first_page(file)
-    tags = _tags(page)
-    _check(tags)
+    page = first_page(file)
+    channels = num_channels(read_tags(page))
     size = arrays.upright_size(page.imagelength, page.imagewidth, _orientation(page))
-    is_gray = tags["PhotometricInterpretation"] in _GRAY
-    return *size, (1 if is_gray else 3) + len(tags["ExtraSamples"])
+    return *size, channels
 
 
 def num_bits(file: BinaryIO) -> int:
     """Returns BitsPerSample of an open file's first page."""
-    return _first_page(file).bitspersample
+    return first_page(file).bitspersample
 
 
 def count_pages(file: BinaryIO) -> int:
@@ -136,9 +106,8 @@ def decode(contents: bytes) -> tuple[np.ndarray, bool]:
         ImageError: its tags have values that are not read, or it is damaged.
         Exception: tifffile or imagecodecs cannot decode it.
     """
-    page = _first_page(io.BytesIO(contents))
-    tags = _tags(page)
-    _check(tags)
+    page = first_page(io.BytesIO(contents))
+    tags = read_tags(page)
     arrays.check_size(page.imagelength, page.imagewidth, tags["SamplesPerPixel"])
     _check_segments(page, contents)
     samples = page.asarray(maxworkers=1)  # training decodes in threads of its own
@@ -146,10 +115,133 @@ def decode(contents: bytes) -> tuple[np.ndarray, bool]:
         samples = samples[..., np.newaxis]
     elif tags["PlanarConfiguration"] == 2:
         samples = np.moveaxis(samples, 0, -1)
-    return arrays.turn(_to_pixels(samples, tags), _orientation(page)), _is_plain(tags)
+    return arrays.turn(to_pixels(samples, tags), _orientation(page)), is_plain(tags)
 
 
-def _first_page(file):
+class WindowReader:
+    """Reads windows of an open file's first page: only the tiles or strips they touch.
+
+    Decoded tiles or strips are kept for the next windows, up to 256 MB of them. Threads
+    may share a reader.
+
+    Attributes:
+        height, width, channels: of the image, upright.
+        is_plain: as `decode` returns it.
+    """
+
+    def __init__(self, file: BinaryIO):
+        """Reads the tags.
+
+        Raises:
+            ImageError: they have values that are not read.
+            Exception: tifffile cannot read them.
+        """
+        self._page = page = first_page(file)
+        self._tags = read_tags(page)
+        _check_count(page)
+        self._orientation = _orientation(page)
+        self.height, self.width = arrays.upright_size(
+            page.imagelength, page.imagewidth, self._orientation
+        )
+        self.channels = num_channels(self._tags)
+        self.is_plain = is_plain(self._tags)
+        self._read_bytes = functools.partial(_read_bytes, file, threading.Lock())
+        segment_bytes = math.prod(page.chunks) * page.dtype.itemsize
+        decode = functools.partial(_decode_segment, page, self._read_bytes)
+        self._decode = functools.lru_cache(max(1, _CACHE_BYTES // segment_bytes))(
+            decode
+        )
+        page.init_decode()  # tifffile does this once, and not in threads
+
+    def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Returns the pixels of a window: the numbers that `decode` gives there.
+
+        Args:
+            top, left, height, width: of the window, in the upright image.
+
+        Returns:
+            float32 [height, width, channels], in [0, 1].
+
+        Raises:
+            ImageError: the window is too large, or the data that it touches is damaged.
+            Exception: imagecodecs cannot decode it.
+        """
+        arrays.check_size(height, width, self._page.samplesperpixel)
+        size, orientation = (self.height, self.width), self._orientation
+        window = arrays.stored_window((top, left, height, width), size, orientation)
+        copy = self._copy_rows if self._page.is_final else self._copy_segments
+        samples = np.empty([*window[2:], self._page.samplesperpixel], self._page.dtype)
+        copy(samples, *window[:2])
+        return arrays.turn(to_pixels(samples, self._tags), orientation)
+
+    def _copy_rows(self, samples, top, left):
+        """Fills `samples` from numbers that are not compressed, in one piece."""
+        height, width, _ = samples.shape
+        planes, _, rows, columns, together = self._page.shaped
+        dtype = self._page.dtype.newbyteorder(self._page.parent.byteorder)
+        for plane, row in itertools.product(range(planes), range(height)):
+            place = ((plane * rows + top + row) * columns + left) * together
+            start = self._page.dataoffsets[0] + place * dtype.itemsize
+            numbers = self._read_bytes(start, width * together * dtype.itemsize)
+            samples[row, :, plane : plane + together] = np.frombuffer(
+                numbers, dtype
+            ).reshape(width, together)
+
+    def _copy_segments(self, samples, top, left):
+        """Fills `samples` from the tiles or strips that it touches."""
+        page = self._page
+        height, width, _ = samples.shape
+        rows, columns = _segment_size(page)
+        num_columns = math.ceil(page.imagewidth / columns)
+        num_rows = math.ceil(page.imagelength / rows)
+        for plane, row, column in itertools.product(
+            range(page.shaped[0]),
+            range(top // rows, math.ceil((top + height) / rows)),
+            range(left // columns, math.ceil((left + width) / columns)),
+        ):
+            segment = self._decode((plane * num_rows + row) * num_columns + column)
+            into_rows, from_rows = _overlap(top, height, row * rows, rows)
+            into_columns, from_columns = _overlap(
+                left, width, column * columns, columns
+            )
+            planes = slice(plane, plane + segment.shape[-1])
+            samples[into_rows, into_columns, planes] = segment[from_rows, from_columns]
+
+
+def _overlap(start, length, other_start, other_length):
+    """Returns where two ranges overlap: the slice of the one, and of the other."""
+    first = max(start, other_start)
+    end = min(start + length, other_start + other_length)
+    return (
+        slice(first - start, end - start),
+        slice(first - other_start, end - other_start),
+    )
+
+
+def _read_bytes(file, lock, start, length):
+    if not start:
+        raise ImageError("cannot be decoded (a strip or tile is missing)")
+    with lock:
+        file.seek(start)
+        contents = file.read(length)
+    if len(contents) < length:
+        raise ImageError("cannot be decoded (its end is missing)")
+    return contents
+
+
+def _decode_segment(page, read_bytes, index):
+    """Returns a tile or strip by its number, [rows, columns, samples]."""
+    rows, columns = _segment_size(page)
+    arrays.check_size(rows, columns, page.samplesperpixel)
+    start, length = page.dataoffsets[index], page.databytecounts[index]
+    contents = read_bytes(start, length)
+    _check_segment(page, contents, length)
+    tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    return page.decode(contents, index, **tables)[0][0]  # of ImageDepth 1
+
+
+def first_page(file: BinaryIO) -> tifffile.TiffPage:
+    """Returns the first page of an open file; raises ImageError or any Exception."""
     try:
         return tifffile.TiffFile(file).pages.first
     except TypeError:  # a tag has several values, and tifffile needs one
@@ -164,188 +256,45 @@ def _orientation(page):
     return value if value in range(1, 9) else 1
 
 
-def _tags(page):
-    """Returns {name: value} of the tags that say what the numbers mean."""
-    has_color = 262 in page.tags  # tifffile takes it for MINISWHITE otherwise
-    extras = tuple(page.extrasamples)
-    num_unnamed = page.samplesperpixel - len(extras)
-    num_unnamed -= _COLOR_SAMPLES.get(page.photometric, 0)
-    return {
-        "NewSubfileType": page.subfiletype,
-        "ImageDepth": page.imagedepth,
-        "Compression": page.compression,
-        "PhotometricInterpretation": page.photometric if has_color else None,
-        "PlanarConfiguration": page.planarconfig,
-        "FillOrder": page.fillorder,
-        "SampleFormat": page.sampleformat,
-        "BitsPerSample": page.bitspersample,
-        "SamplesPerPixel": page.samplesperpixel,
-        "Predictor": page.predictor,
-        "InkSet": page.tags.valueof(332, 1),
-        "DotRange": page.tags.valueof(336),
-        "ExtraSamples": extras + num_unnamed * (EXTRASAMPLE.UNSPECIFIED,),
-        "ColorMap": page.tags.valueof(320),
-        "JFIF": page.is_jfif,
-    }
+def _segment_size(page):
+    """Returns (rows, columns) of a tile or strip."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return page.rowsperstrip, page.imagewidth
 
 
-def _check(tags):
-    """Raises ImageError, with tags and values, unless all is read as it is meant."""
-    for name, values in _READ.items():
-        if tags[name] not in values:
-            raise _refusal(tags, name)
-    names = _unread_samples(tags) or _unread_compression(tags)
-    if names:
-        raise _refusal(tags, *names)
-
-
-def _refusal(tags, *names):
-    values = " with ".join(f"{name} {_show(tags[name])}" for name in names)
-    return ImageError(f"has {values}: docs/formats.md has what is read of TIFF")
-
-
-def _show(value):
-    """Returns a tag's value as text: `7 (JPEG)`."""
-    if isinstance(value, tuple):
-        return f"({', '.join(_show(one) for one in value)})"
-    return f"{value} ({value.name})" if isinstance(value, Enum) else str(value)
-
-
-def _unread_samples(tags):
-    """Returns the names of tags whose values together do not say what samples mean."""
-    color, extras = tags["PhotometricInterpretation"], tags["ExtraSamples"]
-    bits, samples = tags["BitsPerSample"], tags["SamplesPerPixel"]
-    is_linear = color in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
-    if samples < _COLOR_SAMPLES[color]:
-        return "SamplesPerPixel", "PhotometricInterpretation"
-    if samples != _COLOR_SAMPLES[color] + len(extras):
-        return "ExtraSamples", "SamplesPerPixel", "PhotometricInterpretation"
-    if not set(extras) <= set(EXTRASAMPLE):
-        return ("ExtraSamples",)
-    if EXTRASAMPLE.ASSOCALPHA in extras and not is_linear:
-        return "ExtraSamples", "PhotometricInterpretation"
-    if tags["SampleFormat"] == SAMPLEFORMAT.IEEEFP:
-        if bits not in (16, 32, 64):
-            return "BitsPerSample", "SampleFormat"
-        if not is_linear:
-            return "SampleFormat", "PhotometricInterpretation"
-    elif bits == 64:
-        return "BitsPerSample", "SampleFormat"
-    if bits == 1 and samples > 1:  # programs pack these differently
-        return "BitsPerSample", "SamplesPerPixel"
-    if color == PHOTOMETRIC.PALETTE and bits > 16:
-        return "BitsPerSample", "PhotometricInterpretation"
-    if tags["DotRange"] not in (None, (0, 2**bits - 1)):
-        return ("DotRange",)
-    return ()
-
-
-def _unread_compression(tags):
-    """Returns the names of tags whose values do not go with the compression."""
-    color, compression = tags["PhotometricInterpretation"], tags["Compression"]
-    bits, samples = tags["BitsPerSample"], tags["SamplesPerPixel"]
-    is_interleaved = samples > 1 and tags["PlanarConfiguration"] == 1
-    is_jpeg = compression == COMPRESSION.JPEG
-    if compression in _FAX and bits * samples > 1:
-        return "Compression", "BitsPerSample", "SamplesPerPixel"
-    if compression in _PICTURES and bits != 8:
-        return "Compression", "BitsPerSample"
-    if is_jpeg and is_interleaved and tags["ExtraSamples"]:
-        return "Compression", "ExtraSamples"
-    if is_jpeg and color == PHOTOMETRIC.PALETTE:  # indices do not survive it
-        return "Compression", "PhotometricInterpretation"
-    if is_jpeg and is_interleaved and color == PHOTOMETRIC.RGB and tags["JFIF"]:
-        return "Compression", "PhotometricInterpretation", "JFIF"  # JFIF is YCbCr
-    if color == PHOTOMETRIC.YCBCR and not (is_jpeg and is_interleaved):
-        return "PhotometricInterpretation", "Compression", "PlanarConfiguration"
-    if compression == COMPRESSION.WEBP and not (
-        color == PHOTOMETRIC.RGB and is_interleaved and samples <= 4
-    ):
-        return "Compression", "PhotometricInterpretation", "PlanarConfiguration"
-    if tags["Predictor"] != PREDICTOR.NONE:
-        if compression in (COMPRESSION.NONE, *_FAX, *_PICTURES):
-            return "Predictor", "Compression"
-        if bits not in (8, 16, 32, 64):
-            return "Predictor", "BitsPerSample"
-        is_float = tags["SampleFormat"] == SAMPLEFORMAT.IEEEFP
-        if tags["Predictor"] == PREDICTOR.FLOATINGPOINT and not is_float:
-            return "Predictor", "SampleFormat"
-    return ()
+def _check_count(page):
+    starts, lengths = page.dataoffsets, page.databytecounts
+    if not len(starts) == len(lengths) == math.prod(page.chunked):
+        raise ImageError("cannot be decoded (strips or tiles are missing)")
 
 
 def _check_segments(page, contents):
-    """Refuses strips and tiles that are missing, cut, or claim to be huge.
-
-    tifffile would fill what is missing, and decode a JPEG of any size to cut it then.
-    """
-    starts, lengths = page.dataoffsets, page.databytecounts
-    if not len(starts) == len(lengths) == math.prod(page.chunked) or 0 in starts:
+    """Refuses strips and tiles that are missing, cut, or claim to be huge."""
+    _check_count(page)
+    if 0 in page.dataoffsets:
         raise ImageError("cannot be decoded (strips or tiles are missing)")
     if page.is_contiguous:  # read at once, and then it must be whole
         return
-    rows, columns = page.rowsperstrip, page.imagewidth
-    if page.is_tiled:
-        rows, columns = page.tilelength, page.tilewidth
-    for start, length in zip(starts, lengths, strict=True):
-        segment = contents[start : start + length]
-        if not 0 < length == len(segment):
-            raise ImageError("cannot be decoded (a strip or tile is cut)")
-        if page.compression == COMPRESSION.JPEG:
-            if not segment[-_JPEG_TAIL:].rstrip(b"\0").endswith(_JPEG_END):
-                raise ImageError("cannot be decoded (a JPEG strip or tile is cut)")
-        if page.compression in _PICTURES:
-            width, height = Image.open(io.BytesIO(segment)).size
-            if height > rows or width > columns:
-                raise ImageError(
-                    f"cannot be decoded (a strip or tile of {width}x{height} pixels, "
-                    f"wanted {columns}x{rows})"
-                )
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        _check_segment(page, contents[start : start + length], length)
 
 
-def _to_pixels(samples, tags):
-    """Maps the file's numbers, [height, width, any], to what `decode` returns."""
-    meaning, extras = tags["PhotometricInterpretation"], tags["ExtraSamples"]
-    values = to_float(samples, largest=2 ** tags["BitsPerSample"] - 1)
-    num_colors = _COLOR_SAMPLES[meaning]
-    color, others = values[..., :num_colors], values[..., num_colors:]
-    if meaning == PHOTOMETRIC.MINISWHITE:
-        color = 1 - color
-    elif meaning == PHOTOMETRIC.PALETTE:
-        color = _color_map(tags)[samples[..., 0].astype(int)]
-    elif meaning == PHOTOMETRIC.SEPARATED:
-        color = (1 - color[..., :3]) * (1 - color[..., 3:])
-    if EXTRASAMPLE.ASSOCALPHA in extras:  # colours were multiplied by it
-        place = extras.index(EXTRASAMPLE.ASSOCALPHA)
-        alpha = others[..., place : place + 1]
-        color = np.where(alpha > 0, color / np.where(alpha > 0, alpha, 1), 0)
-        color = np.minimum(color, 1)
-    return np.concatenate([color, others], axis=-1) if extras else color
+def _check_segment(page, segment, length):
+    """Refuses the bytes of a strip or tile that is cut or claims to be huge.
 
-
-def _color_map(tags):
-    """Returns float32 [2 ** bits, 3], in [0, 1]: the colour of each index.
-
-    Numbers have 16 bits. Programs that have 8 write them 256 times too large (Pillow
-    does), or as they are; both are seen by what no number has.
+    tifffile would fill what is missing, and decode a JPEG of any size to cut it then.
     """
-    colors, wanted = tags["ColorMap"], 3 * 2 ** tags["BitsPerSample"]
-    if np.size(colors) != wanted:
-        raise ImageError(f"has {np.size(colors)} numbers in ColorMap, wanted {wanted}")
-    colors = np.reshape(colors, (3, -1)).T
-    largest = colors.max()
-    if not (colors % 256).any():
-        return to_float(colors // 256, 255)
-    return to_float(colors, 255 if largest < 256 else 65535)
-
-
-def _is_plain(tags):
-    """Returns True for gray or RGB that any number of channels can be made of.
-
-    A single unnamed sample beside RGB is most often alpha (Photoshop writes it so), but
-    beside gray it is a band of data.
-    """
-    extras = tags["ExtraSamples"]
-    is_gray = tags["PhotometricInterpretation"] in _GRAY
-    if len(extras) == 1:
-        return extras[0] != EXTRASAMPLE.UNSPECIFIED or not is_gray
-    return not extras
+    if not 0 < length == len(segment):
+        raise ImageError("cannot be decoded (a strip or tile is cut)")
+    if page.compression == COMPRESSION.JPEG:
+        if not segment[-_JPEG_TAIL:].rstrip(b"\0").endswith(_JPEG_END):
+            raise ImageError("cannot be decoded (a JPEG strip or tile is cut)")
+    if page.compression in IMAGE_CODECS:
+        rows, columns = _segment_size(page)
+        width, height = Image.open(io.BytesIO(segment)).size
+        if height > rows or width > columns:
+            raise ImageError(
+                f"cannot be decoded (a strip or tile of {width}x{height} pixels, "
+                f"wanted {columns}x{rows})"
+            )
