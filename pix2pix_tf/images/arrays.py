@@ -9,6 +9,10 @@ from PIL import Image
 # A small file may claim to hold a huge image. Pillow warns above the same bound.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 9459 x 9459
 MAX_NUMBERS = 4 * MAX_PIXELS  # pixels times channels
+ADVICE = (
+    "cut it, or convert it to a tiled TIFF, which is read by windows (vips tiffsave "
+    "in.png out.tif --tile --bigtiff)"
+)
 _MAX_ERROR = 0.001  # of 255, for a value of 8 bits; a step of 16 bits is 0.004
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. ITU-R BT.601
 

@@ -232,7 +232,11 @@ def _read_bytes(file, lock, start, length):
 def _decode_segment(page, read_bytes, index):
     """Returns a tile or strip by its number, [rows, columns, samples]."""
     rows, columns = _segment_size(page)
-    arrays.check_size(rows, columns, page.samplesperpixel)
+    if rows * columns > arrays.MAX_PIXELS:
+        raise ImageError(
+            f"has a strip or tile of {columns}x{rows} pixels, of which at most "
+            f"{arrays.MAX_PIXELS} are decoded: {arrays.ADVICE}"
+        )
     start, length = page.dataoffsets[index], page.databytecounts[index]
     contents = read_bytes(start, length)
     _check_segment(page, contents, length)

@@ -15,7 +15,7 @@ from tifffile import COMPRESSION, RESUNIT
 from pix2pix_tf.images import arrays, codecs, tiff
 
 TILE_SIZE = 256  # pixels, of written files
-_BIG_BYTES = 1 << 31  # compressed numbers may need more bytes than plain ones
+BIGTIFF_BYTES = 1 << 31  # compressed numbers may need more bytes than plain ones
 _BUFFER_BYTES = 1 << 24  # of tiles that wait to be compressed
 # Compressions that lose nothing are carried over, most with differences of neighbours.
 _PREDICTED = (
@@ -140,7 +140,7 @@ def write_tiff(
         settings |= _settings_like(like, shape, dtype)
     tiles = _tiles(bands, shape, dtype)
     num_bytes = np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize
-    with tifffile.TiffWriter(path, bigtiff=bool(num_bytes > _BIG_BYTES)) as writer:
+    with tifffile.TiffWriter(path, bigtiff=bool(num_bytes > BIGTIFF_BYTES)) as writer:
         writer.write(
             tiles,
             shape=shape if shape[2] > 1 else shape[:2],
@@ -155,10 +155,15 @@ def write_tiff(
 
 
 def _tiles(bands, shape, dtype):
-    """Yields the tiles of an image, each row of them from left to right."""
+    """Yields the tiles of an image, each row of them from left to right.
+
+    The last ones repeat the edges of the image: JPEG would blur other colours into it.
+    """
     for rows in _rows_of_tiles(bands, shape, dtype):
         for left in range(0, shape[1], TILE_SIZE):
             tile = rows[:, left : left + TILE_SIZE]
+            missing = [(0, TILE_SIZE - side) for side in tile.shape[:2]]
+            tile = np.pad(tile, [*missing, (0, 0)], mode="edge")
             yield tile if shape[2] > 1 else tile[..., 0]
 
 
