@@ -5,6 +5,7 @@ page of images there is `pix2pix-tf test`.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from pix2pix_tf.commands.image_files import naming
@@ -62,8 +63,30 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         choices=["AtoB", "BtoA"],
         help="the direction of a file that does not store it (default: AtoB)",
     )
+    tiles = parser.add_argument_group("for images of any size, with --model")
+    tiles.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="generate larger images at their own size, by tiles of this side "
+        "(default: no tiles)",
+    )
+    tiles.add_argument(
+        "--overlap",
+        type=int,
+        metavar="PIXELS",
+        help="that neighbouring tiles share and are blended in (default: 128)",
+    )
+    tiles.add_argument(
+        "--tile_statistics",
+        choices=["picture", "tile"],
+        help="normalise all tiles by statistics of the whole image, or each by its own "
+        "(default: picture)",
+    )
     given = parser.parse_args(argv)
-    flags = ("full_size", "dropout", "seed", "which_direction")
+    if given.tile is None and (given.overlap is not None or given.tile_statistics):
+        raise UsageError("--overlap and --tile_statistics need --tile")
+    flags = ("full_size", "dropout", "seed", "which_direction", "tile")
     decided = [f"--{flag}" for flag in flags if getattr(given, flag)]
     if given.url and decided:
         raise UsageError(
@@ -76,16 +99,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def _run(given):
     start_tensorflow()
     examples = _find(given.images, given.output_dir)
-    translate_file = _open(given)
+    translate = _open(given)
     given.output_dir.mkdir(parents=True, exist_ok=True)
     bar = messages.Bar("image", len(examples))
     for place, path in examples.items():
         with naming(path):
-            output = translate_file(path.read_bytes())
-        ending = ".png" if output.startswith(b"\x89PNG") else ".jpg"
-        place = place.with_name(place.name + ending)
-        files.write_whole(place, output)
-        messages.say(f"wrote {printable(place)}")
+            written = translate(path, place)
+        messages.say(f"wrote {printable(written)}")
         bar.advance()
     bar.close()
 
@@ -111,15 +131,75 @@ def _find(images, output_dir):
 
 
 def _open(given):
-    """Returns the function that maps the bytes of an image file to the output's."""
+    """Returns the function that translates the image at a path to a place.
+
+    The place has no suffix; the function returns the path that it wrote.
+    """
     if given.url:
         from pix2pix_tf.inference.remote import Remote
 
-        return Remote(given.url).translate_file
+        remote = Remote(given.url)
+        return lambda path, place: _write(
+            place, remote.translate_file(path.read_bytes())
+        )
     from pix2pix_tf.inference.load import load
 
     translator = load(given.model, given.which_direction)
     settings = {"dropout": given.dropout, "seed": given.seed or 0}
+    if given.tile is not None:
+        return _by_tiles(given, translator, settings)
     if given.full_size:
         settings["full_size"] = True
-    return lambda contents: translator.translate_file(contents, **settings)
+
+    def translate(path, place):
+        return _write(place, translator.translate_file(path.read_bytes(), **settings))
+
+    return translate
+
+
+def _write(place, output):
+    """Writes the bytes of an image file; returns its path."""
+    path = place.with_name(
+        place.name + (".png" if output[:4] == b"\x89PNG" else ".jpg")
+    )
+    files.write_whole(path, output)
+    return path
+
+
+def _by_tiles(given, translator, settings):
+    from pix2pix_tf.images import windows
+    from pix2pix_tf.inference import large
+    from pix2pix_tf.inference.tiles import Tiling
+
+    overlap = 128 if given.overlap is None else given.overlap
+    tiling = Tiling(given.tile, overlap, given.tile_statistics or "picture")
+    tiling.check(translator.options.model.multiple)
+    channels = translator.image_channels
+
+    def translate(path, place):
+        with windows.open_image(path, channels) as image:
+            size = image.height, image.width
+            if max(size) <= given.tile:
+                contents = path.read_bytes()
+                output = translator.translate_file(contents, full_size=True, **settings)
+                return _write(place, output)
+            suffix = ".tif" if large.is_tiff(*size) else ".png"
+            stat = path.stat()
+            job = settings | dataclasses.asdict(tiling)
+            job |= {"model": str(given.model.absolute()), "image": str(path.absolute())}
+            job |= {"bytes": stat.st_size, "changed": stat.st_mtime_ns}
+            bar = messages.Bar("band", tiling.num_bands(image.height))
+
+            def bands(first):
+                bar.advance(first)
+                for band in translator.bands(image, tiling, first=first, **settings):
+                    yield band
+                    bar.advance()
+
+            output = place.with_name(place.name + suffix)
+            shape = (*size, translator.output_channels)
+            large.write(output, shape, bands, job, path)
+            bar.close()
+            return output
+
+    return translate

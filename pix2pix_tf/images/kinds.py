@@ -49,6 +49,11 @@ class Pairs:
             return (self.pair.input_channels,)
         return _in_direction(self.pair.channels, self.pair)
 
+    @property
+    def output_channels(self):
+        """The channels of an image of `to_output_images`, int."""
+        return self.pair.channels[1]
+
     def to_tensors(self, *images):
         """Converts the images of an example to tensors for the networks.
 
@@ -105,6 +110,11 @@ class Colorization:
     def image_channels(self):
         """The channels of each image of an example, a tuple of int."""
         return (3,)
+
+    @property
+    def output_channels(self):
+        """The channels of an image of `to_output_images`, int."""
+        return 3
 
     def to_tensors(self, photograph):
         """Converts a photograph to tensors for the networks.

@@ -89,8 +89,12 @@ def open_image(path: str | bytes | Path, channels: int = 3) -> Iterator[Windowed
         if file.read(4) in tiff.MAGICS:
             yield _open_tiff(file, channels)
             return
-        pixels = codecs.read(path, channels)
-        yield WindowedImage(*pixels.shape[:2], lambda *window: _cut(pixels, *window))
+        yield of_array(codecs.read(path, channels))
+
+
+def of_array(pixels: np.ndarray) -> WindowedImage:
+    """Returns the WindowedImage of numpy float32 [height, width, channels]."""
+    return WindowedImage(*pixels.shape[:2], lambda *window: _cut(pixels, *window))
 
 
 def _open_tiff(file, channels):

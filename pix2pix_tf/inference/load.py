@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import tensorflow as tf
 from PIL import Image
 
 from pix2pix_tf import checkpoints, networks
-from pix2pix_tf.images import arrays, codecs, kinds, pixels
+from pix2pix_tf.images import arrays, codecs, kinds, pixels, windows
 from pix2pix_tf.inference import exported
+from pix2pix_tf.inference.tiles import Tiling
 from pix2pix_tf.inference.trained import Trained
 from pix2pix_tf.interop import convert
 from pix2pix_tf.options import FLAGS
@@ -72,6 +74,8 @@ class Translator:
         size: (height, width) of all outputs; or None if an output has the size of its
             image, which it has with `full_size`, and of a model that was exported with
             `--full_size`.
+        image_channels, output_channels: int, of an image and of an output; 3 for
+            colorization.
     """
 
     def __init__(self, model: Trained | exported.Exported):
@@ -79,6 +83,8 @@ class Translator:
         self.size = model.size
         self._model = model
         self._kind = kinds.kind_of(model.options.pair, inputs_only=True)
+        [self.image_channels] = self._kind.image_channels
+        self.output_channels = self._kind.output_channels
         self._lock = threading.Lock()
 
     def __call__(
@@ -87,6 +93,7 @@ class Translator:
         full_size: bool | None = None,
         dropout: bool = False,
         seed: int = 0,
+        tiling: Tiling | None = None,
     ):
         """Translates an image, or a batch of images.
 
@@ -100,6 +107,8 @@ class Translator:
             dropout: if True, dropout is on, as in test mode without `--no_dropout`. An
                 exported model has it or not, as it was exported.
             seed: int, of dropout, in [0, 2**31).
+            tiling: Tiling, with which images larger than a tile are translated at their
+                own size, tile by tile.
 
         Returns:
             A PIL image of 8 bits for a path or a PIL image. For an array, an array of
@@ -110,7 +119,7 @@ class Translator:
             UsageError: the image cannot be read, or has other channels; the seed is out
                 of bounds; or an exported model has no other size or dropout.
         """
-        channels = self._kind.image_channels[0]
+        channels = self.image_channels
         is_array = not isinstance(image, (str, os.PathLike, Image.Image))
         try:
             if is_array:
@@ -123,7 +132,7 @@ class Translator:
             name = "the image" if is_array or isinstance(image, Image.Image) else image
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"{name} {reason}") from None
-        outputs = self._translate(found, full_size, dropout, seed)
+        outputs = self._translate(found, full_size, dropout, seed, tiling)
         if not is_array:
             return _to_pillow(outputs[0])
         outputs = np.stack(outputs) if np.ndim(image) == 4 else outputs[0]
@@ -134,7 +143,7 @@ class Translator:
 
         Args:
             contents: of a file in any format that `codecs` reads.
-            settings: `full_size`, `dropout` and `seed`, as in a call.
+            settings: `full_size`, `dropout`, `seed` and `tiling`, as in a call.
 
         Returns:
             The bytes of a PNG of 8 bits; of a JPEG, if the model was exported with
@@ -144,7 +153,7 @@ class Translator:
             codecs.ImageError: the bytes are not such an image, or damaged.
             UsageError: as a call does.
         """
-        image = codecs.from_bytes(contents, self._kind.image_channels[0])
+        image = codecs.from_bytes(contents, self.image_channels)
         [output] = self._translate([image], **settings)
         filetype = self.options.output.output_filetype
         _check_channels(output)
@@ -172,16 +181,57 @@ class Translator:
             outputs = self._model.generate(tf.constant(inputs[np.newaxis]))
         return np.asarray(outputs)[0]
 
-    def _translate(self, images, full_size=None, dropout=False, seed=0):
+    def bands(
+        self, image, tiling: Tiling, dropout: bool = False, seed: int = 0, first=0
+    ) -> Iterator[np.ndarray]:
+        """Translates an image tile by tile, in memory that depends on its width only.
+
+        Args:
+            image: WindowedImage of `images.windows.open_image`, or one like it.
+            tiling: Tiling.
+            dropout, seed: as in a call.
+            first: the number of bands to leave out.
+
+        Yields:
+            float32 [rows, width, channels] in [0, 1]: the output from top to bottom.
+        """
+        yield from self._bands(image, tiling, dropout, seed, 0, first)
+
+    def _bands(self, image, tiling, dropout, seed, number, first=0):
+        inputs = _Inputs(image, self._kind)
+        tiled = self._model.tiled(tiling, dropout)
+        for top, outputs in tiled.bands(inputs, seed, number, first):
+            window = inputs.read(top, 0, len(outputs), image.width)[tf.newaxis]
+            joined = self._kind.to_output_images(window, outputs[np.newaxis])
+            yield np.asarray(joined)[0]
+
+    def _translate(self, images, full_size=None, dropout=False, seed=0, tiling=None):
         """Returns the outputs, float32 in [0, 1], of images that are such, too."""
         FLAGS["seed"].check(seed, "seed")
+        outputs = []
         with self._lock:
-            translate = self._model.prepare(full_size, dropout)
-            key = tf.constant(seed, tf.int32)
-            return [
-                np.asarray(translate(tf.constant(image), key, tf.constant(number)))
-                for number, image in enumerate(images)
-            ]
+            for number, image in enumerate(images):
+                if tiling and max(image.shape[:2]) > tiling.tile:
+                    window = windows.of_array(image)
+                    bands = self._bands(window, tiling, dropout, seed, number)
+                    outputs.append(np.concatenate(list(bands)))
+                    continue
+                translate = self._model.prepare(True if tiling else full_size, dropout)
+                numbers = tf.constant(seed, tf.int32), tf.constant(number)
+                outputs.append(np.asarray(translate(tf.constant(image), *numbers)))
+        return outputs
+
+
+class _Inputs:
+    """The inputs of a generator, of an image of which windows are read."""
+
+    def __init__(self, image, kind):
+        self.height, self.width = image.height, image.width
+        self._image, self._kind = image, kind
+
+    def read(self, top, left, height, width):
+        [inputs] = self._kind.to_tensors(self._image.read(top, left, height, width))
+        return inputs
 
 
 def _read_arrays(image, channels):

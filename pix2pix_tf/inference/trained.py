@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pix2pix_tf import networks
 from pix2pix_tf.images import kinds
+from pix2pix_tf.inference.tiles import TiledGenerator, Tiling
 from pix2pix_tf.inference.translate import translate_image
 from pix2pix_tf.options import Options
 from pix2pix_tf.options.flag import sides
@@ -32,6 +33,7 @@ class Trained:
         self.generator, self.options = generator, options
         self.size = sides(options.model.crop_size)
         self._copies = {}  # by (full_size, dropout)
+        self._tiled = {}  # by (tiling, dropout)
 
     def prepare(self, full_size: bool | None, dropout: bool) -> Callable:
         """Returns a function (image, seed, number) -> output, with today's weights.
@@ -42,18 +44,40 @@ class Trained:
             dropout: if True, dropout is on.
         """
         key = bool(full_size), dropout
-        is_changed = key not in self._copies
-        if is_changed:
+        is_new = key not in self._copies
+        if is_new:
             self._copies[key] = self._copy(*key)
         copy, translate = self._copies[key]
+        if self._update(copy) or is_new:
+            networks.freeze(copy)
+        return translate
+
+    def tiled(self, tiling: Tiling, dropout: bool) -> TiledGenerator:
+        """Returns a generator by tiles, with today's weights."""
+        key = tiling, dropout
+        if key not in self._tiled or self._update(self._tiled[key][0]):
+            tiling.check(self.options.model.multiple)
+            copy = self._build(dropout, crop_size=tiling.tile)
+            self._update(copy)
+            self._tiled[key] = copy, TiledGenerator(copy, tiling)
+        return self._tiled[key][1]
+
+    def _update(self, copy):
+        """Gives a copy today's weights; returns True if some had changed."""
         now = networks.variables_by_name(self.generator)
+        is_changed = False
         for name, variable in networks.variables_by_name(copy).items():
             if not tf.reduce_all(tf.equal(variable, now[name])):
                 variable.assign(now[name])
                 is_changed = True
-        if is_changed:
-            networks.freeze(copy)
-        return translate
+        return is_changed
+
+    def _build(self, dropout, any_size=False, **changes):
+        """Builds a generator like the own one, but for some changes."""
+        changes["no_dropout"] = not dropout
+        model = dataclasses.replace(self.options.model, **changes)
+        with precision.in_float32():
+            return networks.build_generator(self.options.pair.channels, model, any_size)
 
     def generate(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps float32 [1, height, width, channels] in [-1, 1] to outputs alike."""
@@ -63,13 +87,10 @@ class Trained:
 
     def _copy(self, full_size, dropout):
         """Returns a new generator, and the compiled function that uses it."""
-        model = dataclasses.replace(self.options.model, no_dropout=not dropout)
+        model = self.options.model
         kind = kinds.kind_of(self.options.pair, inputs_only=True)
         size = None if full_size else sides(model.crop_size)
-        with precision.in_float32():
-            copy = networks.build_generator(
-                self.options.pair.channels, model, any_size=full_size
-            )
+        copy = self._build(dropout, any_size=full_size)
 
         def generate(inputs):
             if full_size:
