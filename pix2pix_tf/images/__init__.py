@@ -1,5 +1,5 @@
 """Images: colour conversions, file formats, resizing, and the kinds of example.
 
-Flags, folders and batches are elsewhere. Other packages call `codecs`, `kinds`,
-`pixels` and `color`.
+Flags, folders and batches are elsewhere. Other packages call `codecs`, `windows`,
+`kinds`, `pixels` and `color`.
 """

@@ -10,8 +10,8 @@ from PIL import Image
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 9459 x 9459
 MAX_NUMBERS = 4 * MAX_PIXELS  # pixels times channels
 ADVICE = (
-    "cut it, or convert it to a tiled TIFF, which is read by windows (vips tiffsave "
-    "in.png out.tif --tile --bigtiff)"
+    "cut it, or convert it to a tiled TIFF, of which windows are read (vips tiffsave "
+    "IMAGE out.tif --tile --bigtiff)"
 )
 _MAX_ERROR = 0.001  # of 255, for a value of 8 bits; a step of 16 bits is 0.004
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. ITU-R BT.601
@@ -25,12 +25,14 @@ class ChannelsError(ImageError):
     """An image has other channels than are wanted, and cannot be given those."""
 
 
-def check_size(height: int, width: int, channels: int = 1) -> None:
-    """Raises ImageError if an image is larger than the bounds above."""
+def check_size(
+    height: int, width: int, channels: int = 1, advice: str = ADVICE
+) -> None:
+    """Raises ImageError, with advice, if an image is larger than the bounds above."""
     if height * width > MAX_PIXELS or height * width * channels > MAX_NUMBERS:
         raise ImageError(
             f"has {width}x{height} pixels, {channels} channels: wanted at most "
-            f"{MAX_PIXELS} pixels and {MAX_NUMBERS} numbers"
+            f"{MAX_PIXELS} pixels and {MAX_NUMBERS} numbers at once; {advice}"
         )
 
 

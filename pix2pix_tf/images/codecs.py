@@ -20,6 +20,7 @@ from PIL import Image
 
 from pix2pix_tf.images import pixels, plain, tiff
 from pix2pix_tf.images.arrays import (
+    ADVICE,
     ImageError,
     fit_channels,
     to_float,
@@ -200,6 +201,9 @@ def naming_damage():
         yield
     except (ImageError, MemoryError):
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        reason = str(error).partition(",")[0]
+        raise ImageError(f"cannot be decoded ({reason}): {ADVICE}") from None
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(error.message) from None
     except Exception as error:

@@ -166,11 +166,12 @@ class WindowReader:
             ImageError: the window is too large, or the data that it touches is damaged.
             Exception: imagecodecs cannot decode it.
         """
-        arrays.check_size(height, width, self._page.samplesperpixel)
+        samples = self._page.samplesperpixel
+        arrays.check_size(height, width, samples, "ask for smaller windows")
         size, orientation = (self.height, self.width), self._orientation
         window = arrays.stored_window((top, left, height, width), size, orientation)
         copy = self._copy_rows if self._page.is_final else self._copy_segments
-        samples = np.empty([*window[2:], self._page.samplesperpixel], self._page.dtype)
+        samples = np.empty([*window[2:], samples], self._page.dtype)
         copy(samples, *window[:2])
         return arrays.turn(to_pixels(samples, self._tags), orientation)
 
