@@ -3,6 +3,7 @@
 import itertools
 import re
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,23 @@ def test_windows_have_the_channels_that_are_wanted(tmp_path):
     with pytest.raises(codecs.ImageError, match="has 5 channels, wanted 3"):
         with windows.open_image(path, 3):
             pass
+
+
+def test_threads_may_share_an_image(tmp_path):
+    path = write(tmp_path, np.tile(LARGE, (9, 9, 1)), compression="lzw", **RGB, **TILES)
+    whole = codecs.read(path)
+    places = RNG.integers(0, 400, (200, 2)).tolist()
+    with windows.open_image(path) as image, ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda place: image.read(*place, 30, 40), places))
+    for (top, left), window in zip(places, found, strict=True):
+        np.testing.assert_array_equal(window, whole[top : top + 30, left : left + 40])
+
+
+def test_a_tile_that_claims_more_bytes_than_the_file_has_is_refused(tmp_path):
+    path = write(tmp_path, LARGE, {325: (65_535,) * 12}, **RGB, **TILES)
+    with windows.open_image(path) as image:
+        with pytest.raises(codecs.ImageError, match="its end is missing"):
+            image.read(0, 0, 1, 1)
 
 
 def test_windows_of_a_format_that_is_decoded_whole(photo_dir):
@@ -225,7 +243,9 @@ def test_windows_and_strips_have_bounds(tmp_path):
         rowsperstrip=20_000, compression="lzw", **GRAY,
     )  # fmt: skip
     with windows.open_image(path, 1) as image:
-        with pytest.raises(codecs.ImageError, match="of 20000x20000 .*: cut it, or"):
+        with pytest.raises(
+            codecs.ImageError, match="a strip or tile of 20000x20000 .*; cut it"
+        ):
             image.read(0, 0, 1, 1)
 
 

@@ -26,12 +26,17 @@ class ChannelsError(ImageError):
 
 
 def check_size(
-    height: int, width: int, channels: int = 1, advice: str = ADVICE
+    height: int, width: int, channels: int = 1, part: str = "", advice: str = ADVICE
 ) -> None:
-    """Raises ImageError, with advice, if an image is larger than the bounds above."""
+    """Raises ImageError if an image, or a part of it, is above these bounds.
+
+    Args:
+        part: in the error, what has this size: such as `a tile of `.
+        advice: in the error, what to do.
+    """
     if height * width > MAX_PIXELS or height * width * channels > MAX_NUMBERS:
         raise ImageError(
-            f"has {width}x{height} pixels, {channels} channels: wanted at most "
+            f"has {part}{width}x{height} pixels, {channels} channels: wanted at most "
             f"{MAX_PIXELS} pixels and {MAX_NUMBERS} numbers at once; {advice}"
         )
 

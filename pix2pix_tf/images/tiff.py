@@ -9,6 +9,7 @@ import io
 import itertools
 import logging
 import math
+import os
 import struct
 import threading
 from typing import BinaryIO
@@ -148,9 +149,8 @@ class WindowReader:
         self._read_bytes = functools.partial(_read_bytes, file, threading.Lock())
         segment_bytes = math.prod(page.chunks) * page.dtype.itemsize
         decode = functools.partial(_decode_segment, page, self._read_bytes)
-        self._decode = functools.lru_cache(max(1, _CACHE_BYTES // segment_bytes))(
-            decode
-        )
+        num_kept = max(1, _CACHE_BYTES // segment_bytes)
+        self._decode = functools.lru_cache(num_kept)(decode)
         page.init_decode()  # tifffile does this once, and not in threads
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
@@ -166,14 +166,17 @@ class WindowReader:
             ImageError: the window is too large, or the data that it touches is damaged.
             Exception: imagecodecs cannot decode it.
         """
-        samples = self._page.samplesperpixel
-        arrays.check_size(height, width, samples, "ask for smaller windows")
-        size, orientation = (self.height, self.width), self._orientation
-        window = arrays.stored_window((top, left, height, width), size, orientation)
-        copy = self._copy_rows if self._page.is_final else self._copy_segments
-        samples = np.empty([*window[2:], samples], self._page.dtype)
-        copy(samples, *window[:2])
-        return arrays.turn(to_pixels(samples, self._tags), orientation)
+        page = self._page
+        arrays.check_size(
+            height, width, page.samplesperpixel, advice="ask for smaller windows"
+        )
+        top, left, height, width = arrays.stored_window(
+            (top, left, height, width), (self.height, self.width), self._orientation
+        )
+        samples = np.empty([height, width, page.samplesperpixel], page.dtype)
+        copy = self._copy_rows if page.is_final else self._copy_segments
+        copy(samples, top, left)
+        return arrays.turn(to_pixels(samples, self._tags), self._orientation)
 
     def _copy_rows(self, samples, top, left):
         """Fills `samples` from numbers that are not compressed, in one piece."""
@@ -201,12 +204,10 @@ class WindowReader:
             range(left // columns, math.ceil((left + width) / columns)),
         ):
             segment = self._decode((plane * num_rows + row) * num_columns + column)
-            into_rows, from_rows = _overlap(top, height, row * rows, rows)
-            into_columns, from_columns = _overlap(
-                left, width, column * columns, columns
-            )
+            to_y, from_y = _overlap(top, height, row * rows, rows)
+            to_x, from_x = _overlap(left, width, column * columns, columns)
             planes = slice(plane, plane + segment.shape[-1])
-            samples[into_rows, into_columns, planes] = segment[from_rows, from_columns]
+            samples[to_y, to_x, planes] = segment[from_y, from_x]
 
 
 def _overlap(start, length, other_start, other_length):
@@ -223,21 +224,16 @@ def _read_bytes(file, lock, start, length):
     if not start:
         raise ImageError("cannot be decoded (a strip or tile is missing)")
     with lock:
+        if start + length > file.seek(0, os.SEEK_END):  # before memory is taken
+            raise ImageError("cannot be decoded (its end is missing)")
         file.seek(start)
-        contents = file.read(length)
-    if len(contents) < length:
-        raise ImageError("cannot be decoded (its end is missing)")
-    return contents
+        return file.read(length)
 
 
 def _decode_segment(page, read_bytes, index):
     """Returns a tile or strip by its number, [rows, columns, samples]."""
     rows, columns = _segment_size(page)
-    if rows * columns > arrays.MAX_PIXELS:
-        raise ImageError(
-            f"has a strip or tile of {columns}x{rows} pixels, of which at most "
-            f"{arrays.MAX_PIXELS} are decoded: {arrays.ADVICE}"
-        )
+    arrays.check_size(rows, columns, page.shaped[-1], "a strip or tile of ")
     start, length = page.dataoffsets[index], page.databytecounts[index]
     contents = read_bytes(start, length)
     _check_segment(page, contents, length)
