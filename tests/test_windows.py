@@ -219,6 +219,18 @@ def test_a_file_that_is_not_compressed_may_be_one_huge_strip(tmp_path):
     np.testing.assert_allclose(window[..., 0], expected, atol=1e-6)
 
 
+def test_a_huge_file_is_refused_whole_without_reading_its_bytes(tmp_path):
+    path = tmp_path / "a.tif"
+    write_hole(path, 10_000, 13_000, 3, **RGB)
+
+    tracemalloc.start()
+    with pytest.raises(codecs.ImageError, match="has 13000x10000 pixels"):
+        codecs.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # bytes; the file has 390e6
+
+
 def test_the_example_of_the_page_of_formats_runs(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[1] / "docs" / "formats.md"
     example = re.search(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)[1]

@@ -21,7 +21,9 @@ from PIL import Image
 from pix2pix_tf.images import pixels, plain, tiff
 from pix2pix_tf.images.arrays import (
     ADVICE,
+    MAX_PIXELS,
     ImageError,
+    check_size,
     fit_channels,
     to_float,
     turn,
@@ -80,7 +82,17 @@ def read(path: str | bytes | Path, channels: int = 3) -> np.ndarray:
     """
     path = Path(_text(path))
     check_is_file(path)
+    if path.stat().st_size > MAX_PIXELS:
+        _check_large(path)
     return from_bytes(path.read_bytes(), channels)
+
+
+def _check_large(path):
+    """Refuses a TIFF with too many pixels before all its bytes are in memory."""
+    with path.open("rb") as file, naming_damage():
+        if file.read(4) in tiff.MAGICS:
+            file.seek(0)
+            check_size(*tiff.probe(file))
 
 
 def from_bytes(contents: bytes, channels: int = 3) -> np.ndarray:
