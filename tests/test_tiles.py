@@ -6,24 +6,12 @@ import tensorflow as tf
 import tifffile
 
 import pix2pix_tf
-from pix2pix_tf import networks
+from pix2pix_tf import networks, train
 from pix2pix_tf.__main__ import main
 from pix2pix_tf.inference import large
-from pix2pix_tf.inference.tiles import TiledGenerator, Tiling
+from pix2pix_tf.inference.tiles import ArrayInputs, TiledGenerator, Tiling
 from pix2pix_tf.runtime.errors import UsageError
 from tests.conftest import read_image, small_model, write_image
-
-
-class ArrayInputs:
-    """The inputs of a generator, of an array [height, width, channels]."""
-
-    def __init__(self, array):
-        self.height, self.width = array.shape[:2]
-        self.array, self.places = array, []
-
-    def read(self, top, left, height, width):
-        self.places.append((top, left, height, width))
-        return tf.constant(self.array[top : top + height, left : left + width])
 
 
 def _outputs(generator, array, *tiling, **settings):
@@ -109,6 +97,35 @@ def test_masks_of_dropout_do_not_repeat_from_tile_to_tile():
 def test_wrong_tilings_are_refused(trained_dir, tiling, message):
     with pytest.raises(UsageError, match=message):
         pix2pix_tf.load(trained_dir)(np.zeros([64, 64, 3], np.uint8), tiling=tiling)
+
+
+def test_test_mode_uses_tiles_where_an_image_is_larger(trained_dir, tmp_path):
+    (tmp_path / "in").mkdir()
+    small = write_image(tmp_path / "in" / "a.png", 30, 32)
+    large_one = write_image(tmp_path / "in" / "b.png", 70, 101)
+    flags = ["--mode", "test", "--inputs_only", "--checkpoint", str(trained_dir)]
+    flags += ["--no_dropout", "--input_dir", str(tmp_path / "in"), "--full_size"]
+    flags += ["--tile", "32", "--overlap", "8", "--output_dir", str(tmp_path / "out")]
+    assert train.main(flags) == 0
+    translate = pix2pix_tf.load(trained_dir)
+    for image in (small, large_one):
+        found = read_image(tmp_path / "out" / "images" / f"{image.stem}-outputs.png")
+        wanted = translate(image, tiling=Tiling(32, 8, "picture"))
+        np.testing.assert_allclose(found.astype(int), np.asarray(wanted, int), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tile", "64"], "--tile needs --full_size"),
+        (["--full_size", "--tile", "50"], "--tile 50 is not a multiple of 32"),
+        (["--full_size", "--tile", "64", "--overlap", "64"], "--overlap 64: wanted"),
+    ],
+)
+def test_test_mode_refuses_wrong_tiles(trained_dir, capsys, flags, message):
+    command = ["--mode", "test", "--checkpoint", str(trained_dir), *flags]
+    assert train.main(command) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_one_tile_is_the_untiled_result_to_the_bit(trained_dir):

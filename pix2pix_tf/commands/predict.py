@@ -170,10 +170,12 @@ def _by_tiles(given, translator, settings):
     from pix2pix_tf.images import windows
     from pix2pix_tf.inference import large
     from pix2pix_tf.inference.tiles import Tiling
+    from pix2pix_tf.options import FLAGS, check_tiling
 
-    overlap = 128 if given.overlap is None else given.overlap
-    tiling = Tiling(given.tile, overlap, given.tile_statistics or "picture")
-    tiling.check(translator.options.model.multiple)
+    overlap = FLAGS["overlap"].default if given.overlap is None else given.overlap
+    statistics = given.tile_statistics or FLAGS["tile_statistics"].default
+    tiling = Tiling(given.tile, overlap, statistics)
+    check_tiling(given.tile, overlap, translator.options.model.multiple)
     channels = translator.image_channels
 
     def translate(path, place):

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from pix2pix_tf import checkpoints, data, metrics, networks
 from pix2pix_tf.images.kinds import kind_of
-from pix2pix_tf.inference import gallery
-from pix2pix_tf.inference.translate import make_translate, ordered_batches
+from pix2pix_tf.inference import gallery, tiles
+from pix2pix_tf.inference.translate import by_tiles, make_translate, ordered_batches
 from pix2pix_tf.options import Options, write_options
 from pix2pix_tf.runtime import files, messages
 
@@ -114,6 +114,11 @@ def _write_images(options, source, generator, done, scores):
     multiple = options.model.multiple if output.full_size else None
     kind = kind_of(options.pair, options.data.inputs_only)
     translate = make_translate(generator, kind, run.seed, output.aspect_ratio, multiple)
+    if output.tile is not None:
+        tiling = tiles.Tiling(output.tile, output.overlap, output.tile_statistics)
+        channels = options.pair.channels
+        tiled = tiles.build(generator, channels, options.model, tiling)
+        translate = by_tiles(translate, tiled, kind, tiling, run.seed)
     started = time.perf_counter()
     num_batches, network_s = 0, 0.0
     num_images = len(source)

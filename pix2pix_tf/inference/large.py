@@ -1,9 +1,10 @@
 """Writes the output of a large image as its bands are done, and continues after a kill.
 
-The bands go to a plain array on the disk, beside the file that is written at the end.
+The bands go to a file of plain numbers, beside the file that is written at the end.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,19 +44,23 @@ def write(
     rows_path = path.with_name(f".{path.name}.rows")
     done_path = path.with_name(f".{path.name}.json")
     done = _read_done(done_path, rows_path, job)
-    mode = "r+" if done["bands"] else "w+"
-    rows = np.memmap(rows_path, np.uint8, mode, shape=shape)
-    for band in bands(done["bands"]):
-        top = done["rows"]
-        rows[top : top + len(band)] = pixels.to_uint8(band)
-        rows.flush()
-        done |= {"rows": top + len(band), "bands": done["bands"] + 1}
-        files.write_whole(done_path, json.dumps(done))
-    with files.writing(path) as partial:
+    row_bytes = shape[1] * shape[2]
+    with open(rows_path, "r+b" if done["bands"] else "wb") as file:
+        file.truncate(done["rows"] * row_bytes)
+        file.seek(0, os.SEEK_END)
+        for band in bands(done["bands"]):
+            file.write(pixels.to_uint8(band).numpy().tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+            done |= {"rows": done["rows"] + len(band), "bands": done["bands"] + 1}
+            files.write_whole(done_path, json.dumps(done))
+    with files.writing(path) as partial, open(rows_path, "rb") as file:
         if path.suffix == ".png":
+            rows = np.fromfile(file, np.uint8).reshape(shape)
             partial.write_bytes(pixels.encode(tf.constant(rows), "png").numpy())
         else:
-            windows.write_tiff(partial, _slices(rows), shape, np.uint8, like)
+            slices = _slices(file, shape)
+            windows.write_tiff(partial, slices, shape, np.uint8, like)
     for one in (rows_path, done_path):
         one.unlink()
 
@@ -71,7 +76,10 @@ def _read_done(done_path, rows_path, job):
     return {"job": job, "bands": 0, "rows": 0}
 
 
-def _slices(rows):
-    """Yields the rows of an array on the disk, a row of tiles at a time."""
-    for top in range(0, len(rows), windows.TILE_SIZE):
-        yield rows[top : top + windows.TILE_SIZE]
+def _slices(file, shape):
+    """Yields the rows in a file, a row of tiles at a time."""
+    height, width, channels = shape
+    for top in range(0, height, windows.TILE_SIZE):
+        count = min(windows.TILE_SIZE, height - top)
+        rows = np.fromfile(file, np.uint8, count * width * channels)
+        yield rows.reshape(count, width, channels)

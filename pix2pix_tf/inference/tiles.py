@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pix2pix_tf import networks
 from pix2pix_tf.images import pixels
-from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.options import ModelConfig, check_tiling
 
 MAX_SAMPLES = 16  # tiles, of which the statistics of an image are
 BATCH = 4  # tiles
@@ -32,24 +32,6 @@ class Tiling:
     overlap: int
     statistics: str
 
-    def check(self, multiple: int) -> None:
-        """Raises UsageError if a network cannot take the tiles.
-
-        Args:
-            multiple: the network's `ModelConfig.multiple`.
-        """
-        if self.tile < 1 or self.tile % multiple:
-            below = max(self.tile // multiple, 1) * multiple
-            raise UsageError(
-                f"--tile {self.tile} is not a multiple of {multiple}, which the "
-                f"network needs: try {below} or {below + multiple}"
-            )
-        if not 0 <= self.overlap < self.tile:
-            raise UsageError(
-                f"--overlap {self.overlap}: wanted 0 or more, and less than --tile "
-                f"{self.tile}"
-            )
-
     def starts(self, length: int) -> list[int]:
         """Returns where the tiles along a side begin; the last one ends at its end."""
         last = max(length - self.tile, 0)
@@ -68,6 +50,17 @@ class Inputs(Protocol):
 
     def read(self, top: int, left: int, height: int, width: int) -> tf.Tensor:
         """Returns float32 [height, width, channels], in [-1, 1]."""
+
+
+class ArrayInputs:
+    """Inputs of an array, float32 [height, width, channels]."""
+
+    def __init__(self, array):
+        self.height, self.width = array.shape[:2]
+        self._array = array
+
+    def read(self, top, left, height, width):
+        return self._array[top : top + height, left : left + width]
 
 
 class TiledGenerator:
@@ -172,3 +165,29 @@ class TiledGenerator:
         share = np.clip(from_side / max(overlap, 1), 0, 1)
         ramp = (1 - np.cos(np.pi * share)) / 2
         return np.outer(ramp, ramp).astype(np.float32)[..., np.newaxis]
+
+
+def build(
+    generator: keras.Model,
+    channels: tuple[int, int],
+    model: ModelConfig,
+    tiling: Tiling,
+) -> TiledGenerator:
+    """Returns a TiledGenerator with the weights of a generator.
+
+    Args:
+        generator: keras.Model of `networks.build_generator`.
+        channels: (input channels, output channels).
+        model: ModelConfig of the generator.
+        tiling: Tiling.
+
+    Raises:
+        UsageError: the generator cannot take such tiles.
+    """
+    check_tiling(tiling.tile, tiling.overlap, model.multiple)
+    model = dataclasses.replace(model, crop_size=tiling.tile)
+    copy = networks.build_generator(channels, model)
+    weights = networks.variables_by_name(generator)
+    for name, variable in networks.variables_by_name(copy).items():
+        variable.assign(weights[name])
+    return TiledGenerator(copy, tiling)

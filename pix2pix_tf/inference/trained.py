@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import networks
 from pix2pix_tf.images import kinds
-from pix2pix_tf.inference.tiles import TiledGenerator, Tiling
+from pix2pix_tf.inference import tiles
 from pix2pix_tf.inference.translate import translate_image
 from pix2pix_tf.options import Options
 from pix2pix_tf.options.flag import sides
@@ -52,15 +53,17 @@ class Trained:
             networks.freeze(copy)
         return translate
 
-    def tiled(self, tiling: Tiling, dropout: bool) -> TiledGenerator:
+    def tiled(self, tiling: tiles.Tiling, dropout: bool) -> tiles.TiledGenerator:
         """Returns a generator by tiles, with today's weights."""
-        key = tiling, dropout
-        if key not in self._tiled or self._update(self._tiled[key][0]):
-            tiling.check(self.options.model.multiple)
-            copy = self._build(dropout, crop_size=tiling.tile)
-            self._update(copy)
-            self._tiled[key] = copy, TiledGenerator(copy, tiling)
-        return self._tiled[key][1]
+        weights = [variable.numpy() for variable in self.generator.variables]
+        known, tiled = self._tiled.get((tiling, dropout), ((), None))
+        if tiled is None or not all(map(np.array_equal, known, weights)):
+            model = dataclasses.replace(self.options.model, no_dropout=not dropout)
+            with precision.in_float32():
+                channels = self.options.pair.channels
+                tiled = tiles.build(self.generator, channels, model, tiling)
+            self._tiled[tiling, dropout] = weights, tiled
+        return tiled
 
     def _update(self, copy):
         """Gives a copy today's weights; returns True if some had changed."""

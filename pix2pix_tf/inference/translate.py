@@ -1,9 +1,11 @@
 """The way from examples to images, of test mode, validation and single images."""
 
+import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
+from pix2pix_tf.inference.tiles import ArrayInputs
 
 
 def ordered_batches(source, kind, config, size, max_batches=None):
@@ -49,6 +51,27 @@ def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
         return pixels.deprocess(outputs), images
 
     return translate
+
+
+def by_tiles(translate, tiled, kind, tiling, seed):
+    """Returns a function like `make_translate`'s, which uses tiles where it must.
+
+    Args:
+        translate: that function, for examples that fit in one tile.
+        tiled: TiledGenerator.
+        kind, seed: as in `make_translate`.
+        tiling: Tiling.
+    """
+
+    def translate_large(number, inputs, targets=None, is_deep=False):
+        if max(inputs.shape[1:3]) <= tiling.tile:
+            return translate(number, inputs, targets, is_deep)
+        bands = tiled.bands(ArrayInputs(inputs[0]), seed, int(number))
+        outputs = np.concatenate([outputs for _, outputs in bands])[np.newaxis]
+        images = kinds.to_images(kind, inputs, outputs, targets, is_deep=is_deep)
+        return pixels.deprocess(tf.constant(outputs)), images
+
+    return translate_large
 
 
 def translate_image(kind, image, size, generate):

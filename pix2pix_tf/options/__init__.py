@@ -51,6 +51,7 @@ from pix2pix_tf.options.run import (
     OutputConfig,
     RunConfig,
     ValidationConfig,
+    check_tiling,
 )
 from pix2pix_tf.options.stored import (
     MAX_OPTIONS_BYTES,

@@ -12,6 +12,7 @@ from pix2pix_tf.options.run import (
     OutputConfig,
     RunConfig,
     ValidationConfig,
+    check_tiling,
 )
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -53,6 +54,11 @@ class Options:
         if self.output.full_size:
             refuse(self.output.aspect_ratio != 1, "--aspect_ratio", "--full_size")
             refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
+        elif self.output.tile is not None:
+            raise UsageError("--tile needs --full_size: give it, too")
+        if self.output.tile is not None:
+            tiling = self.output.tile, self.output.overlap
+            check_tiling(*tiling, self.model.multiple)
         height, _ = sides(self.model.crop_size)
         if round(height * self.output.aspect_ratio) < 1:
             raise UsageError(

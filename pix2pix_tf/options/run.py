@@ -4,6 +4,7 @@ import dataclasses
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
+from pix2pix_tf.runtime.errors import UsageError
 
 
 def _every(default, what):
@@ -208,6 +209,27 @@ class OutputConfig(Config):
         modes=("test", "export"),
         may_change=True,
     )
+    tile: int | None = flag(
+        None,
+        "with --full_size, generate larger images by tiles of this side (default: in "
+        "one pass)",
+        unit="pixels",
+        minimum=1,
+        modes=("test",),
+    )
+    overlap: int = flag(
+        128,
+        "what neighbouring tiles share, and are blended in",
+        unit="pixels",
+        minimum=0,
+        modes=("test",),
+    )
+    tile_statistics: str = flag(
+        "picture",
+        "what tiles are normalised by: statistics of the whole image, or their own",
+        choices=("picture", "tile"),
+        modes=("test",),
+    )
     export_format: str = flag(
         "saved_model",
         "the format of the exported model; litert and onnx need libraries of their own",
@@ -239,3 +261,22 @@ class OutputConfig(Config):
         is_path=True,
         modes=("test",),
     )
+
+
+def check_tiling(tile: int, overlap: int, multiple: int) -> None:
+    """Raises UsageError if a network cannot take the tiles.
+
+    Args:
+        tile, overlap: the flags.
+        multiple: the network's `ModelConfig.multiple`.
+    """
+    if tile < 1 or tile % multiple:
+        below = max(tile // multiple, 1) * multiple
+        raise UsageError(
+            f"--tile {tile} is not a multiple of {multiple}, which the network needs: "
+            f"try {below} or {below + multiple}"
+        )
+    if not 0 <= overlap < tile:
+        raise UsageError(
+            f"--overlap {overlap}: wanted 0 or more, and less than --tile {tile}"
+        )
