@@ -219,10 +219,10 @@ def test_more_requests_than_may_wait_are_told_to_come_later(models, png, monkeyp
     release, started = threading.Event(), threading.Semaphore(0)
     translate_file = models["facades"].translator.translate_file
 
-    def wait(contents):
+    def wait(contents, **settings):
         started.release()
         assert release.wait(60)
-        return translate_file(contents)
+        return translate_file(contents, **settings)
 
     monkeypatch.setattr(models["facades"].translator, "translate_file", wait)
     limits = Limits(max_body=10**6, max_pixels=10**4, max_waiting=2)

@@ -11,7 +11,11 @@ from pix2pix_tf.__main__ import main
 from pix2pix_tf.inference import large
 from pix2pix_tf.inference.tiles import ArrayInputs, TiledGenerator, Tiling
 from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.serve.models import open_models
 from tests.conftest import read_image, small_model, write_image
+
+# Keras' own of NumPy 2, and the converters' of Python, while models are exported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def _outputs(generator, array, *tiling, **settings):
@@ -126,6 +130,23 @@ def test_test_mode_refuses_wrong_tiles(trained_dir, capsys, flags, message):
     command = ["--mode", "test", "--checkpoint", str(trained_dir), *flags]
     assert train.main(command) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_exported_model_cannot_be_used_by_tiles(exported_dir):
+    with pytest.raises(
+        UsageError, match="load the checkpoint of which it was exported"
+    ):
+        open_models([exported_dir], Tiling(32, 8, "picture"))
+
+
+def test_a_server_translates_large_images_by_tiles(trained_dir, tmp_path):
+    tiling = Tiling(32, 8, "picture")
+    [model] = open_models([trained_dir], tiling).values()
+    image = write_image(tmp_path / "a.png", 70, 50)
+    assert model.describe()["size"] is None
+    (tmp_path / "b.png").write_bytes(model.translate(image.read_bytes(), 10**4))
+    wanted = pix2pix_tf.load(trained_dir)(image, tiling=tiling)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.png"), wanted)
 
 
 def test_one_tile_is_the_untiled_result_to_the_bit(trained_dir):

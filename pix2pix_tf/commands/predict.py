@@ -170,12 +170,12 @@ def _by_tiles(given, translator, settings):
     from pix2pix_tf.images import windows
     from pix2pix_tf.inference import large
     from pix2pix_tf.inference.tiles import Tiling
-    from pix2pix_tf.options import FLAGS, check_tiling
+    from pix2pix_tf.options import FLAGS
 
     overlap = FLAGS["overlap"].default if given.overlap is None else given.overlap
     statistics = given.tile_statistics or FLAGS["tile_statistics"].default
     tiling = Tiling(given.tile, overlap, statistics)
-    check_tiling(given.tile, overlap, translator.options.model.multiple)
+    translator.check_tiling(tiling)
     channels = translator.image_channels
 
     def translate(path, place):

@@ -79,13 +79,6 @@ class Exported:
             size = sides(self.options.model.crop_size)
         return functools.partial(self._translate, size)
 
-    def tiled(self, tiling, dropout):
-        """Raises UsageError, because its norms cannot use stored statistics."""
-        raise UsageError(
-            "an exported model cannot be used by tiles: load the checkpoint of which "
-            "it was exported"
-        )
-
     def generate(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps float32 [1, height, width, channels] in [-1, 1] to outputs alike."""
         return self._generate(inputs)

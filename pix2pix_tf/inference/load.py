@@ -15,7 +15,7 @@ from pix2pix_tf.inference import exported
 from pix2pix_tf.inference.tiles import Tiling
 from pix2pix_tf.inference.trained import Trained
 from pix2pix_tf.interop import convert
-from pix2pix_tf.options import FLAGS
+from pix2pix_tf.options import FLAGS, check_tiling
 from pix2pix_tf.runtime import precision
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -181,6 +181,15 @@ class Translator:
             outputs = self._model.generate(tf.constant(inputs[np.newaxis]))
         return np.asarray(outputs)[0]
 
+    def check_tiling(self, tiling: Tiling) -> None:
+        """Raises UsageError if the model cannot be used by such tiles."""
+        check_tiling(tiling.tile, tiling.overlap, self.options.model.multiple)
+        if self.generator is None:
+            raise UsageError(
+                "an exported model cannot be used by tiles: load the checkpoint of "
+                "which it was exported"
+            )
+
     def bands(
         self, image, tiling: Tiling, dropout: bool = False, seed: int = 0, first=0
     ) -> Iterator[np.ndarray]:
@@ -195,7 +204,9 @@ class Translator:
         Yields:
             float32 [rows, width, channels] in [0, 1]: the output from top to bottom.
         """
-        yield from self._bands(image, tiling, dropout, seed, 0, first)
+        self.check_tiling(tiling)
+        with self._lock:
+            yield from self._bands(image, tiling, dropout, seed, 0, first)
 
     def _bands(self, image, tiling, dropout, seed, number, first=0):
         inputs = _Inputs(image, self._kind)
@@ -209,6 +220,8 @@ class Translator:
         """Returns the outputs, float32 in [0, 1], of images that are such, too."""
         FLAGS["seed"].check(seed, "seed")
         outputs = []
+        if tiling is not None:
+            self.check_tiling(tiling)
         with self._lock:
             for number, image in enumerate(images):
                 if tiling and max(image.shape[:2]) > tiling.tile:

@@ -36,6 +36,21 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "127.0.0.1)",
     )
     parser.add_argument("--port", type=int, default=8501, help="(default: 8501)")
+    tiles = parser.add_argument_group("for images at their own size, by a checkpoint")
+    tiles.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="generate at the size of each image, large ones by tiles of this side "
+        "(default: as the model was exported, or --crop_size)",
+    )
+    tiles.add_argument(
+        "--overlap",
+        type=int,
+        metavar="PIXELS",
+        default=128,
+        help="what neighbouring tiles share, and are blended in (default: 128)",
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--max_body_mb",
@@ -64,8 +79,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         f"{LITERT_JS}, if that exists)",
     )
     given = parser.parse_args(argv)
-    for name in ("max_body_mb", "max_pixels", "max_waiting"):
-        if getattr(given, name) < 1:
+    for name in ("max_body_mb", "max_pixels", "max_waiting", "tile"):
+        if getattr(given, name) is not None and getattr(given, name) < 1:
             raise UsageError(f"--{name} {getattr(given, name)}: wanted at least 1")
     if not 0 <= given.port <= 65535:
         raise UsageError(f"--port {given.port}: wanted 0 to 65535 (0: any free one)")
@@ -82,11 +97,13 @@ def _run(given):
         raise UsageError(f"--litert_js {litert_js} is not a folder")
     with _listen(given.host, given.port) as listener:
         start_tensorflow()
+        from pix2pix_tf.inference.tiles import Tiling
         from pix2pix_tf.serve.app import Limits, build_app
         from pix2pix_tf.serve.connection import Connection
         from pix2pix_tf.serve.models import open_models
 
-        models = open_models(given.models)
+        tiling = given.tile and Tiling(given.tile, given.overlap, "picture")
+        models = open_models(given.models, tiling)
         limits = Limits(given.max_body_mb * 10**6, given.max_pixels, given.max_waiting)
         app = build_app(models, limits, litert_js if litert_js.is_dir() else None)
         host, port = listener.getsockname()[:2]

@@ -7,6 +7,7 @@ from pix2pix_tf.images import codecs
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.inference import exported, model_card
 from pix2pix_tf.inference.load import Translator, load
+from pix2pix_tf.inference.tiles import Tiling
 from pix2pix_tf.metrics import label_maps
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -20,6 +21,7 @@ class Model:
     version: str
     folder: Path
     translator: Translator
+    tiling: Tiling | None = None
 
     def translate(self, contents: bytes, max_pixels: int) -> bytes:
         """Translates the bytes of an image file.
@@ -34,7 +36,7 @@ class Model:
                 f"has {width}x{height} pixels, {channels} channels: wanted at most "
                 f"{max_pixels} pixels and {max_numbers} numbers"
             )
-        return self.translator.translate_file(contents)
+        return self.translator.translate_file(contents, tiling=self.tiling)
 
     def describe(self) -> dict:
         """Returns what the page shows of the model."""
@@ -44,7 +46,7 @@ class Model:
         return {
             "name": self.name,
             "version": self.version,
-            "size": self.translator.size,
+            "size": None if self.tiling else self.translator.size,
             "is_photograph": self.translator.options.pair.lab_colorization,
             "input_channels": input_channels,
             "output_channels": output_channels,
@@ -61,13 +63,17 @@ class Model:
         return [name for name in names if (self.folder / name).is_file()]
 
 
-def open_models(paths: list[Path]) -> dict[str, Model]:
+def open_models(paths: list[Path], tiling: Tiling | None = None) -> dict[str, Model]:
     """Loads the models of these paths, as `load` takes them; returns them by name.
 
     A model is named after its folder, `models/NAME` or `models/NAME/VERSION`.
 
+    Args:
+        paths: list of Path.
+        tiling: Tiling, if images keep their size and large ones are done by tiles.
+
     Raises:
-        UsageError: one cannot be loaded, or two have one name.
+        UsageError: one cannot be loaded or used by tiles, or two have one name.
     """
     models = {}
     for path in paths:
@@ -81,5 +87,8 @@ def open_models(paths: list[Path]) -> dict[str, Model]:
                 f"named {printable(name)}: rename a folder"
             )
         version = folder.name if is_version else "1"
-        models[name] = Model(name, version, folder, load(path))
+        translator = load(path)
+        if tiling is not None:
+            translator.check_tiling(tiling)
+        models[name] = Model(name, version, folder, translator, tiling)
     return models
