@@ -123,10 +123,9 @@ def build_app(
 
 
 def _answer_error(status, message):
-    message = printable(message)
     if len(message) > MAX_ERROR:
         message = f"{message[: MAX_ERROR - 3]}..."
-    return JSONResponse({"error": message}, status)
+    return JSONResponse({"error": printable(message)}, status)
 
 
 class Desk:
