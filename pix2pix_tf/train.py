@@ -1,5 +1,6 @@
 """The command: `python -m pix2pix_tf.train --mode {train,test,export}`."""
 
+import functools
 import sys
 
 from pix2pix_tf.options import command_name, parse
@@ -66,8 +67,15 @@ def _open_source(options):
 
     config = options.data
     kind = kinds.kind_of(options.pair, config.inputs_only)
+    why_unfit = None
+    if config.small_images == "refuse":
+        why_unfit = functools.partial(
+            data.why_too_small, config, options.model.crop_size
+        )
     if config.dataset is not None:
-        return datasets.open_source(config, kind.image_channels, options.run.mode)
+        return datasets.open_source(
+            config, kind.image_channels, options.run.mode, why_unfit
+        )
     is_test = options.run.mode == "test"
     input_dir = config.input_dir
     if input_dir is None:
@@ -75,7 +83,9 @@ def _open_source(options):
         split = "test" if is_test else "train"
         input_dir = samples.sample_dir(kind.is_photograph, split)
     examples = data.find_examples(input_dir, config.target_dir, is_one_enough=is_test)
-    source = data.Source(data.Files(examples), kind.image_channels, config.on_bad_image)
+    source = data.Source(
+        data.Files(examples), kind.image_channels, config.on_bad_image, why_unfit
+    )
     source.check()
     are_pairs = len(kind.image_channels) > len(examples[0].paths)
     data.print_notices(examples, [input_dir, config.target_dir], are_pairs)

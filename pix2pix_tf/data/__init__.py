@@ -10,6 +10,7 @@ from pix2pix_tf.data.batches import (
     random_crop,
     random_flip,
     train_batches,
+    why_too_small,
 )
 from pix2pix_tf.data.examples import (
     Example,

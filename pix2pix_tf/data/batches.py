@@ -37,6 +37,10 @@ def train_batches(
     """
 
     def load(index, example_seed, *images):
+        if data.preprocess == "crop":  # first, because the images may be large
+            images = [
+                random_window(image, sides(crop_size), example_seed) for image in images
+            ]
         inputs, targets = kind.to_tensors(*images)
         inputs, targets = augment(inputs, targets, data, crop_size, example_seed)
         return index, *_set_shapes((inputs, targets), crop_size)
@@ -49,13 +53,14 @@ def train_batches(
 
 
 def ordered_batches(
-    source: Source, kind: Kind, data: DataConfig, size: Size | None
+    source: Source, kind: Kind, data: DataConfig, size: Size | tuple | None
 ) -> tf.data.Dataset:
     """Returns a Dataset of every example once, in order; the last batch may be short.
 
     Args:
         source: with the channels of `kind`'s images.
-        size: the size to scale to, or None to leave each example's own.
+        size: the size to scale to, or None to leave each example's own; with a height
+            of None the width is scaled, and the height by the same factor.
 
     Returns:
         Dataset of (indices, inputs, targets), or of (indices, inputs) if the kind has
@@ -65,10 +70,8 @@ def ordered_batches(
 
     def load(index, *images):
         tensors = kind.to_tensors(*images)
-        if size is not None:
-            tensors = [pixels.resize_area(image, sides(size)) for image in tensors]
-            tensors = _set_shapes(tensors, size)
-        return index, *tensors
+        tensors = [pixels.scale(image, sides(size)) for image in tensors]
+        return index, *_set_shapes(tensors, size)
 
     examples = source.ordered().map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return examples.batch(data.batch_size).prefetch(tf.data.AUTOTUNE)
@@ -96,7 +99,8 @@ def augment(
     """Flips, scales and crops both images alike, in the order of the original.
 
     Args:
-        inputs, targets: float32 [height, width, channels].
+        inputs, targets: float32 [height, width, channels]; for `--preprocess crop` of
+            crop_size already.
         seed: int [2], for tf.random.stateless_*.
 
     Returns:
@@ -106,8 +110,9 @@ def augment(
     both = tf.concat([inputs, targets], axis=-1)
     if data.flip:
         both = random_flip(both, seed)
-    both = pixels.resize_area(both, sides(data.scale_size))
-    both = random_crop(both, sides(crop_size), seed)
+    if data.preprocess != "crop":
+        both = pixels.scale(both, data.scaled_size)
+        both = random_window(both, sides(crop_size), seed)
     return both[..., :num_inputs], both[..., num_inputs:]
 
 
@@ -115,6 +120,42 @@ def random_flip(image: tf.Tensor, seed) -> tf.Tensor:
     """Mirrors an image, [height, width, channels], for half of all seeds, int [2]."""
     draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
     return tf.cond(draw < 0.5, lambda: image[:, ::-1], lambda: image)
+
+
+def random_window(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:
+    """Crops an image at random; where it is smaller, pads it by reflection first."""
+    height, width = image.shape[:2]
+    if not (height and width and height >= size[0] and width >= size[1]):
+        image = pad_to_least(image, size)
+    return random_crop(image, size, seed)
+
+
+def pad_to_least(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Pads an image by reflection where it is smaller than (height, width)."""
+    sides = tf.shape(image)[:2]
+    wanted = tf.maximum(sides, size)
+    return tf.cond(
+        tf.reduce_all(sides == wanted),
+        lambda: image,
+        lambda: pixels.pad_by_reflection(image, tf.unstack(wanted)),
+    )
+
+
+def why_too_small(data: DataConfig, crop_size: Size, height: int, width: int) -> str:
+    """Returns why `--small_images refuse` refuses an image, as text; "" if it is not.
+
+    Args:
+        height, width: of the image, before it is scaled.
+    """
+    scaled = pixels.scaled_sides(height, width, data.scaled_size)
+    least = sides(crop_size)
+    if scaled[0] >= least[0] and scaled[1] >= least[1]:
+        return ""
+    became = "" if scaled == (height, width) else f", scaled {scaled[1]}x{scaled[0]}"
+    return (
+        f"is {width}x{height}{became}: wanted at least --crop_size, "
+        f"{least[1]}x{least[0]} (--small_images pad pads by reflection)"
+    )
 
 
 def random_crop(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -29,12 +29,18 @@ class Source:
     Attributes:
         channels: those of each image of an example.
         problems: the errors found so far, by the names of the examples.
+        why_unfit: None, or a function from the (height, width) of an example's images
+            to the reason why it cannot be used, "" for none.
         deep: the examples that `ordered` has read so far and that are stored with more
             than 8 bits.
     """
 
     def __init__(
-        self, store, channels: tuple[int, ...], on_bad_image: str | None = None
+        self,
+        store,
+        channels: tuple[int, ...],
+        on_bad_image: str | None = None,
+        why_unfit: Callable[[int, int], str] | None = None,
     ):
         """Initialises the source.
 
@@ -43,8 +49,10 @@ class Source:
             on_bad_image: "skip" leaves out examples that cannot be read, and in
                 training reads the next one instead. "error" raises an error; so does
                 None, for a source without the flag.
+            why_unfit: the attribute.
         """
         self.channels = channels
+        self.why_unfit = why_unfit
         self.problems: dict[str, kinds.ExampleError] = {}
         self.deep: set[int] = set()
         self._store = store
@@ -152,7 +160,10 @@ class Source:
             ExampleError: it cannot be used; the file or record is named.
         """
         try:
-            return self._store.read(self.channels, index, *values)
+            images = self._store.read(self.channels, index, *values)
+            if self.why_unfit and (reason := self.why_unfit(*images[0].shape[:2])):
+                raise kinds.ExampleError(printable(self.name(index)), reason)
+            return images
         except kinds.ExampleError as error:
             if self.name(index) not in self.problems:
                 self.problems[self.name(index)] = error

@@ -59,13 +59,16 @@ def load(name: str, data_dir: str | Path | None = None):
     return builder
 
 
-def open_source(config: DataConfig, channels: tuple[int, ...], mode: str):
+def open_source(
+    config: DataConfig, channels: tuple[int, ...], mode: str, why_unfit=None
+):
     """Returns the data.Source of a data set's examples, after a check of the first.
 
     Args:
         config: flags, with a data set.
         channels: those of each image of an example.
         mode: train or test: the split, if `config` names none.
+        why_unfit: of data.Source.
 
     Raises:
         UsageError: the data set, the split or a feature is missing or unusable.
@@ -76,7 +79,7 @@ def open_source(config: DataConfig, channels: tuple[int, ...], mode: str):
 
     split = config.split or _choose_split(builder, mode)
     store = Records(builder, split, config, len(channels), has_names=mode == "test")
-    source = data.Source(store, channels)
+    source = data.Source(store, channels, why_unfit=why_unfit)
     source.check()
     if store.num_features < len(channels):
         sizes = itertools.islice(store.sizes(), MAX_SIZED)

@@ -85,6 +85,32 @@ def resize_area(image: tf.Tensor, size: tuple) -> tf.Tensor:
     return tf.image.resize(image, size, method="area")
 
 
+def scaled_sides(height, width, size: tuple) -> tuple:
+    """Returns the (height, width) of an image that is scaled to `size`.
+
+    Args:
+        height, width: of the image: int, or int64 scalars.
+        size: (height, width). A height of None follows from the width, rounded down as
+            in PyTorch's pix2pix; with (None, None) the image keeps its size.
+    """
+    new_height, new_width = size
+    if new_width is None:
+        return height, width
+    if new_height is None:
+        new_height = height * new_width // width
+    return new_height, new_width
+
+
+def scale(image: tf.Tensor, size: tuple) -> tf.Tensor:
+    """Scales float32 [height, width, channels] by area; `size` as in `scaled_sides`."""
+    if size == (None, None):
+        return image
+    if None not in size:  # keeps the static shape
+        return resize_area(image, size)
+    sides = scaled_sides(*tf.unstack(tf.shape(image, tf.int64)[:2]), size)
+    return resize_area(image, tf.maximum(tf.cast(tf.stack(sides), tf.int32), 1))
+
+
 def pad_by_reflection(image: tf.Tensor, size: tuple) -> tf.Tensor:
     """Pads at the bottom and the right by reflection, repeated as often as needed.
 

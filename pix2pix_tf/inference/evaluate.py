@@ -39,7 +39,7 @@ def evaluate(options: Options, source: data.Source) -> None:
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
-        options.pair.channels, options.model, any_size=output.full_size
+        options.pair.channels, options.model, any_size=options.is_any_size
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)
@@ -110,8 +110,7 @@ def _write_images(options, source, generator, done, scores):
     """
     run = options.run
     output = options.output
-    size = None if output.full_size else options.model.crop_size
-    multiple = options.model.multiple if output.full_size else None
+    multiple = options.model.multiple if options.is_any_size else None
     kind = kind_of(options.pair, options.data.inputs_only)
     translate = make_translate(generator, kind, run.seed, output.aspect_ratio, multiple)
     if output.tile is not None:
@@ -128,7 +127,9 @@ def _write_images(options, source, generator, done, scores):
     writes = collections.deque()  # (Row, Future), the oldest first
     with concurrent.futures.ThreadPoolExecutor(NUM_WRITERS) as pool:
         try:
-            batches = ordered_batches(source, kind, options.data, size, run.max_steps)
+            batches = ordered_batches(
+                source, kind, options.data, options.image_size, run.max_steps
+            )
             for indices, *tensors in batches:
                 called = time.perf_counter()
                 is_deep = not source.deep.isdisjoint(indices.numpy().tolist())

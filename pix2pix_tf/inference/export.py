@@ -42,7 +42,7 @@ def export(options: Options) -> None:
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
-        pair.channels, options.model, any_size=options.output.full_size
+        pair.channels, options.model, any_size=options.is_any_size
     )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix)

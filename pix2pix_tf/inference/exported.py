@@ -10,7 +10,13 @@ import tensorflow as tf
 
 from pix2pix_tf.images import kinds
 from pix2pix_tf.inference.translate import translate_image
-from pix2pix_tf.options import OPTIONS_NAME, Options, from_dict, read_options
+from pix2pix_tf.options import (
+    OPTIONS_NAME,
+    RESIZE_AND_CROP,
+    Options,
+    from_dict,
+    read_options,
+)
 from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.optional import import_optional
@@ -75,9 +81,19 @@ class Exported:
                 "export it with --full_size, or load the checkpoint"
             )
         size = self.size
-        if full_size is False and size is None:
-            size = sides(self.options.model.crop_size)
+        if size is None:
+            size = self._size_of(full_size)
         return functools.partial(self._translate, size)
+
+    def _size_of(self, full_size):
+        """Returns the (height, width) to scale to, for a model of any size."""
+        options = self.options
+        if full_size is False:
+            return sides(options.model.crop_size)
+        is_scaled = options.data.preprocess != RESIZE_AND_CROP
+        if full_size or options.output.full_size or not is_scaled:
+            return None, None
+        return options.data.scaled_size
 
     def generate(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps float32 [1, height, width, channels] in [-1, 1] to outputs alike."""

@@ -114,7 +114,7 @@ def write_onnx(
         def compute(inputs):
             return model.stateless_call(values, [], inputs)[0]
 
-        if not options.output.full_size:
+        if not options.is_any_size:
             return {"outputs": compute(inputs)}
         multiple = options.model.multiple
         return {"outputs": networks.generate_at_own_size(compute, inputs, multiple)}
@@ -146,7 +146,7 @@ def write_keras(generator: keras.Model, folder: Path) -> list[Written]:
 
 def _inputs_spec(options, batch_size):
     """Returns the tf.TensorSpec of `inputs`."""
-    size = (None, None) if options.output.full_size else sides(options.model.crop_size)
+    size = (None, None) if options.is_any_size else sides(options.model.crop_size)
     shape = [batch_size, *size, options.pair.channels[0]]
     return tf.TensorSpec(shape, tf.float32, name="inputs")
 

@@ -72,8 +72,8 @@ class Translator:
             trained.
         options: Options, such as `options.model.ngf`.
         size: (height, width) of all outputs; or None if an output has the size of its
-            image, which it has with `full_size`, and of a model that was exported with
-            `--full_size`.
+            image, which it has with `full_size`, of a model that was exported with
+            `--full_size`, and of one whose `--preprocess` keeps proportions.
         image_channels, output_channels: int, of an image and of an output; 3 for
             colorization.
     """
@@ -103,7 +103,7 @@ class Translator:
                 of floats in [0, 1]. Colorization takes RGB or gray.
             full_size: if True, the output has the image's size; if False, images are
                 scaled to the size of the generator, and so are the outputs (default:
-                True for a model that was exported with `--full_size`, else False).
+                as in test mode; True for a model that was exported with `--full_size`).
             dropout: if True, dropout is on, as in test mode without `--no_dropout`. An
                 exported model has it or not, as it was exported.
             seed: int, of dropout, in [0, 2**31).

@@ -121,7 +121,7 @@ def _what(options):
     """Returns what the model maps, as a sentence."""
     pair, model = options.pair, options.model
     size = " x ".join(map(str, sides(model.crop_size)))
-    of = f"any size (trained at {size})" if options.output.full_size else size
+    of = f"any size (trained at {size})" if options.is_any_size else size
     if pair.lab_colorization:
         parts = ["lightness (1 channel)", "colour, a and b (2 channels)"]
         if pair.which_direction == "BtoA":

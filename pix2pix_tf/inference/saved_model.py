@@ -12,7 +12,6 @@ from pix2pix_tf import checkpoints, networks
 from pix2pix_tf.images import kinds, pixels, served
 from pix2pix_tf.inference.translate import translate_image
 from pix2pix_tf.options import Options
-from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime.errors import UsageError
 
 IMAGE_CHANNELS = (1, 3, 4)  # of PNG, for reading and writing alike
@@ -32,8 +31,8 @@ class ServingModel(tf.Module):
         self._generator = lambda inputs: generator(inputs)
         self._pair = options.pair
         self._kind = kinds.kind_of(options.pair, inputs_only=True)
-        self._multiple = options.model.multiple if options.output.full_size else None
-        self._size = sides(options.model.crop_size)
+        self._multiple = options.model.multiple if options.is_any_size else None
+        self._size = options.image_size
         self._output_filetype = options.output.output_filetype
 
     def signatures(self):
@@ -58,8 +57,7 @@ class ServingModel(tf.Module):
         def translate_one(numbered):
             index, contents = numbered
             image = served.decode(contents, self._pair.input_channels, index)
-            size = None if self._multiple else self._size
-            output = translate_image(self._kind, image, size, self._generate)
+            output = translate_image(self._kind, image, self._size, self._generate)
             return pixels.encode(pixels.to_uint8(output), self._output_filetype)
 
         numbered = tf.range(tf.size(image_bytes)), image_bytes

@@ -27,30 +27,24 @@ class Trained:
 
     Attributes:
         generator, options: the arguments.
-        size: (height, width) of the generator.
+        size: (height, width) of all outputs; None if they differ, as in test mode.
     """
 
     def __init__(self, generator: keras.Model, options: Options):
         self.generator, self.options = generator, options
-        self.size = sides(options.model.crop_size)
-        self._copies = {}  # by (full_size, dropout)
+        self.size = None if options.is_any_size else options.image_size
+        self._copies = {}  # by (size to scale to, dropout)
         self._tiled = {}  # by (tiling, dropout)
 
     def prepare(self, full_size: bool | None, dropout: bool) -> Callable:
         """Returns a function (image, seed, number) -> output, with today's weights.
 
         Args:
-            full_size: if True, the output has the image's size; if False or None, that
-                of the generator.
+            full_size: if True, the output has the image's size; if False, that of the
+                generator; if None, that of test mode.
             dropout: if True, dropout is on.
         """
-        key = bool(full_size), dropout
-        is_new = key not in self._copies
-        if is_new:
-            self._copies[key] = self._copy(*key)
-        copy, translate = self._copies[key]
-        if self._update(copy) or is_new:
-            networks.freeze(copy)
+        _, _, translate = self._prepare(self._size_of(full_size), dropout)
         return translate
 
     def tiled(self, tiling: tiles.Tiling, dropout: bool) -> tiles.TiledGenerator:
@@ -65,38 +59,49 @@ class Trained:
             self._tiled[tiling, dropout] = weights, tiled
         return tiled
 
-    def _update(self, copy):
-        """Gives a copy today's weights; returns True if some had changed."""
+    def generate(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Maps float32 [1, height, width, channels] in [-1, 1] to outputs alike."""
+        _, generate, _ = self._prepare(self.options.image_size, dropout=False)
+        return generate(inputs)
+
+    def _size_of(self, full_size):
+        """Returns the (height, width) to scale to, as in `pixels.scale`."""
+        if full_size is None:
+            return self.options.image_size
+        return (None, None) if full_size else sides(self.options.model.crop_size)
+
+    def _prepare(self, size, dropout):
+        """Returns (copy, generate, translate) of `_copy`, with today's weights."""
+        key = size, dropout
+        is_changed = key not in self._copies
+        if is_changed:
+            self._copies[key] = self._copy(*key)
+        copy = self._copies[key][0]
         now = networks.variables_by_name(self.generator)
-        is_changed = False
         for name, variable in networks.variables_by_name(copy).items():
             if not tf.reduce_all(tf.equal(variable, now[name])):
                 variable.assign(now[name])
                 is_changed = True
-        return is_changed
+        if is_changed:
+            networks.freeze(copy)
+        return self._copies[key]
 
-    def _build(self, dropout, any_size=False, **changes):
-        """Builds a generator like the own one, but for some changes."""
-        changes["no_dropout"] = not dropout
-        model = dataclasses.replace(self.options.model, **changes)
-        with precision.in_float32():
-            return networks.build_generator(self.options.pair.channels, model, any_size)
+    def _copy(self, size, dropout):
+        """Returns a new generator, and two functions that use it.
 
-    def generate(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Maps float32 [1, height, width, channels] in [-1, 1] to outputs alike."""
-        self.prepare(full_size=False, dropout=False)
-        copy, _ = self._copies[False, False]
-        return copy(inputs)
-
-    def _copy(self, full_size, dropout):
-        """Returns a new generator, and the compiled function that uses it."""
-        model = self.options.model
+        They map inputs to outputs, and (image, seed, number) to an output; the second
+        is compiled.
+        """
+        model = dataclasses.replace(self.options.model, no_dropout=not dropout)
         kind = kinds.kind_of(self.options.pair, inputs_only=True)
-        size = None if full_size else sides(model.crop_size)
-        copy = self._build(dropout, any_size=full_size)
+        is_any_size = None in size
+        with precision.in_float32():
+            copy = networks.build_generator(
+                self.options.pair.channels, model, any_size=is_any_size
+            )
 
         def generate(inputs):
-            if full_size:
+            if is_any_size:
                 return networks.generate_at_own_size(copy, inputs, model.multiple)
             return copy(inputs)
 
@@ -108,4 +113,4 @@ class Trained:
             networks.seed_dropout(copy, seed, number)
             return translate_image(kind, image, size, generate)
 
-        return copy, translate
+        return copy, generate, translate

@@ -15,7 +15,7 @@ def ordered_batches(source, kind, config, size, max_batches=None):
         source: data.Source.
         kind: kinds.Pairs or kinds.Colorization.
         config: DataConfig.
-        size: Size to scale to, or None to leave each example's own.
+        size: (height, width) to scale to, as in `pixels.scale`.
         max_batches: int, or None for all.
 
     Raises:
@@ -80,7 +80,7 @@ def translate_image(kind, image, size, generate):
     Args:
         kind: kinds.Pairs or kinds.Colorization, without targets.
         image: float32 [height, width, channels], in [0, 1].
-        size: (height, width) to scale to, or None to leave the image's own.
+        size: (height, width) to scale to, as in `pixels.scale`.
         generate: function from inputs, float32 [1, height, width, channels] in [-1, 1],
             to outputs alike.
 
@@ -88,7 +88,5 @@ def translate_image(kind, image, size, generate):
         float32 [height, width, channels], in [0, 1]; RGB of a colorization.
     """
     [inputs] = kind.to_tensors(image)
-    if size is not None:
-        inputs = pixels.resize_area(inputs, size)
-    inputs = inputs[tf.newaxis]
+    inputs = pixels.scale(inputs, size)[tf.newaxis]
     return kind.to_output_images(inputs, generate(inputs))[0]

@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from pix2pix_tf.options.data import SCALE_SIZE
+from pix2pix_tf.options.data import OF_OWN_RESOLUTION, RESIZE_AND_CROP, SCALE_SIZE
 from pix2pix_tf.options.flag import make_size, sides
 from pix2pix_tf.options.inherited import (
     restored_values,
@@ -95,12 +95,16 @@ def _following_crop(values, given):
     """Returns the values of flags whose defaults depend on --crop_size."""
     crop_size, follows = values["crop_size"], {}
     FLAGS["crop_size"].check(crop_size)
-    if "scale_size" not in given and crop_size != CROP_SIZE:
-        ratio = SCALE_SIZE / CROP_SIZE
-        follows["scale_size"] = make_size(
-            *(round(side * ratio) for side in sides(crop_size))
-        )
     is_new = values["checkpoint"] is None
+    preprocess = values["preprocess"]
+    is_scaled = preprocess not in OF_OWN_RESOLUTION and (
+        is_new or preprocess == RESIZE_AND_CROP
+    )
+    if is_scaled and "scale_size" not in given and crop_size != CROP_SIZE:
+        ratio = SCALE_SIZE / CROP_SIZE
+        height, width = (round(side * ratio) for side in sides(crop_size))
+        is_squashed = preprocess == RESIZE_AND_CROP
+        follows["scale_size"] = make_size(height, width) if is_squashed else width
     if is_new and "num_downs" not in given and values["generator"] != "resnet":
         follows["num_downs"] = deepest(crop_size) or MIN_DOWNS
     return follows

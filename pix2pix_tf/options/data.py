@@ -2,13 +2,23 @@
 
 import dataclasses
 
-from pix2pix_tf.options.flag import Config, Size, flag, refuse, train_flag
+from pix2pix_tf.options.flag import (
+    Config,
+    Size,
+    flag,
+    refuse,
+    sides,
+    train_flag,
+    value_text,
+)
 from pix2pix_tf.runtime.errors import UsageError
 
 SCALE_SIZE = 286  # pixels; the original's
 MAX_SIDE = 16384  # pixels, of an image that is held in memory
 MAX_CHANNELS = 4096  # more than any hyperspectral camera has
 READ = ("train", "test")  # the modes that read examples
+RESIZE_AND_CROP = "resize_and_crop"
+OF_OWN_RESOLUTION = ("crop",)  # values of --preprocess that do not scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +163,20 @@ class DataConfig(Config):
         in_original=True,
         needs_memory=True,
     )
+    preprocess: str = flag(
+        RESIZE_AND_CROP,
+        "what training shows of an image: a window of --crop_size after scaling it to "
+        "--scale_size (resize_and_crop), or at its own resolution (crop), or after "
+        "scaling its width to --scale_size and its height alike (scale_width_and_crop)",
+        choices=(RESIZE_AND_CROP, "crop", "scale_width_and_crop"),
+        from_checkpoint=True,
+    )
+    small_images: str = train_flag(
+        "pad",
+        "what to do with images smaller than --crop_size: pad them by reflection, or "
+        "refuse them",
+        choices=("pad", "refuse"),
+    )
     scale_size: Size = flag(
         SCALE_SIZE,
         "scale images to this size before the crop: one number, or height and width",
@@ -176,3 +200,28 @@ class DataConfig(Config):
             if self.input_dir is None:
                 raise UsageError("--target_dir needs --input_dir, with images A")
             refuse(self.inputs_only, "--target_dir", "--inputs_only")
+        self._check_preprocess()
+
+    def _check_preprocess(self):
+        """Raises UsageError if a flag means nothing with --preprocess."""
+        other = f"--preprocess {self.preprocess}"
+        if self.preprocess == RESIZE_AND_CROP:
+            self.refuse_changed(other, "small_images")
+        elif self.preprocess in OF_OWN_RESOLUTION:
+            self.refuse_changed(other, "scale_size")
+        elif isinstance(self.scale_size, tuple):
+            raise UsageError(
+                f"--scale_size must be one number, the width, with {other}, got "
+                f"{value_text(self.scale_size)}"
+            )
+
+    @property
+    def scaled_size(self) -> tuple[int | None, int | None]:
+        """The (height, width) that training scales images to, before any crop.
+
+        A height of None follows from the width; (None, None) leaves images unscaled.
+        """
+        if self.preprocess in OF_OWN_RESOLUTION:
+            return None, None
+        height, width = sides(self.scale_size)
+        return (height if self.preprocess == RESIZE_AND_CROP else None), width

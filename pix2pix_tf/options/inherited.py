@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from pix2pix_tf.options.data import PairConfig
+from pix2pix_tf.options.data import RESIZE_AND_CROP, DataConfig, PairConfig
 from pix2pix_tf.options.flag import value_text
 from pix2pix_tf.options.model import ModelConfig
 from pix2pix_tf.options.options import FLAGS, make_part
@@ -127,9 +127,12 @@ def restored_values(checkpoint: Path, given: dict) -> dict:
     missing = [name for name in ORIGINAL_NAMES if name not in stored]
     if missing:
         raise UsageError(f"{path} lacks {', '.join(missing)}")
-    restored = {name: stored.get(name, FLAGS[name].default) for name in RESTORED_NAMES}
+    names = RESTORED_NAMES
+    if stored.get("preprocess", RESIZE_AND_CROP) != RESIZE_AND_CROP:
+        names += ("scale_size",)  # for test mode too
+    restored = {name: stored.get(name, FLAGS[name].default) for name in names}
     try:
-        for part_class in (PairConfig, ModelConfig):
+        for part_class in (PairConfig, ModelConfig, DataConfig):
             make_part(part_class, restored)
     except UsageError as error:  # it names a flag, which here is a key of the file
         raise UsageError(f"{path}: {str(error).removeprefix('--')}") from None

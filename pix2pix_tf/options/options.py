@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pix2pix_tf.options.data import DataConfig, PairConfig
+from pix2pix_tf.options.data import RESIZE_AND_CROP, DataConfig, PairConfig
 from pix2pix_tf.options.flag import flags_of, refuse, sides, value_text
 from pix2pix_tf.options.loss import LossConfig, OptimizerConfig
 from pix2pix_tf.options.model import ModelConfig
@@ -50,13 +50,35 @@ class Options:
                 value = getattr(self.output, name)
                 refuse(value is not None, f"--{name}", "--inputs_only")
 
-    def _check_sizes(self):
+    @property
+    def image_size(self) -> tuple[int | None, int | None]:
+        """The (height, width) that images are scaled to outside of training.
+
+        A height of None follows from the width; (None, None) leaves images unscaled.
+        """
         if self.output.full_size:
-            refuse(self.output.aspect_ratio != 1, "--aspect_ratio", "--full_size")
-            refuse(self.data.batch_size != 1, "--batch_size", "--full_size")
-        elif self.output.tile is not None:
-            raise UsageError("--tile needs --full_size: give it, too")
+            return None, None
+        # A LiteRT file has one size.
+        is_fixed = self.output.export_format == "litert"
+        if is_fixed or self.data.preprocess == RESIZE_AND_CROP:
+            return sides(self.model.crop_size)
+        return self.data.scaled_size
+
+    @property
+    def is_any_size(self) -> bool:
+        """True if outputs differ in size outside of training."""
+        return None in self.image_size
+
+    def _check_sizes(self):
+        if self.run.mode == "test" and self.is_any_size:
+            other = "--full_size"
+            if not self.output.full_size:
+                other = f"a model of --preprocess {self.data.preprocess}"
+            refuse(self.output.aspect_ratio != 1, "--aspect_ratio", other)
+            refuse(self.data.batch_size != 1, "--batch_size", other)
         if self.output.tile is not None:
+            if not self.is_any_size:
+                raise UsageError("--tile needs --full_size: give it, too")
             tiling = self.output.tile, self.output.overlap
             check_tiling(*tiling, self.model.multiple)
         height, _ = sides(self.model.crop_size)
@@ -81,8 +103,9 @@ class Options:
                 "images of a batch: give --norm none, or --norm instance "
                 "--innermost_norm none"
             )
-        scale, crop = sides(self.data.scale_size), sides(self.model.crop_size)
-        if scale[0] < crop[0] or scale[1] < crop[1]:
+        crop = sides(self.model.crop_size)
+        scale = self.data.scaled_size
+        if any(a and a < b for a, b in zip(scale, crop, strict=True)):
             raise UsageError(
                 f"--scale_size must be at least the --crop_size, "
                 f"{value_text(self.model.crop_size)}, got "

@@ -68,11 +68,16 @@ class Validator:
         self.freq = options.validation.val_freq
         self._examples = examples
         model = dataclasses.replace(options.model, no_dropout=True)
-        self._generator = networks.build_generator(options.pair.channels, model)
+        self._generator = networks.build_generator(
+            options.pair.channels, model, any_size=options.is_any_size
+        )
         # Test mode freezes it too; without this the metrics could differ from it.
         networks.freeze(self._generator)
         kind = kind_of(options.pair)
-        self._translate = make_translate(self._generator, kind, options.run.seed)
+        multiple = model.multiple if options.is_any_size else None
+        self._translate = make_translate(
+            self._generator, kind, options.run.seed, multiple=multiple
+        )
 
     def is_done(self) -> bool:
         """Returns True if the current step has been validated."""
@@ -224,14 +229,14 @@ def open_source(options: Options) -> data.Source:
 
 
 def read_examples(options: Options, source: data.Source) -> Iterator[Held]:
-    """Yields the examples of a source, scaled to `--crop_size`.
+    """Yields the examples of a source, at the size of test mode.
 
     Raises:
         UsageError: an example cannot be used.
     """
     # With batch statistics an image's output depends on the others in its batch.
     one_by_one = dataclasses.replace(options.data, batch_size=1)
-    kind, size = kind_of(options.pair), options.model.crop_size
+    kind, size = kind_of(options.pair), options.image_size
     for indices, *tensors in ordered_batches(source, kind, one_by_one, size):
         index = int(indices.numpy()[0])
         yield Held(source.name(index), *tensors, is_deep=index in source.deep)
