@@ -9,13 +9,20 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
 import pix2pix_tf
 from pix2pix_tf import data, train
 from pix2pix_tf.images import codecs, kinds
 from pix2pix_tf.options import DataConfig, PairConfig, parse, read_options
 from pix2pix_tf.runtime.errors import UsageError
-from tests.conftest import SMALL, export, read_image, write_image
+from tests.conftest import (
+    SMALL,
+    assert_equal_values,
+    export,
+    read_image,
+    write_image,
+)
 
 TWO = kinds.kind_of(PairConfig(input_channels=2, target_channels=1))
 LAB = kinds.kind_of(PairConfig(lab_colorization=True))
@@ -116,6 +123,50 @@ def test_lab_is_cut_before_it_is_converted_to_the_same_numbers(photo_dir):
         assert distances.min() < 1e-5
 
 
+SYMMETRIES = [
+    (turns, is_mirrored) for is_mirrored in (False, True) for turns in range(4)
+]
+
+
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        ({}, {(0, False)}),
+        ({"flip": True}, {(0, False), (0, True)}),
+        # Upside down is mirrored and turned by 180 degrees.
+        ({"flip_vertical": True}, {(0, False), (2, True)}),
+        ({"rotate90": True}, {(turns, False) for turns in range(4)}),
+        ({"flip": True, "flip_vertical": True, "rotate90": True}, set(SYMMETRIES)),
+    ],
+)
+@pytest.mark.parametrize("preprocess", ["crop", "resize_and_crop"])
+def test_each_flip_and_turn_comes_and_no_other(preprocess, flags, wanted):
+    scale = {"scale_size": 32} if preprocess == "resize_and_crop" else {}
+    image, found = _ramp(32, 32), set()
+    alike = {
+        (turns, is_mirrored): np.rot90(image[:, ::-1] if is_mirrored else image, turns)
+        for turns, is_mirrored in SYMMETRIES
+    }
+    for inputs, targets in _trained_on(
+        _Store(32, 32), 60, preprocess=preprocess, **scale, **flags
+    ):
+        found |= {k for k, v in alike.items() if np.allclose(v, inputs, atol=1e-6)}
+        np.testing.assert_allclose(targets[..., 0], inputs.sum(-1), atol=1e-6)
+    assert found == wanted
+
+
+def test_the_new_draws_leave_flip_and_window_as_they_were():
+    plain = _trained_on(_Store(40, 50), 12, preprocess="crop", flip=True)
+    turned = _trained_on(
+        _Store(40, 50), 12, preprocess="crop", flip=True, flip_vertical=True
+    )
+    num_upright = 0
+    for (a, _), (b, _) in zip(plain, turned, strict=True):
+        assert np.array_equal(a, b) or np.array_equal(a[::-1], b)
+        num_upright += np.array_equal(a, b)
+    assert 0 < num_upright < 12
+
+
 @pytest.mark.parametrize(
     "preprocess, scale_size, words",
     [
@@ -164,6 +215,37 @@ def run(request, odd_dir, tmp_path_factory):
     flags = ["--preprocess", request.param, *scale, "--max_steps", "2"]
     _train(folder, odd_dir, *flags, "--val_dir", str(odd_dir), "--display_freq", "1")
     return request.param, folder
+
+
+@pytest.fixture
+def deterministic():
+    """Ends what `--deterministic` begins, which has no public end."""
+    yield
+    tf_config.disable_op_determinism()
+
+
+def _assert_resumes(odd_dir, tmp_path, *flags):
+    """Trains 3 steps at once, and 2 and then the third; the results are equal."""
+    flags = [*flags, "--flip_vertical", "--rotate90", "--deterministic"]
+    flags += ["--display_freq", "3", "--resume", "auto"]
+    for name, steps in [("unbroken", "3"), ("cut", "2"), ("cut", "3")]:
+        _train(tmp_path / name, odd_dir, *flags, "--max_steps", steps)
+    found = []
+    for name in ("unbroken", "cut"):
+        reader = tf.train.load_checkpoint(str(tmp_path / name / "model-3"))
+        names = reader.get_variable_to_shape_map()
+        values = {one: reader.get_tensor(one) for one in names}
+        for path in sorted((tmp_path / name / "images").rglob("*3-*.png")):
+            values[path.name] = read_image(path)
+        found.append(values)
+    assert any(name.endswith(".png") for name in found[0])
+    assert_equal_values(found[1], found[0])
+
+
+def test_a_resumed_run_sees_the_same_windows_flips_and_turns(
+    odd_dir, tmp_path, deterministic
+):
+    _assert_resumes(odd_dir, tmp_path, "--preprocess", "crop", "--batch_size", "2")
 
 
 def _test(run_dir, odd_dir, folder, *flags):
@@ -253,6 +335,7 @@ def test_one_batch_of_test_mode_cannot_hold_several_sizes(run):
         ("scale_width_and_crop --scale_size 300 400", "size must be one number"),
         ("scale_width_and_crop --scale_size 200", "at least the --crop_size, 256"),
         ("resize_and_crop --small_images refuse", "--small_images cannot be used with"),
+        ("crop --rotate90 --crop_size 256 512", "--rotate90 needs a square"),
         ("squash", "--preprocess"),
     ],
 )  # fmt: skip

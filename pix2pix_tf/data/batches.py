@@ -96,7 +96,9 @@ def iterate(batches: tf.data.Dataset, source: Source) -> Iterator[tuple]:
 def augment(
     inputs: tf.Tensor, targets: tf.Tensor, data: DataConfig, crop_size: Size, seed
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flips, scales and crops both images alike, in the order of the original.
+    """Flips, scales, crops and turns both images alike.
+
+    The order of the first three is that of the original.
 
     Args:
         inputs, targets: float32 [height, width, channels]; for `--preprocess crop` of
@@ -110,9 +112,13 @@ def augment(
     both = tf.concat([inputs, targets], axis=-1)
     if data.flip:
         both = random_flip(both, seed)
+    if data.flip_vertical:
+        both = random_flip_vertical(both, seed)
     if data.preprocess != "crop":
         both = pixels.scale(both, data.scaled_size)
         both = random_window(both, sides(crop_size), seed)
+    if data.rotate90:
+        both = random_turn(both, seed)
     return both[..., :num_inputs], both[..., num_inputs:]
 
 
@@ -120,6 +126,20 @@ def random_flip(image: tf.Tensor, seed) -> tf.Tensor:
     """Mirrors an image, [height, width, channels], for half of all seeds, int [2]."""
     draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
     return tf.cond(draw < 0.5, lambda: image[:, ::-1], lambda: image)
+
+
+def random_flip_vertical(image: tf.Tensor, seed) -> tf.Tensor:
+    """Turns an image upside down for half of all seeds, as `random_flip` mirrors it."""
+    draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 2))
+    return tf.cond(draw < 0.5, lambda: image[::-1], lambda: image)
+
+
+def random_turn(image: tf.Tensor, seed) -> tf.Tensor:
+    """Turns an image by 0 to 3 quarter turns, which depend on `seed`, int [2], only."""
+    turns = tf.random.stateless_uniform(
+        [], tf.random.fold_in(seed, 3), maxval=4, dtype=tf.int32
+    )
+    return tf.image.rot90(image, turns)
 
 
 def random_window(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:

@@ -187,6 +187,10 @@ class DataConfig(Config):
         in_original=True,
     )
     flip: bool = flag(True, "flip images at random", modes=("train",), in_original=True)
+    flip_vertical: bool = train_flag(False, "also flip images upside down at random")
+    rotate90: bool = train_flag(
+        False, "also turn images by 0, 90, 180 or 270 degrees at random"
+    )
 
     def __post_init__(self):
         super().__post_init__()

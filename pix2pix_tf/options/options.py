@@ -104,6 +104,11 @@ class Options:
                 "--innermost_norm none"
             )
         crop = sides(self.model.crop_size)
+        if self.data.rotate90 and crop[0] != crop[1]:
+            raise UsageError(
+                "--rotate90 needs a square --crop_size, got "
+                f"{value_text(self.model.crop_size)}"
+            )
         scale = self.data.scaled_size
         if any(a and a < b for a, b in zip(scale, crop, strict=True)):
             raise UsageError(
