@@ -73,9 +73,11 @@ def _open_source(options):
             data.why_too_small, config, options.model.crop_size
         )
     if config.dataset is not None:
-        return datasets.open_source(
+        source = datasets.open_source(
             config, kind.image_channels, options.run.mode, why_unfit
         )
+        _check_one_size(options, source)
+        return source
     is_test = options.run.mode == "test"
     input_dir = config.input_dir
     if input_dir is None:
@@ -87,9 +89,19 @@ def _open_source(options):
         data.Files(examples), kind.image_channels, config.on_bad_image, why_unfit
     )
     source.check()
+    _check_one_size(options, source)
     are_pairs = len(kind.image_channels) > len(examples[0].paths)
     data.print_notices(examples, [input_dir, config.target_dir], are_pairs)
     return source
+
+
+def _check_one_size(options, source):
+    """Raises UsageError if the images of one training batch would differ in size."""
+    from pix2pix_tf import data
+
+    if options.run.mode == "train":
+        model = options.model
+        data.check_one_size(source, options.data, model.crop_size, model.multiple)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ it was cut. Expected numbers are computed by NumPy.
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def _trained_on(store, count=30, crop_size=32, multiple=1, **flags):
     """Returns (inputs, targets), in [0, 1], of the first examples of training."""
     config = DataConfig(**({"flip": False} | flags))
     source = data.Source(store, TWO.image_channels)
-    batches = data.train_batches(source, TWO, config, crop_size, 3, 0)
+    batches = data.train_batches(source, TWO, config, crop_size, 3, 0, multiple)
     return [
         ((inputs.numpy()[0] + 1) / 2, (targets.numpy()[0] + 1) / 2)
         for _, inputs, targets in data.iterate(batches.take(count), source)
@@ -106,6 +107,42 @@ def test_a_scaled_image_that_is_too_flat_is_padded():
     image = np.pad(_halved(_ramp(40, 64)), [(0, 12), (0, 0), (0, 0)], mode="reflect")
     [(inputs, _)] = _trained_on(_Store(40, 64), 1, **flags)
     np.testing.assert_allclose(inputs, image, atol=1e-6)
+
+
+def _whole(image, size):
+    """Pads at the bottom and the right by reflection to a size."""
+    sides = [(0, new - old) for new, old in zip(size, image.shape[:2], strict=True)]
+    return np.pad(image, [*sides, (0, 0)], mode="reflect")
+
+
+@pytest.mark.parametrize(
+    "preprocess, size, wanted",
+    [
+        ("none", (64, 96), (64, 96)),
+        ("none", (40, 70), (64, 96)),
+        ("none", (20, 60), (32, 64)),
+        ("scale_width", (120, 80), (64, 64)),
+    ],
+)
+def test_without_a_window_whole_images_are_padded_to_a_multiple(
+    preprocess, size, wanted
+):
+    scale = {"scale_size": 40} if preprocess == "scale_width" else {}
+    image = _ramp(*size)
+    image = _whole(_halved(image) if scale else image, wanted)
+    for inputs, targets in _trained_on(
+        _Store(*size), 3, multiple=32, preprocess=preprocess, **scale
+    ):
+        np.testing.assert_allclose(inputs, image, atol=1e-6)
+        np.testing.assert_allclose(targets[..., 0], inputs.sum(-1), atol=1e-6)
+    for inputs, _ in _trained_on(
+        _Store(*size), 9, multiple=32, preprocess=preprocess, rotate90=True, **scale
+    ):
+        turned = [np.rot90(image, turns) for turns in range(4)]
+        assert any(
+            one.shape == inputs.shape and np.allclose(one, inputs, atol=1e-6)
+            for one in turned
+        )
 
 
 def test_lab_is_cut_before_it_is_converted_to_the_same_numbers(photo_dir):
@@ -207,7 +244,7 @@ def _train(folder, odd_dir, *flags):
     assert train.main(list(flags)) == 0
 
 
-@pytest.fixture(scope="module", params=["crop", "scale_width_and_crop"])
+@pytest.fixture(scope="module", params=["crop", "scale_width"])
 def run(request, odd_dir, tmp_path_factory):
     """(--preprocess, a validated run of it)."""
     folder = tmp_path_factory.mktemp("runs") / request.param
@@ -246,6 +283,44 @@ def test_a_resumed_run_sees_the_same_windows_flips_and_turns(
     odd_dir, tmp_path, deterministic
 ):
     _assert_resumes(odd_dir, tmp_path, "--preprocess", "crop", "--batch_size", "2")
+
+
+def test_a_resumed_run_of_whole_images_computes_the_same(
+    odd_dir, tmp_path, deterministic
+):
+    _assert_resumes(odd_dir, tmp_path, "--preprocess", "none")
+
+
+def test_images_of_several_sizes_need_batches_of_one(odd_dir, tmp_path, capsys):
+    flags = ["--mode", "train", "--input_dir", str(odd_dir), *SMALL, "--batch_size"]
+    flags += ["2", "--output_dir", str(tmp_path / "run"), "--max_steps", "1"]
+    flags += ["--summary_freq", "0", "--preprocess"]
+    assert train.main([*flags, "none"]) == 2
+    message = capsys.readouterr().err
+    assert "--batch_size 2" in message and "64x64 and 96x64" in message
+    assert not (tmp_path / "run/options.json").exists()
+    # 45 x 70 and 50 x 33 pixels are 32 wide and 20 and 48 high: 32x32 and 32x64.
+    assert train.main([*flags, "scale_width", "--scale_size", "32"]) == 2
+    assert "32x32 and 32x64" in capsys.readouterr().err
+    assert train.main([*flags, "crop"]) == 0
+
+
+def test_images_of_one_size_make_batches(pair_dir, tmp_path):
+    flags = ["--preprocess", "none", "--batch_size", "2", "--max_steps", "1"]
+    _train(tmp_path / "run", pair_dir, *flags, "--display_freq", "1")
+    [shape] = {
+        read_image(path).shape for path in (tmp_path / "run/images").rglob("*.png")
+    }
+    assert shape == (64, 64, 3)
+
+
+def test_a_dry_run_shows_the_networks_of_the_largest_image(odd_dir, tmp_path, capsys):
+    flags = ["--mode", "train", "--input_dir", str(odd_dir), *SMALL, "--dry_run"]
+    flags += ["--preprocess", "none", "--output_dir", str(tmp_path / "run")]
+    assert train.main(flags) == 0
+    printed = capsys.readouterr().out
+    assert "of the largest images, 96x64 with their padding:" in printed
+    assert re.search(r"^decoder_1 +64x96x3 ", printed, re.M)
 
 
 def _test(run_dir, odd_dir, folder, *flags):
@@ -315,6 +390,21 @@ def test_the_checkpoint_decides_it(run, tmp_path):
     assert litert.image_size == (32, 32)
 
 
+@pytest.mark.parametrize(
+    "flags, size",
+    [
+        ("", (32, 32)),
+        ("--preprocess crop", (None, None)),
+        ("--preprocess scale_width --scale_size 50", (None, 50)),
+        ("--preprocess scale_width_and_crop --scale_size 50", (None, 50)),
+        ("--preprocess none", (None, None)),
+    ],
+)
+def test_validation_scales_to_this_size(flags, size, tmp_path):
+    flags = f"--mode train --crop_size 32 --output_dir {tmp_path} {flags}"
+    assert parse(flags.split()).image_size == size
+
+
 def _refusal(flags):
     with pytest.raises(UsageError) as error:
         parse(["--mode", *flags.split()])
@@ -336,6 +426,12 @@ def test_one_batch_of_test_mode_cannot_hold_several_sizes(run):
         ("scale_width_and_crop --scale_size 200", "at least the --crop_size, 256"),
         ("resize_and_crop --small_images refuse", "--small_images cannot be used with"),
         ("crop --rotate90 --crop_size 256 512", "--rotate90 needs a square"),
+        ("none --scale_size 300", "--scale_size cannot be used with --preprocess none"),
+        ("scale_width --scale_size 200", "at least the --crop_size, 256"),
+        ("none --discriminator image", "--discriminator image cannot be used with"),
+        ("none --xla", "--xla cannot be used with --preprocess none"),
+        ("none --aspect_ratio 2", "--aspect_ratio cannot be used with"),
+        ("none --rotate90 --batch_size 2", "--rotate90 cannot be used with"),
         ("squash", "--preprocess"),
     ],
 )  # fmt: skip
@@ -347,3 +443,5 @@ def test_scale_size_follows_the_width_of_the_crop(tmp_path):
     flags = ["--mode", "train", "--preprocess", "scale_width_and_crop"]
     flags += ["--crop_size", "256", "512", "--output_dir", str(tmp_path)]
     assert parse(flags).data.scale_size == 572
+    flags[flags.index("scale_width_and_crop")] = "scale_width"
+    assert parse(flags).data.scale_size == 512

@@ -5,8 +5,10 @@ flips, scales, crops and batches them.
 """
 
 from pix2pix_tf.data.batches import (
+    check_one_size,
     iterate,
     ordered_batches,
+    padded_sizes,
     random_crop,
     random_flip,
     train_batches,

@@ -8,6 +8,7 @@ from pix2pix_tf.data.source import Source
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import DataConfig
 from pix2pix_tf.options.flag import Size, sides
+from pix2pix_tf.runtime.errors import UsageError
 
 Kind = kinds.Pairs | kinds.Colorization
 
@@ -19,6 +20,7 @@ def train_batches(
     crop_size: Size,
     seed: int,
     position: int,
+    multiple: int = 1,
 ) -> tf.data.Dataset:
     """Returns an endless Dataset of training batches.
 
@@ -30,11 +32,14 @@ def train_batches(
         kind: one with targets.
         seed: in [0, 2**31).
         position: the number of examples that training has already used.
+        multiple: without a window, height and width are padded to multiples of it.
 
     Returns:
         Dataset of (indices, inputs, targets): int64 [batch] of the examples, and
-        float32 [batch, *crop_size, channels] in [-1, 1].
+        float32 [batch, *crop_size, channels] in [-1, 1]. Without a window the size is
+        that of each image, padded.
     """
+    size = crop_size if data.has_window else None
 
     def load(index, example_seed, *images):
         if data.preprocess == "crop":  # first, because the images may be large
@@ -42,8 +47,10 @@ def train_batches(
                 random_window(image, sides(crop_size), example_seed) for image in images
             ]
         inputs, targets = kind.to_tensors(*images)
-        inputs, targets = augment(inputs, targets, data, crop_size, example_seed)
-        return index, *_set_shapes((inputs, targets), crop_size)
+        inputs, targets = augment(
+            inputs, targets, data, crop_size, example_seed, multiple
+        )
+        return index, *_set_shapes((inputs, targets), size)
 
     examples = source.shuffled(seed, position)
     batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
@@ -90,11 +97,51 @@ def iterate(batches: tf.data.Dataset, source: Source) -> Iterator[tuple]:
         # All that TensorFlow keeps of a Python exception is its type's name and text.
         if f"{kinds.ExampleError.__name__}: " in error.message.partition("\n")[0]:
             raise source.error() from None
+        if "Cannot batch tensors with different shapes" in error.message:
+            raise UsageError(
+                "the images of a batch have several sizes: give --batch_size 1"
+            ) from None
         raise
 
 
+def padded_sizes(
+    source: Source, data: DataConfig, crop_size: Size, multiple: int
+) -> set[tuple[int, int]]:
+    """Returns the sizes that the images of training have without a window."""
+    return {
+        tuple(
+            int(pixels.padded_side(side, multiple, least))
+            for side, least in zip(
+                pixels.scaled_sides(*size, data.scaled_size),
+                sides(crop_size),
+                strict=True,
+            )
+        )
+        for size in source.image_sizes()
+    }
+
+
+def check_one_size(source: Source, data: DataConfig, crop_size: Size, multiple: int):
+    """Raises UsageError if the images of one training batch would differ in size."""
+    if data.has_window or data.batch_size == 1:
+        return
+    found = sorted(padded_sizes(source, data, crop_size, multiple))
+    if len(found) > 1:
+        small, large = (f"{width}x{height}" for height, width in (found[0], found[-1]))
+        raise UsageError(
+            f"--batch_size {data.batch_size} needs images of one size, and "
+            f"--preprocess {data.preprocess} leaves {len(found)}, such as {small} and "
+            f"{large}: give --batch_size 1, or --preprocess crop"
+        )
+
+
 def augment(
-    inputs: tf.Tensor, targets: tf.Tensor, data: DataConfig, crop_size: Size, seed
+    inputs: tf.Tensor,
+    targets: tf.Tensor,
+    data: DataConfig,
+    crop_size: Size,
+    seed,
+    multiple: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Flips, scales, crops and turns both images alike.
 
@@ -104,9 +151,11 @@ def augment(
         inputs, targets: float32 [height, width, channels]; for `--preprocess crop` of
             crop_size already.
         seed: int [2], for tf.random.stateless_*.
+        multiple: without a window, height and width are padded to multiples of it.
 
     Returns:
-        (inputs, targets), float32 [*crop_size, channels].
+        (inputs, targets), float32 [*crop_size, channels]; without a window of another
+        size, at least that.
     """
     num_inputs = inputs.shape[-1]
     both = tf.concat([inputs, targets], axis=-1)
@@ -116,7 +165,10 @@ def augment(
         both = random_flip_vertical(both, seed)
     if data.preprocess != "crop":
         both = pixels.scale(both, data.scaled_size)
-        both = random_window(both, sides(crop_size), seed)
+        if data.has_window:
+            both = random_window(both, sides(crop_size), seed)
+        else:
+            both = _pad_whole(both, sides(crop_size), multiple)
     if data.rotate90:
         both = random_turn(both, seed)
     return both[..., :num_inputs], both[..., num_inputs:]
@@ -150,7 +202,7 @@ def random_window(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:
     return random_crop(image, size, seed)
 
 
-def pad_to_least(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def pad_to_least(image: tf.Tensor, size) -> tf.Tensor:
     """Pads an image by reflection where it is smaller than (height, width)."""
     sides = tf.shape(image)[:2]
     wanted = tf.maximum(sides, size)
@@ -159,6 +211,15 @@ def pad_to_least(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         lambda: image,
         lambda: pixels.pad_by_reflection(image, tf.unstack(wanted)),
     )
+
+
+def _pad_whole(image, least, multiple):
+    """Pads by reflection to multiples that are at least (height, width)."""
+    wanted = [
+        pixels.padded_side(side, multiple, low)
+        for side, low in zip(tf.unstack(tf.shape(image)[:2]), least, strict=True)
+    ]
+    return pad_to_least(image, tf.stack(wanted))
 
 
 def why_too_small(data: DataConfig, crop_size: Size, height: int, width: int) -> str:

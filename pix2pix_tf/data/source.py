@@ -206,6 +206,13 @@ class Source:
             for height, width, channels in self._store.sizes()
         )
 
+    def image_sizes(self) -> set[tuple[int, int]]:
+        """Returns the (height, width) of the images of the first stored examples."""
+        num_abreast = len(self.channels) // self._store.num_features
+        return {
+            (height, width // num_abreast) for height, width, _ in self._store.sizes()
+        }
+
     def error(self) -> UsageError:
         """Returns a UsageError that counts and names all problems found so far."""
         problems = sorted(
@@ -242,6 +249,11 @@ class Files:
     def name(self, index: int) -> str:
         """Returns the name of an example's images."""
         return self.examples[index].name
+
+    @property
+    def num_features(self) -> int:
+        """The number of files that hold an example's images, 1 or 2."""
+        return len(self.examples[0].paths)
 
     @property
     def num_checked(self) -> int:

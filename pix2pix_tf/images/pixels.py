@@ -111,6 +111,12 @@ def scale(image: tf.Tensor, size: tuple) -> tf.Tensor:
     return resize_area(image, tf.maximum(tf.cast(tf.stack(sides), tf.int32), 1))
 
 
+def padded_side(side, multiple: int, least: int) -> tf.Tensor:
+    """Returns a side rounded up to a multiple, and at least `least`, an int scalar."""
+    # Rounds up; a quotient of negative numbers would be another one in ONNX.
+    return tf.maximum((side + multiple - 1) // multiple * multiple, least)
+
+
 def pad_by_reflection(image: tf.Tensor, size: tuple) -> tf.Tensor:
     """Pads at the bottom and the right by reflection, repeated as often as needed.
 

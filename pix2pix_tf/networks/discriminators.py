@@ -72,13 +72,19 @@ def output_grid(convs: list[Conv], size: int) -> int:
     return size
 
 
-def describe_discriminator(model: ModelConfig) -> str:
-    """Returns a line with the output grids and receptive fields of all scales."""
+def describe_discriminator(model: ModelConfig, any_size: bool = False) -> str:
+    """Returns a line with the output grids and receptive fields of all scales.
+
+    Args:
+        model: ModelConfig.
+        any_size: True if images have other sizes than `model.crop_size`.
+    """
     convs, lines = conv_table(model), []
     field, size = receptive_field(convs), sides(model.crop_size)
     for scale in range(model.num_discriminators):
         grid = "x".join(str(output_grid(convs, -(-side // 2**scale))) for side in size)
-        lines.append(f"a {grid} grid of {field * 2**scale}x{field * 2**scale} pixels")
+        grid = "grid" if any_size else f"{grid} grid"
+        lines.append(f"a {grid} of {field * 2**scale}x{field * 2**scale} pixels")
     return f"discriminator judges {', '.join(lines)}"
 
 
@@ -86,12 +92,14 @@ def build_discriminator(
     channels: tuple[int, int] = (3, 3),
     model: ModelConfig = ModelConfig(),  # noqa: B008  frozen
     gan_mode: str = "vanilla",
+    any_size: bool = False,
 ) -> keras.Model:
     """Builds the discriminator.
 
     Args:
         channels: (input channels, target channels).
         model: ModelConfig.
+        any_size: if False, which is faster, height and width are `model.crop_size`.
         gan_mode: the value of `--gan_mode`; "vanilla" adds a sigmoid.
 
     Returns:
@@ -101,8 +109,9 @@ def build_discriminator(
         unbounded otherwise. With several scales the result is a list of such tensors,
         the finest scale first.
     """
+    size = (None, None) if any_size else sides(model.crop_size)
     inputs, targets = (
-        keras.Input((*sides(model.crop_size), count), name=name)
+        keras.Input((*size, count), name=name)
         for name, count in zip(("inputs", "targets"), channels, strict=True)
     )
     x = targets

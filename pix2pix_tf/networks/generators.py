@@ -53,9 +53,7 @@ def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
     """
     height, width = tf.unstack(tf.shape(inputs)[1:3])
     padded_size = [
-        # Rounds up; a quotient of negative numbers would be another one in ONNX.
-        tf.maximum((side + multiple - 1) // multiple * multiple, MIN_SIDE)
-        for side in (height, width)
+        pixels.padded_side(side, multiple, MIN_SIDE) for side in (height, width)
     ]
     padded = pixels.pad_by_reflection(inputs, padded_size)
     return generator(padded)[:, :height, :width]

@@ -6,7 +6,12 @@ import random
 import time
 from pathlib import Path
 
-from pix2pix_tf.options.data import OF_OWN_RESOLUTION, RESIZE_AND_CROP, SCALE_SIZE
+from pix2pix_tf.options.data import (
+    OF_OWN_RESOLUTION,
+    RESIZE_AND_CROP,
+    SCALE_SIZE,
+    WITHOUT_WINDOW,
+)
 from pix2pix_tf.options.flag import make_size, sides
 from pix2pix_tf.options.inherited import (
     restored_values,
@@ -100,8 +105,10 @@ def _following_crop(values, given):
     is_scaled = preprocess not in OF_OWN_RESOLUTION and (
         is_new or preprocess == RESIZE_AND_CROP
     )
-    if is_scaled and "scale_size" not in given and crop_size != CROP_SIZE:
-        ratio = SCALE_SIZE / CROP_SIZE
+    has_window = preprocess not in WITHOUT_WINDOW
+    is_default = crop_size == CROP_SIZE and has_window
+    if is_scaled and "scale_size" not in given and not is_default:
+        ratio = SCALE_SIZE / CROP_SIZE if has_window else 1
         height, width = (round(side * ratio) for side in sides(crop_size))
         is_squashed = preprocess == RESIZE_AND_CROP
         follows["scale_size"] = make_size(height, width) if is_squashed else width

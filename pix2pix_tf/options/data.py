@@ -18,7 +18,9 @@ MAX_SIDE = 16384  # pixels, of an image that is held in memory
 MAX_CHANNELS = 4096  # more than any hyperspectral camera has
 READ = ("train", "test")  # the modes that read examples
 RESIZE_AND_CROP = "resize_and_crop"
-OF_OWN_RESOLUTION = ("crop",)  # values of --preprocess that do not scale
+# Values of --preprocess that do not scale, and those that show whole images.
+OF_OWN_RESOLUTION = ("crop", "none")
+WITHOUT_WINDOW = ("scale_width", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,8 +169,17 @@ class DataConfig(Config):
         RESIZE_AND_CROP,
         "what training shows of an image: a window of --crop_size after scaling it to "
         "--scale_size (resize_and_crop), or at its own resolution (crop), or after "
-        "scaling its width to --scale_size and its height alike (scale_width_and_crop)",
-        choices=(RESIZE_AND_CROP, "crop", "scale_width_and_crop"),
+        "scaling its width to --scale_size and its height alike "
+        "(scale_width_and_crop); or all of it, scaled in that way (scale_width) or not "
+        "(none)",
+        choices=(
+            RESIZE_AND_CROP,
+            "crop",
+            "scale_width",
+            "scale_width_and_crop",
+            "none",
+        ),
+        unit="way",
         from_checkpoint=True,
     )
     small_images: str = train_flag(
@@ -218,6 +229,11 @@ class DataConfig(Config):
                 f"--scale_size must be one number, the width, with {other}, got "
                 f"{value_text(self.scale_size)}"
             )
+
+    @property
+    def has_window(self) -> bool:
+        """True if training shows windows of --crop_size, False if whole images."""
+        return self.preprocess not in WITHOUT_WINDOW
 
     @property
     def scaled_size(self) -> tuple[int | None, int | None]:

@@ -103,6 +103,8 @@ class Options:
                 "images of a batch: give --norm none, or --norm instance "
                 "--innermost_norm none"
             )
+        if not self.data.has_window:
+            self._check_whole_images()
         crop = sides(self.model.crop_size)
         if self.data.rotate90 and crop[0] != crop[1]:
             raise UsageError(
@@ -115,6 +117,18 @@ class Options:
                 f"--scale_size must be at least the --crop_size, "
                 f"{value_text(self.model.crop_size)}, got "
                 f"{value_text(self.data.scale_size)}"
+            )
+
+    def _check_whole_images(self):
+        """Raises UsageError if training needs one size, which whole images lack."""
+        other = f"--preprocess {self.data.preprocess}"
+        is_image = self.model.discriminator == "image"
+        refuse(is_image, "--discriminator image", other)
+        refuse(self.execution.xla, "--xla", other)
+        refuse(self.output.aspect_ratio != 1, "--aspect_ratio", other)
+        if self.data.batch_size > 1:  # a turn swaps height and width
+            refuse(
+                self.data.rotate90, "--rotate90", f"{other} and --batch_size above 1"
             )
 
 

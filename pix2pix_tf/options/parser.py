@@ -85,9 +85,19 @@ def _add_flag(group, one):
             # The shell does not expand the ~ of --output_dir=~/runs.
             type=os.path.expanduser if one.is_path else one.type,
             choices=one.choices,
-            metavar=None if one.choices else (one.unit or one.type.__name__).upper(),
+            metavar=_metavar(one),
             help=_help(one),
         )
+
+
+def _metavar(one):
+    """Returns the placeholder of a value; None shows the choices.
+
+    A unit replaces choices that are too long for a line; the help names them.
+    """
+    if one.choices and not one.unit:
+        return None
+    return (one.unit or one.type.__name__).upper()
 
 
 def _help(one):

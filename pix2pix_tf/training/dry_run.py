@@ -1,5 +1,6 @@
 """`--dry_run`: shows the examples, the networks and their memory, without training."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from pix2pix_tf import data, networks
 from pix2pix_tf.images import kinds, pixels
-from pix2pix_tf.options import Options
+from pix2pix_tf.options import Options, make_size, sides
 from pix2pix_tf.runtime import files, messages
 from pix2pix_tf.training import faults, validation
 from pix2pix_tf.training.step import make_state
@@ -34,16 +35,21 @@ def dry_run(options: Options, source: data.Source) -> None:
         print(f"validation examples count = {len(validation.open_source(options))}")
     path = _write_grid(options, source)
     print(f"wrote {path}: inputs on the left, targets on the right, as trained on")
-    state = make_state(
-        options.pair.channels, options.model, options.loss, options.optimizer
-    )
+    model = options.model
+    if not options.data.has_window:
+        sizes = data.padded_sizes(source, options.data, model.crop_size, model.multiple)
+        largest = make_size(*max(sizes, key=math.prod))
+        model = dataclasses.replace(model, crop_size=largest)
+        height, width = sides(largest)
+        print(f"of the largest images, {width}x{height} with their padding:")
+    state = make_state(options.pair.channels, model, options.loss, options.optimizer)
     trained = [network for network, _ in state.trained]
     for network in trained:
         print()
         _print_layers(network)
     print()
     if state.discriminator is not None:
-        print(networks.describe_discriminator(options.model))
+        print(networks.describe_discriminator(model))
     print(f"parameter_count = {networks.count_parameters(*trained)}")
     _print_memory(trained, options)
 
@@ -52,7 +58,13 @@ def _write_grid(options, source):
     """Writes the first training examples as an image grid, and returns its path."""
     kind = kinds.kind_of(options.pair)
     batches = data.train_batches(
-        source, kind, options.data, options.model.crop_size, options.run.seed, 0
+        source,
+        kind,
+        options.data,
+        options.model.crop_size,
+        options.run.seed,
+        0,
+        options.model.multiple,
     )
     batches = batches.take(math.ceil(MAX_ROWS / options.data.batch_size))
     rows = []
@@ -62,6 +74,8 @@ def _write_grid(options, source):
     output_dir = Path(options.run.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / GRID_NAME
+    # Whole images may differ in size: those of the first one's.
+    rows = [row for row in rows if row.shape == rows[0].shape]
     grid = tf.concat(rows[:MAX_ROWS], axis=0)
     files.write_whole(path, pixels.encode(grid, "png").numpy())
     return path

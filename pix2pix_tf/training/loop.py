@@ -102,6 +102,7 @@ def start_state(options: Options) -> TrainState:
         options.loss,
         options.optimizer,
         options.execution.precision,
+        any_size=not options.data.has_window,
     )
 
 
@@ -128,7 +129,8 @@ def make_task(
     """
     seen_data.check(options, fingerprints)
     if state.discriminator is not None:
-        print(networks.describe_discriminator(options.model))
+        any_size = not options.data.has_window
+        print(networks.describe_discriminator(options.model, any_size))
     kind = kinds.kind_of(options.pair)
 
     def to_images(result, inputs, targets):
@@ -363,6 +365,7 @@ def _batches(options, source, position):
         options.model.crop_size,
         options.run.seed,
         position,
+        options.model.multiple,
     )
     yield from data.iterate(batches, source)
 

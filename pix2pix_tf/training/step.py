@@ -36,6 +36,7 @@ def make_state(
     loss,
     optimizer=OptimizerConfig(),  # noqa: B008  frozen
     precision="float32",
+    any_size=False,
 ):
     """Builds the networks and their optimizers.
 
@@ -45,14 +46,17 @@ def make_state(
         loss: LossConfig; if its gan_weight is 0, no discriminator is built.
         optimizer: OptimizerConfig.
         precision: str, the global dtype policy.
+        any_size: bool, if False the images have `model.crop_size`, which is faster.
 
     Returns:
         TrainState at step 0.
     """
-    generator = networks.build_generator(channels, model)
+    generator = networks.build_generator(channels, model, any_size)
     discriminator = None
     if loss.gan_weight:
-        discriminator = networks.build_discriminator(channels, model, loss.gan_mode)
+        discriminator = networks.build_discriminator(
+            channels, model, loss.gan_mode, any_size
+        )
     names = losses.loss_names(loss)
     return start_state(generator, discriminator, optimizer, names, precision)
 
@@ -77,13 +81,22 @@ def make_train_step(state, loss, seed, xla=False):
     if loss.perceptual_weight:
         perceptual_loss = losses.make_perceptual_loss(loss.vgg_weights)
 
-    @tf.function(jit_compile=xla or None)
+    signature = None
+    if None in state.generator.input_shape[1:]:
+        # One graph for all sizes: a resumed run computes by the same one.
+        ends = (state.generator.input_shape, state.generator.output_shape)
+        signature = [tf.TensorSpec(shape, tf.float32) for shape in ends]
+
+    @tf.function(jit_compile=xla or None, input_signature=signature)
     def train_step(inputs, targets):
         step = tf.cast(state.global_step, tf.int32)
         networks.seed_dropout(state.generator, seed, step)
         key = tf.random.fold_in([seed, PENALTY_KEY], step)
         result = forward(state, inputs, targets, loss, perceptual_loss, key)
-        return update(state, result, inputs.shape[0])
+        num_examples = inputs.shape[0]
+        if num_examples is None:
+            num_examples = tf.shape(inputs, tf.int64)[0]
+        return update(state, result, num_examples)
 
     return train_step
 
@@ -142,7 +155,7 @@ def update(state, result, num_examples):
     Args:
         state: TrainState.
         result: StepResult.
-        num_examples: int, examples in the batch.
+        num_examples: int or int64 scalar, examples in the batch.
 
     Returns:
         StepResult, with `is_finite`.
@@ -191,7 +204,7 @@ def _discriminator_loss(real, fake, loss):
 
 def _penalty(judge, targets, outputs, key):
     """Returns wgangp's gradient penalty for the sum of all scales, with its weight."""
-    draw = tf.random.stateless_uniform([targets.shape[0], 1, 1, 1], key)
+    draw = tf.random.stateless_uniform([tf.shape(targets)[0], 1, 1, 1], key)
     return losses.PENALTY_WEIGHT * losses.gradient_penalty(
         lambda mix: tf.add_n(
             [tf.reduce_mean(p, axis=[1, 2, 3]) for p in judge(mix).predictions]

@@ -100,6 +100,11 @@ class Validator:
         scores, strips = measured
         means = scores.means() | scores.shared_histograms()
         metric = self._validation.best_metric
+        if means[metric] is None:
+            raise UsageError(
+                f"--best_metric {metric} cannot measure images as small as these: give "
+                "--best_metric l1"
+            )
         is_best = all(
             self._is_better(means[metric], entry[metric]) for entry in self._earlier()
         )
