@@ -4,6 +4,7 @@ import functools
 import sys
 
 from pix2pix_tf.options import command_name, parse
+from pix2pix_tf.options.flag import sides
 from pix2pix_tf.runtime import command, messages
 from pix2pix_tf.training import session
 
@@ -85,8 +86,13 @@ def _open_source(options):
         split = "test" if is_test else "train"
         input_dir = samples.sample_dir(kind.is_photograph, split)
     examples = data.find_examples(input_dir, config.target_dir, is_one_enough=is_test)
+    is_cropped = config.preprocess == "crop" and options.run.mode == "train"
+    window = sides(options.model.crop_size) if is_cropped else None
     source = data.Source(
-        data.Files(examples), kind.image_channels, config.on_bad_image, why_unfit
+        data.Files(examples, window),
+        kind.image_channels,
+        config.on_bad_image,
+        why_unfit,
     )
     source.check()
     _check_one_size(options, source)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
 
-from pix2pix_tf.images import codecs, windows
+from pix2pix_tf import data
+from pix2pix_tf.images import codecs, kinds, windows
+from pix2pix_tf.options import DataConfig, PairConfig
 from tests.test_tiff import (
     BYTES,
     CMYK,
@@ -171,6 +174,44 @@ def test_a_file_that_ends_early_is_read_up_to_its_end(tmp_path):
             np.testing.assert_array_equal(image.read(1, 2, 14, 30), whole[1:15, 2:32])
             with pytest.raises(codecs.ImageError, match="cannot be decoded"):
                 image.read(40, 2, 8, 30)
+
+
+def crops_of(paths, window, on_bad_image=None, **pair):
+    """Returns the batches of training with `--preprocess crop` on one example."""
+    kind = kinds.kind_of(PairConfig(**pair))
+    store = data.Files([data.Example("1", tuple(paths))], window)
+    source = data.Source(store, kind.image_channels, on_bad_image)
+    config = DataConfig(preprocess="crop", batch_size=2)
+    batches = data.train_batches(source, kind, config, 32, 7, 0).take(4)
+    return [(inputs.numpy(), targets.numpy()) for _, inputs, targets in batches]
+
+
+@pytest.mark.parametrize("kind", ["pairs", "two files", "photographs"])
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_training_reads_the_crops_of_large_files(kind, on_bad_image, tmp_path):
+    shape = (2100, 4000, 3)
+    paths = []
+    for name in ("a.tif", "b.tif")[: 2 if kind == "two files" else 1]:
+        numbers = np.repeat(RNG.integers(0, 256, (2100, 400, 3), dtype=np.uint8), 10, 1)
+        windows.write_tiff(tmp_path / name, [numbers], shape, np.uint8)
+        paths.append(tmp_path / name)
+    flags = {"lab_colorization": kind == "photographs", "on_bad_image": on_bad_image}
+
+    whole, crops = crops_of(paths, None, **flags), crops_of(paths, (32, 32), **flags)
+
+    for wanted, found in zip(whole, crops, strict=True):
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+    assert len({inputs.tobytes() for inputs, _ in crops}) == len(crops)
+
+
+def test_training_reads_crops_of_files_that_are_too_large_to_be_read_whole(tmp_path):
+    path = tmp_path / "a.tif"
+    write_hole(path, 10_000, 13_000, 3, **RGB)
+    for inputs, targets in crops_of([path], (32, 32)):
+        assert (inputs == -1).all() and (targets == -1).all()
+    with pytest.raises(tf.errors.OpError, match="has 13000x10000 pixels"):
+        crops_of([path], None)
 
 
 def write_sparse(path, side, numbers, index, **settings):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pix2pix_tf.data.source import Source
+from pix2pix_tf.data.source import Source, crop_place
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import DataConfig
 from pix2pix_tf.options.flag import Size, sides
@@ -244,10 +244,7 @@ def random_crop(image: tf.Tensor, size: tuple[int, int], seed) -> tf.Tensor:
 
     The place depends on `seed`, int [2], only.
     """
-    # floor(U[0, n)): 286 to 256 gives offsets 0 to 30.
-    draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
-    ends = tf.cast(tf.shape(image)[:2] - size + 1, tf.float32)
-    y, x = tf.unstack(tf.cast(draws * ends, tf.int32))
+    y, x = tf.unstack(crop_place(tf.shape(image)[:2], size, seed))
     return image[y : y + size[0], x : x + size[1]]
 
 

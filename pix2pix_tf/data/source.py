@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf.data.examples import Example, join_problems, normalize
-from pix2pix_tf.images import codecs, kinds
+from pix2pix_tf.images import codecs, kinds, windows
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
+MIN_CROPPED = 1 << 22  # pixels of an image of which only a crop is read
 MAX_CHECKED = 5000  # examples; with more, a damaged file is found when it is read
 
 
@@ -132,12 +133,12 @@ class Source:
     def _read_one(self, index, *values):
         return index, *self.read(index, *values)
 
-    def _read_or_next(self, index):
+    def _read_or_next(self, index, *values):
         """Reads an example or, if it cannot be read, the next; returns its index."""
         for step in range(len(self)):
             with contextlib.suppress(kinds.ExampleError):
-                return self._read_one((index + step) % len(self))
-        return self._read_one(index)  # raises
+                return self._read_one((index + step) % len(self), *values)
+        return self._read_one(index, *values)  # raises
 
     def _read_or_none(self, index):
         """Reads an example; returns the index -1 if it cannot be read."""
@@ -240,8 +241,17 @@ class Files:
 
     title = ""  # the start of error messages
 
-    def __init__(self, examples: list[Example]):
+    def __init__(self, examples: list[Example], window: tuple[int, int] | None = None):
+        """Initialises the store.
+
+        Args:
+            examples: from `find_examples`.
+            window: (height, width) of the random crops that are all that is used. Of
+                large images `read` then gives only the crop: of a TIFF, the rest is
+                not decoded.
+        """
         self.examples = examples
+        self.window = window
 
     def __len__(self):
         return len(self.examples)
@@ -265,19 +275,32 @@ class Files:
         self.examples = list(itertools.compress(self.examples, is_kept))
 
     def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
-        """Returns an endless Dataset; see the function `shuffled`."""
-        return shuffled(len(self), seed, position)
+        """Returns an endless Dataset; see the function `shuffled`.
+
+        With a window, an element has the seed of its example twice: `read` wants it.
+        """
+        examples = shuffled(len(self), seed, position)
+        if self.window is None:
+            return examples
+        return examples.map(lambda index, seed: (index, seed, seed))
 
     def ordered(self) -> tf.data.Dataset:
         """Returns a Dataset of the indices, int64, in order."""
         return tf.data.Dataset.range(len(self))
 
-    def read(self, channels: tuple[int, ...], index: int) -> list[np.ndarray]:
-        """Returns the images of an example; see `kinds.read_images`."""
-        parts = [
-            (printable(path), functools.partial(codecs.read, path))
-            for path in self.examples[index].paths
-        ]
+    def read(
+        self, channels: tuple[int, ...], index: int, seed=(0, 0)
+    ) -> list[np.ndarray]:
+        """Returns the images of an example, or a crop; see `kinds.read_images`.
+
+        Args:
+            seed: int [2], of the place of the crop, if the store has a window.
+        """
+        paths, read = self.examples[index].paths, codecs.read
+        if self.window is not None:
+            if crops := _find_crops(paths, len(channels), self.window, seed):
+                read = functools.partial(_read_crops, crops)
+        parts = [(printable(path), functools.partial(read, path)) for path in paths]
         return kinds.read_images(parts, channels)
 
     def is_deep(self, index) -> bool:
@@ -294,6 +317,47 @@ class Files:
         for path in itertools.islice(paths, MAX_CHECKED):
             with contextlib.suppress(codecs.ImageError, OSError):
                 yield codecs.probe(path)
+
+
+def _find_crops(paths, num_images, window, seed):
+    """Returns where to crop the images of each file, (top, left, height, width) each.
+
+    Returns None for what is read whole: small images, and those that have no such crop
+    or cannot be used, for which whole reading has the padding and the errors.
+    """
+    try:
+        sizes = {codecs.probe(path)[:2] for path in paths}
+    except (codecs.ImageError, OSError):
+        return None
+    height, width = sizes.pop()
+    num_beside = num_images // len(paths)  # images side by side in a file
+    if sizes or width % num_beside or height * width < MIN_CROPPED:
+        return None
+    width //= num_beside
+    if height < window[0] or width < window[1]:
+        return None
+    top, left = crop_place((height, width), window, seed).numpy().tolist()
+    return [(top, left + place * width, *window) for place in range(num_beside)]
+
+
+def _read_crops(crops, path, channels):
+    """Reads crops of one file, side by side."""
+    with windows.open_image(path, channels) as image:
+        return np.concatenate([image.read(*crop) for crop in crops], axis=1)
+
+
+def crop_place(sides, size: tuple[int, int], seed) -> tf.Tensor:
+    """Returns the random place of a crop, int32 [2]: its top row and its left column.
+
+    Args:
+        sides: int32 [2], the height and width of the image.
+        size: (height, width) of the crop.
+        seed: int [2], on which the place depends, beside the sizes.
+    """
+    # floor(U[0, n)): 286 to 256 gives offsets 0 to 30.
+    draws = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 1))
+    ends = tf.cast(tf.convert_to_tensor(sides) - size + 1, tf.float32)
+    return tf.cast(draws * ends, tf.int32)
 
 
 def shuffled(num_examples: int, seed: int, position: int) -> tf.data.Dataset:
