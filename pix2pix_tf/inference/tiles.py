@@ -12,7 +12,7 @@ from pix2pix_tf import networks
 from pix2pix_tf.images import pixels
 from pix2pix_tf.options import ModelConfig, check_tiling
 
-MAX_SAMPLES = 16  # tiles, of which the statistics of an image are
+MAX_SAMPLES = 32  # tiles, of which the statistics of an image are
 BATCH = 4  # tiles
 NUM_POSITIONS = 2**31  # of dropout's masks
 
