@@ -92,7 +92,7 @@ def _check_large(path):
     with path.open("rb") as file, naming_damage():
         if file.read(4) in tiff.MAGICS:
             file.seek(0)
-            check_size(*tiff.probe(file))
+            check_size(*tiff.probe(file), advice=tiff.WINDOW_ADVICE)
 
 
 def from_bytes(contents: bytes, channels: int = 3) -> np.ndarray:

@@ -34,6 +34,11 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 MAX_COUNTED = 100_000  # pages
+# What to do with an image that is too large to be read whole.
+WINDOW_ADVICE = (
+    "train on windows of it (--preprocess crop), or generate it by tiles (pix2pix-tf "
+    "predict with --tile)"
+)
 _JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16  # bytes at the end, of which some may be 0
 _CACHE_BYTES = 1 << 28  # of decoded tiles or strips, of one open file
 
@@ -109,7 +114,8 @@ def decode(contents: bytes) -> tuple[np.ndarray, bool]:
     """
     page = first_page(io.BytesIO(contents))
     tags = read_tags(page)
-    arrays.check_size(page.imagelength, page.imagewidth, tags["SamplesPerPixel"])
+    size = page.imagelength, page.imagewidth, tags["SamplesPerPixel"]
+    arrays.check_size(*size, advice=WINDOW_ADVICE)
     _check_segments(page, contents)
     samples = page.asarray(maxworkers=1)  # training decodes in threads of its own
     if samples.ndim == 2:
