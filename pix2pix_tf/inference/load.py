@@ -212,8 +212,11 @@ class Translator:
         inputs = _Inputs(image, self._kind)
         tiled = self._model.tiled(tiling, dropout)
         for top, outputs in tiled.bands(inputs, seed, number, first):
-            window = inputs.read(top, 0, len(outputs), image.width)[tf.newaxis]
-            joined = self._kind.to_output_images(window, outputs[np.newaxis])
+            window = None  # of pairs, whose outputs are whole images
+            if self._kind.is_photograph:
+                window = inputs.read(top, 0, len(outputs), image.width)[tf.newaxis]
+            outputs = tf.constant(outputs[np.newaxis])
+            joined = self._kind.to_output_images(window, outputs)
             yield np.asarray(joined)[0]
 
     def _translate(self, images, full_size=None, dropout=False, seed=0, tiling=None):

@@ -1,5 +1,6 @@
 """Large images by tiles: overlapping tiles, normalised alike, blended without seams."""
 
+import concurrent.futures
 import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
@@ -77,6 +78,7 @@ class TiledGenerator:
         if self._is_stored:
             generator = networks.with_stored_statistics(generator)
         networks.freeze(generator)
+        window = self._window()
         number = tf.TensorSpec([], tf.int32)
         inputs = tf.TensorSpec([None, *generator.input_shape[1:]], tf.float32)
 
@@ -86,11 +88,11 @@ class TiledGenerator:
             generator(inputs, training=True)
 
         @tf.function(input_signature=[inputs, number, number])
-        def generate(inputs, seed, position):
+        def generate_weighted(inputs, seed, position):
             networks.seed_dropout(generator, seed, position)
-            return generator(inputs)
+            return window * generator(inputs)
 
-        self._store_statistics, self._generate = store_statistics, generate
+        self._store_statistics, self._generate = store_statistics, generate_weighted
 
     def bands(
         self, inputs: Inputs, seed: int = 0, number: int = 0, first: int = 0
@@ -119,7 +121,7 @@ class TiledGenerator:
             if row >= first or top + tile > tops[first]:
                 position = (number * len(tops) + row) * len(lefts)
                 for left, outputs in self._row(inputs, top, lefts, seed, position):
-                    sums[:, left : left + tile] += window * outputs
+                    sums[:, left : left + tile] += outputs
                     weights[:, left : left + tile] += window
             bottom = tops[row + 1] if row + 1 < len(tops) else inputs.height
             done = np.s_[: bottom - top, : inputs.width]
@@ -130,14 +132,20 @@ class TiledGenerator:
                 buffer[tile - (bottom - top) :] = 0
 
     def _row(self, inputs, top, lefts, seed, position):
-        """Yields (left, outputs) of the tiles of one row."""
+        """Yields (left, weighted outputs) of each tile; a thread reads them ahead."""
         size = BATCH if self._is_stored else 1
-        for start in range(0, len(lefts), size):
+        starts = range(0, len(lefts), size)
+
+        def read(start):
             batch = lefts[start : start + size]
-            tiles = tf.stack([self._read(inputs, top, left) for left in batch])
-            place = tf.constant((position + start) % NUM_POSITIONS, tf.int32)
-            outputs = self._generate(tiles, tf.constant(seed), place)
-            yield from zip(batch, outputs.numpy(), strict=True)
+            return tf.stack([self._read(inputs, top, left) for left in batch])
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            for start, tiles in zip(starts, pool.map(read, starts), strict=True):
+                place = tf.constant((position + start) % NUM_POSITIONS, tf.int32)
+                outputs = self._generate(tiles, tf.constant(seed), place)
+                batch = lefts[start : start + size]
+                yield from zip(batch, outputs.numpy(), strict=True)
 
     def _sample(self, inputs, seed):
         """Stores the statistics of tiles that are spread evenly over the image.
