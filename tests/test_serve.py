@@ -337,6 +337,7 @@ def test_two_models_of_one_name_are_refused(exported_dir, capsys):
     ("flags", "message"),
     [
         (["--max_waiting", "0"], "--max_waiting 0: wanted at least 1"),
+        (["--overlap", "64"], "--overlap needs --tile"),
         (["--port", "99999"], "--port 99999: wanted 0 to 65535"),
         (["--host", "256.1.1.1"], "--host 256.1.1.1"),
         (["--litert_js", "none"], "--litert_js none is not a folder"),

@@ -8,8 +8,9 @@ import tifffile
 import pix2pix_tf
 from pix2pix_tf import networks, train
 from pix2pix_tf.__main__ import main
+from pix2pix_tf.images import windows
 from pix2pix_tf.inference import large
-from pix2pix_tf.inference.tiles import ArrayInputs, TiledGenerator, Tiling
+from pix2pix_tf.inference.tiles import TiledGenerator, Tiling
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.serve.models import open_models
 from tests.conftest import read_image, small_model, write_image
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 def _outputs(generator, array, *tiling, **settings):
     bands = TiledGenerator(generator, Tiling(*tiling)).bands(
-        ArrayInputs(array), **settings
+        windows.of_array(array), **settings
     )
     return np.concatenate([outputs for _, outputs in bands])
 
@@ -65,10 +66,10 @@ def test_tiles_of_a_network_without_norms_join_to_the_same_values(image):
 def test_bands_can_begin_later_with_the_same_bits(image, statistics):
     generator = networks.build_generator((3, 2), small_model(ngf=2))
     tiled = TiledGenerator(generator, Tiling(32, 20, statistics))
-    bands = list(tiled.bands(ArrayInputs(image), seed=3))
+    bands = list(tiled.bands(windows.of_array(image), seed=3))
     assert [top for top, _ in bands] == [0, 12, 24, 36, 38]
     for first in (1, 3, 4):
-        rest = list(tiled.bands(ArrayInputs(image), seed=3, first=first))
+        rest = list(tiled.bands(windows.of_array(image), seed=3, first=first))
         for (top, outputs), (wanted_top, wanted) in zip(
             rest, bands[first:], strict=True
         ):

@@ -277,7 +277,7 @@ def exchange(
         is_ended: if True, the server is told that nothing more will come.
 
     Raises:
-        OSError: there is no connection, or no end of the answer in time.
+        OSError: the server cannot be reached, or does not finish in time.
         http.client.HTTPException, ValueError: what was answered is not HTTP.
     """
     with socket.create_connection(address, TIMEOUT) as connection:

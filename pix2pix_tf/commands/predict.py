@@ -6,6 +6,7 @@ page of images there is `pix2pix-tf test`.
 
 import argparse
 import dataclasses
+import hashlib
 from pathlib import Path
 
 from pix2pix_tf.commands.image_files import naming
@@ -166,6 +167,14 @@ def _write(place, output):
     return path
 
 
+def _digest(generator):
+    """Returns a hash of a generator's weights, which a run may change meanwhile."""
+    digest = hashlib.sha256()
+    for variable in generator.variables:
+        digest.update(variable.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _by_tiles(given, translator, settings):
     from pix2pix_tf.images import windows
     from pix2pix_tf.inference import large
@@ -177,18 +186,19 @@ def _by_tiles(given, translator, settings):
     tiling = Tiling(given.tile, overlap, statistics)
     translator.check_tiling(tiling)
     channels = translator.image_channels
+    weights = _digest(translator.generator)
 
     def translate(path, place):
         with windows.open_image(path, channels) as image:
             size = image.height, image.width
-            if max(size) <= given.tile:
+            if tiling.is_one(*size):
                 contents = path.read_bytes()
                 output = translator.translate_file(contents, full_size=True, **settings)
                 return _write(place, output)
             suffix = ".tif" if large.is_tiff(*size) else ".png"
             stat = path.stat()
             job = settings | dataclasses.asdict(tiling)
-            job |= {"model": str(given.model.absolute()), "image": str(path.absolute())}
+            job |= {"weights": weights, "image": str(path.absolute())}
             job |= {"bytes": stat.st_size, "changed": stat.st_mtime_ns}
             bar = messages.Bar("band", tiling.num_bands(image.height))
 

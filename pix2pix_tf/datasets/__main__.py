@@ -164,11 +164,10 @@ def _report(builder, options):
     """Prints where the data set is, its splits, and the command that trains on it."""
     print(f"{builder.info.full_name} in {builder.data_dir}")
     for name, split in builder.info.splits.items():
+        files = "file" if split.num_shards == 1 else "files"
         print(
             f"{name}: {split.num_examples} examples, {split.num_bytes}, "
-            f"{split.num_shards} {builder.info.file_format.value} file"
-            + "s"
-            * (split.num_shards != 1)
+            f"{split.num_shards} {builder.info.file_format.value} {files}"
         )
     name = options.name or f"pix2pix:{options.paper}"
     command = f"python -m pix2pix_tf.train --mode train --dataset {name}"

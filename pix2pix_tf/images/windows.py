@@ -93,7 +93,7 @@ def open_image(path: str | bytes | Path, channels: int = 3) -> Iterator[Windowed
 
 
 def of_array(pixels: np.ndarray) -> WindowedImage:
-    """Returns the WindowedImage of numpy float32 [height, width, channels]."""
+    """Returns the WindowedImage of an array or tensor, [height, width, channels]."""
     return WindowedImage(*pixels.shape[:2], lambda *window: _cut(pixels, *window))
 
 

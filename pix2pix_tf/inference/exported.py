@@ -126,7 +126,7 @@ def versions(folder: Path) -> list[Path]:
 
 
 def read_saved_model(path: Path) -> tuple[list, Callable]:
-    """Returns the shape of the inputs, and a function from inputs to outputs."""
+    """Reads a SavedModel; returns the shape of the inputs, and inputs -> outputs."""
     model = tf.saved_model.load(str(path.parent))
     signature = model.signatures["generate"]
     shape = signature.structured_input_signature[1]["inputs"].shape.as_list()
@@ -138,7 +138,7 @@ def read_saved_model(path: Path) -> tuple[list, Callable]:
 
 
 def read_onnx(path: Path) -> tuple[list, Callable]:
-    """As `read_saved_model`, by ONNX Runtime."""
+    """Reads an ONNX file; returns the shape of the inputs, and inputs -> outputs."""
     onnxruntime = import_optional("onnxruntime", "onnxruntime", str(path))
     session = onnxruntime.InferenceSession(
         str(path), providers=onnxruntime.get_available_providers()
@@ -151,7 +151,7 @@ def read_onnx(path: Path) -> tuple[list, Callable]:
 
 
 def read_litert(path: Path) -> tuple[list, Callable]:
-    """As `read_saved_model`, by LiteRT."""
+    """Reads a LiteRT file; returns the shape of the inputs, and inputs -> outputs."""
     module = import_optional("ai_edge_litert.interpreter", "ai-edge-litert", str(path))
     interpreter = module.Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner()

@@ -227,7 +227,7 @@ class Translator:
             self.check_tiling(tiling)
         with self._lock:
             for number, image in enumerate(images):
-                if tiling and max(image.shape[:2]) > tiling.tile:
+                if tiling and not tiling.is_one(*image.shape[:2]):
                     window = windows.of_array(image)
                     bands = self._bands(window, tiling, dropout, seed, number)
                     outputs.append(np.concatenate(list(bands)))

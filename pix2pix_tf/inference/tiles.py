@@ -38,6 +38,10 @@ class Tiling:
         last = max(length - self.tile, 0)
         return [*range(0, last, self.tile - self.overlap), last]
 
+    def is_one(self, height: int, width: int) -> bool:
+        """Returns True if an image fits in one tile: then it is generated untiled."""
+        return max(height, width) <= self.tile
+
     def num_bands(self, height: int) -> int:
         """Returns the number of bands of an image."""
         return len(self.starts(height))
@@ -51,17 +55,6 @@ class Inputs(Protocol):
 
     def read(self, top: int, left: int, height: int, width: int) -> tf.Tensor:
         """Returns float32 [height, width, channels], in [-1, 1]."""
-
-
-class ArrayInputs:
-    """Inputs of an array, float32 [height, width, channels]."""
-
-    def __init__(self, array):
-        self.height, self.width = array.shape[:2]
-        self._array = array
-
-    def read(self, top, left, height, width):
-        return self._array[top : top + height, left : left + width]
 
 
 class TiledGenerator:

@@ -4,8 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from pix2pix_tf import data, networks
-from pix2pix_tf.images import kinds, pixels
-from pix2pix_tf.inference.tiles import ArrayInputs
+from pix2pix_tf.images import kinds, pixels, windows
 
 
 def ordered_batches(source, kind, config, size, max_batches=None):
@@ -64,9 +63,9 @@ def by_tiles(translate, tiled, kind, tiling, seed):
     """
 
     def translate_large(number, inputs, targets=None, is_deep=False):
-        if max(inputs.shape[1:3]) <= tiling.tile:
+        if tiling.is_one(*inputs.shape[1:3]):
             return translate(number, inputs, targets, is_deep)
-        bands = tiled.bands(ArrayInputs(inputs[0]), seed, int(number))
+        bands = tiled.bands(windows.of_array(inputs[0]), seed, int(number))
         outputs = np.concatenate([outputs for _, outputs in bands])[np.newaxis]
         images = kinds.to_images(kind, inputs, outputs, targets, is_deep=is_deep)
         return pixels.deprocess(tf.constant(outputs)), images

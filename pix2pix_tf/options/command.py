@@ -35,7 +35,7 @@ def parse(argv: list[str] | None = None, mode: str | None = None) -> Options:
 
     Args:
         argv: the arguments, or None for those of the process.
-        mode: the mode if the command's name has it, so that `--mode` is no flag.
+        mode: the mode, if the command's name gives it; then there is no `--mode`.
 
     Raises:
         UsageError: a flag, its value, or the file it names cannot be used.

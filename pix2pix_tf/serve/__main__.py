@@ -9,6 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
+from pix2pix_tf.options import FLAGS
 from pix2pix_tf.runtime import command, messages
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.optional import import_optional
@@ -48,8 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--overlap",
         type=int,
         metavar="PIXELS",
-        default=128,
-        help="what neighbouring tiles share, and are blended in (default: 128)",
+        help=f"{FLAGS['overlap'].help} (default: {FLAGS['overlap'].default})",
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument(
@@ -82,6 +82,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     for name in ("max_body_mb", "max_pixels", "max_waiting", "tile"):
         if getattr(given, name) is not None and getattr(given, name) < 1:
             raise UsageError(f"--{name} {getattr(given, name)}: wanted at least 1")
+    if given.tile is None and given.overlap is not None:
+        raise UsageError("--overlap needs --tile")
     if not 0 <= given.port <= 65535:
         raise UsageError(f"--port {given.port}: wanted 0 to 65535 (0: any free one)")
     return given
@@ -102,7 +104,11 @@ def _run(given):
         from pix2pix_tf.serve.connection import Connection
         from pix2pix_tf.serve.models import open_models
 
-        tiling = given.tile and Tiling(given.tile, given.overlap, "picture")
+        tiling = None
+        if given.tile is not None:
+            defaults = FLAGS["overlap"].default, FLAGS["tile_statistics"].default
+            overlap = defaults[0] if given.overlap is None else given.overlap
+            tiling = Tiling(given.tile, overlap, defaults[1])
         models = open_models(given.models, tiling)
         limits = Limits(given.max_body_mb * 10**6, given.max_pixels, given.max_waiting)
         app = build_app(models, limits, litert_js if litert_js.is_dir() else None)
