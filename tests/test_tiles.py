@@ -43,13 +43,36 @@ def test_stored_statistics_are_those_of_a_whole_batch(norm):
     generator = networks.build_generator((3, 3), model)
     stored = networks.with_stored_statistics(generator)
     batch = tf.random.stateless_uniform([4, 32, 32, 3], [1, 2], -1, 1)
-    outputs = stored(batch, training=True)
+    networks.store_statistics(stored, batch, tf.ones([4, 32, 32, 1]))
+    outputs = stored(batch)
     if norm == "batch":
         np.testing.assert_allclose(outputs, generator(batch), atol=1e-4)
     # Each image alone is normalised as in the batch.
     for one in range(4):
         alone = stored(batch[one : one + 1])
         np.testing.assert_allclose(alone, outputs[one : one + 1], atol=1e-4)
+
+
+def test_pixels_without_weight_do_not_count_in_stored_statistics():
+    model = small_model(norm="batch", no_dropout=True, ngf=2)
+    stored = networks.with_stored_statistics(networks.build_generator((3, 3), model))
+    batch = tf.random.stateless_uniform([4, 32, 32, 3], [1, 2], -1, 1)
+    networks.store_statistics(stored, batch[:2], tf.ones([2, 32, 32, 1]))
+    wanted = stored(batch)
+    weights = tf.reshape([0.5, 0.5, 0.0, 0.0], [4, 1, 1, 1]) * tf.ones([4, 32, 32, 1])
+    networks.store_statistics(stored, batch, weights)
+    np.testing.assert_allclose(stored(batch), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("length", "overlap"), [(70, 8), (101, 0), (20, 8), (96, 31)])
+def test_weights_of_tiles_sum_to_one(length, overlap):
+    tiling = Tiling(32, overlap, "tile")
+    sums = np.zeros(max(length, 32))
+    for start, weights in zip(
+        tiling.starts(length), tiling.weights(length), strict=True
+    ):
+        sums[start : start + 32] += weights
+    np.testing.assert_allclose(sums, 1, atol=1e-6)
 
 
 def test_tiles_of_a_network_without_norms_join_to_the_same_values(image):

@@ -16,6 +16,7 @@ from pix2pix_tf.options import ModelConfig, check_tiling
 MAX_SAMPLES = 32  # tiles, of which the statistics of an image are
 BATCH = 4  # tiles
 NUM_POSITIONS = 2**31  # of dropout's masks
+GOLDEN_RATIO = 0.6180339887  # its multiples are spread evenly between whole numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,22 @@ class Tiling:
         """Returns where the tiles along a side begin; the last one ends at its end."""
         last = max(length - self.tile, 0)
         return [*range(0, last, self.tile - self.overlap), last]
+
+    def weights(self, length: int) -> np.ndarray:
+        """Returns how much the tiles along a side count at each of their pixels.
+
+        They are float32 [tiles, tile]. Each pixel's sum to 1. The outer quarter of an
+        overlap does not count: it has most of the zeros that pad a tile.
+        """
+        from_side = np.minimum(np.arange(self.tile), np.arange(self.tile)[::-1]) + 0.5
+        share = np.clip((from_side / max(self.overlap, 1) - 0.25) / 0.75, 0, 1)
+        ramp = (1 - np.cos(np.pi * share)) / 2 + 1e-6  # above 0, for an image's border
+        starts = self.starts(length)
+        sums = np.zeros(max(length, self.tile))
+        for start in starts:
+            sums[start : start + self.tile] += ramp
+        shares = [ramp / sums[start : start + self.tile] for start in starts]
+        return np.array(shares, np.float32)
 
     def is_one(self, height: int, width: int) -> bool:
         """Returns True if an image fits in one tile: then it is generated untiled."""
@@ -71,19 +88,22 @@ class TiledGenerator:
         if self._is_stored:
             generator = networks.with_stored_statistics(generator)
         networks.freeze(generator)
-        window = self._window()
         number = tf.TensorSpec([], tf.int32)
         inputs = tf.TensorSpec([None, *generator.input_shape[1:]], tf.float32)
+        weights = tf.TensorSpec([None, tiling.tile], tf.float32)
+        signature = [inputs, weights, weights, number, number]
 
-        @tf.function(input_signature=[inputs, number, number])
-        def store_statistics(inputs, seed, position):
+        @tf.function(input_signature=signature)
+        def store_statistics(inputs, rows, columns, seed, position):
             networks.seed_dropout(generator, seed, position)
-            generator(inputs, training=True)
+            weights = rows[:, :, tf.newaxis] * columns[:, tf.newaxis]
+            networks.store_statistics(generator, inputs, weights[..., tf.newaxis])
 
-        @tf.function(input_signature=[inputs, number, number])
-        def generate_weighted(inputs, seed, position):
+        @tf.function(input_signature=signature)
+        def generate_weighted(inputs, rows, columns, seed, position):
             networks.seed_dropout(generator, seed, position)
-            return window * generator(inputs)
+            weights = rows[:, :, tf.newaxis] * columns[:, tf.newaxis]
+            return weights[..., tf.newaxis] * generator(inputs)
 
         self._store_statistics, self._generate = store_statistics, generate_weighted
 
@@ -106,66 +126,74 @@ class TiledGenerator:
         lefts = self._tiling.starts(inputs.width)
         if self._is_stored:
             self._sample(inputs, seed)
-        window = self._window()
-        size = [tile, max(inputs.width, tile)]
-        sums = np.zeros([*size, self._channels], np.float32)
-        weights = np.zeros([*size, 1], np.float32)
+        width = max(inputs.width, tile)
+        sums = np.zeros([tile, width, self._channels], np.float32)
         for row, top in enumerate(tops):
             if row >= first or top + tile > tops[first]:
                 position = (number * len(tops) + row) * len(lefts)
-                for left, outputs in self._row(inputs, top, lefts, seed, position):
+                for left, outputs in self._row(inputs, row, seed, position):
                     sums[:, left : left + tile] += outputs
-                    weights[:, left : left + tile] += window
             bottom = tops[row + 1] if row + 1 < len(tops) else inputs.height
-            done = np.s_[: bottom - top, : inputs.width]
             if row >= first:
-                yield top, sums[done] / weights[done]
-            for buffer in (sums, weights):
-                buffer[: tile - (bottom - top)] = buffer[bottom - top :]
-                buffer[tile - (bottom - top) :] = 0
+                yield top, sums[: bottom - top, : inputs.width].copy()
+            sums[: tile - (bottom - top)] = sums[bottom - top :]
+            sums[tile - (bottom - top) :] = 0
 
-    def _row(self, inputs, top, lefts, seed, position):
+    def _row(self, inputs, row, seed, position):
         """Yields (left, weighted outputs) of each tile; a thread reads them ahead."""
         size = BATCH if self._is_stored else 1
+        lefts = self._tiling.starts(inputs.width)
         starts = range(0, len(lefts), size)
 
         def read(start):
-            batch = lefts[start : start + size]
-            return tf.stack([self._read(inputs, top, left) for left in batch])
+            columns = range(start, min(start + size, len(lefts)))
+            return self._read(inputs, [(row, column) for column in columns])
 
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            for start, tiles in zip(starts, pool.map(read, starts), strict=True):
+            for start, batch in zip(starts, pool.map(read, starts), strict=True):
                 place = tf.constant((position + start) % NUM_POSITIONS, tf.int32)
-                outputs = self._generate(tiles, tf.constant(seed), place)
-                batch = lefts[start : start + size]
-                yield from zip(batch, outputs.numpy(), strict=True)
+                outputs = self._generate(*batch, tf.constant(seed), place)
+                batch_lefts = lefts[start : start + size]
+                yield from zip(batch_lefts, outputs.numpy(), strict=True)
 
     def _sample(self, inputs, seed):
-        """Stores the statistics of tiles that are spread evenly over the image.
+        """Stores the statistics of up to MAX_SAMPLES tiles.
 
-        They do not overlap: else its middle would count more than its sides.
+        They are all, or spread evenly over the image. Each pixel counts as where the
+        tiles are blended: little near the border of a tile, which zeros pad.
         """
-        tiling = dataclasses.replace(self._tiling, overlap=0)
-        tops, lefts = map(tiling.starts, (inputs.height, inputs.width))
-        places = [(top, left) for top in tops for left in lefts]
-        chosen = np.linspace(0, len(places) - 1, min(len(places), MAX_SAMPLES))
-        tiles = [self._read(inputs, *places[one]) for one in chosen.round().astype(int)]
-        self._store_statistics(tf.stack(tiles), tf.constant(seed), tf.constant(-1))
+        rows = len(self._tiling.starts(inputs.height))
+        columns = len(self._tiling.starts(inputs.width))
+        places = list(np.ndindex(rows, columns))
+        if len(places) > MAX_SAMPLES:
+            numbers = np.arange(MAX_SAMPLES)
+            chosen_rows = (numbers + 0.5) / MAX_SAMPLES * rows
+            chosen_columns = (numbers + 0.5) * GOLDEN_RATIO % 1 * columns
+            chosen = np.int32([chosen_rows, chosen_columns]).T
+            places = np.unique(chosen, axis=0).tolist()
+        batch = self._read(inputs, places)
+        self._store_statistics(*batch, tf.constant(seed), tf.constant(-1))
 
-    def _read(self, inputs, top, left):
-        """Reads a tile; beyond the image it is padded by reflection."""
+    def _read(self, inputs, places):
+        """Reads the tiles at (row, column); beyond the image they are reflections.
+
+        Returns:
+            (tiles, weights of their rows, weights of their columns): float32, [batch,
+            tile, tile, channels] and twice [batch, tile].
+        """
         tile = self._tiling.tile
-        height, width = min(tile, inputs.height - top), min(tile, inputs.width - left)
-        window = inputs.read(top, left, height, width)
-        return pixels.pad_by_reflection(window, (tile, tile))
-
-    def _window(self):
-        """Returns the weights of a tile's pixels, small where it overlaps others."""
-        tile, overlap = self._tiling.tile, self._tiling.overlap
-        from_side = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
-        share = np.clip(from_side / max(overlap, 1), 0, 1)
-        ramp = (1 - np.cos(np.pi * share)) / 2
-        return np.outer(ramp, ramp).astype(np.float32)[..., np.newaxis]
+        tops, lefts = map(self._tiling.starts, (inputs.height, inputs.width))
+        height, width = min(tile, inputs.height), min(tile, inputs.width)
+        tiles = [
+            inputs.read(tops[row], lefts[column], height, width)
+            for row, column in places
+        ]
+        rows, columns = np.transpose(places)
+        return (
+            tf.stack([pixels.pad_by_reflection(one, (tile, tile)) for one in tiles]),
+            tf.constant(self._tiling.weights(inputs.height)[rows]),
+            tf.constant(self._tiling.weights(inputs.width)[columns]),
+        )
 
 
 def build(

@@ -11,7 +11,7 @@ from pix2pix_tf.networks.discriminators import (
 from pix2pix_tf.networks.generators import build_generator, generate_at_own_size
 from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
 from pix2pix_tf.networks.portable import make_portable
-from pix2pix_tf.networks.stored import with_stored_statistics
+from pix2pix_tf.networks.stored import store_statistics, with_stored_statistics
 from pix2pix_tf.networks.weights import (
     count_parameters,
     freeze,
