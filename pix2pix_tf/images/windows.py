@@ -5,6 +5,7 @@ in: which windows, and how they are joined.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -151,6 +152,7 @@ def write_tiff(
             dtype=dtype,
             tile=(TILE_SIZE, TILE_SIZE),
             buffersize=_BUFFER_BYTES,
+            maxworkers=os.cpu_count(),
             metadata=None,
             **_samples(shape[2]),
             **settings,

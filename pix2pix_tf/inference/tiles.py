@@ -1,7 +1,10 @@
 """Large images by tiles: overlapping tiles, normalised alike, blended without seams."""
 
+import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -15,6 +18,7 @@ from pix2pix_tf.options import ModelConfig, check_tiling
 
 MAX_SAMPLES = 32  # tiles, of which the statistics of an image are
 BATCH = 4  # tiles
+NUM_AHEAD = 3  # batches that are read, and that are generated, before they are needed
 NUM_POSITIONS = 2**31  # of dropout's masks
 GOLDEN_RATIO = 0.6180339887  # its multiples are spread evenly between whole numbers
 
@@ -123,38 +127,52 @@ class TiledGenerator:
         """
         tile = self._tiling.tile
         tops = self._tiling.starts(inputs.height)
-        lefts = self._tiling.starts(inputs.width)
         if self._is_stored:
             self._sample(inputs, seed)
-        width = max(inputs.width, tile)
-        sums = np.zeros([tile, width, self._channels], np.float32)
-        for row, top in enumerate(tops):
-            if row >= first or top + tile > tops[first]:
-                position = (number * len(tops) + row) * len(lefts)
-                for left, outputs in self._row(inputs, row, seed, position):
-                    sums[:, left : left + tile] += outputs
-            bottom = tops[row + 1] if row + 1 < len(tops) else inputs.height
+        needed = [row for row, top in enumerate(tops) if top + tile > tops[first]]
+        rows = self._rows(inputs, needed, seed, number * len(tops))
+        size = [tile, max(inputs.width, tile), self._channels]
+        sums = np.zeros(size, np.float32)
+        for row, bottom in zip(
+            needed, [*tops, inputs.height][needed[0] + 1 :], strict=True
+        ):
+            for left, outputs in next(rows):
+                sums[:, left : left + tile] += outputs
+            num_rows = bottom - tops[row]
             if row >= first:
-                yield top, sums[: bottom - top, : inputs.width].copy()
-            sums[: tile - (bottom - top)] = sums[bottom - top :]
-            sums[tile - (bottom - top) :] = 0
+                yield tops[row], sums[:num_rows, : inputs.width]
+            rest = sums[num_rows:]
+            sums = np.zeros(size, np.float32)
+            sums[: len(rest)] = rest
 
-    def _row(self, inputs, row, seed, position):
-        """Yields (left, weighted outputs) of each tile; a thread reads them ahead."""
-        size = BATCH if self._is_stored else 1
+    def _rows(self, inputs, rows, seed, row_number):
+        """Yields an iterator of (left, weighted outputs) for each row of tiles.
+
+        Threads read and generate tiles while earlier ones are blended and written.
+        """
         lefts = self._tiling.starts(inputs.width)
+        size = BATCH if self._is_stored else 1
         starts = range(0, len(lefts), size)
 
-        def read(start):
+        def read(place):
+            row, start = place
             columns = range(start, min(start + size, len(lefts)))
-            return self._read(inputs, [(row, column) for column in columns])
+            batch = self._read(inputs, [(row, column) for column in columns])
+            return (row_number + row) * len(lefts) + start, batch
 
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            for start, batch in zip(starts, pool.map(read, starts), strict=True):
-                place = tf.constant((position + start) % NUM_POSITIONS, tf.int32)
-                outputs = self._generate(*batch, tf.constant(seed), place)
-                batch_lefts = lefts[start : start + size]
-                yield from zip(batch_lefts, outputs.numpy(), strict=True)
+        def generate(numbered):
+            position, batch = numbered
+            position = tf.constant(position % NUM_POSITIONS, tf.int32)
+            return self._generate(*batch, tf.constant(seed), position).numpy()
+
+        with contextlib.ExitStack() as stack:
+            places = itertools.product(rows, starts)
+            for function in (read, generate):
+                pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+                places = _map_ahead(pool, function, places)
+            for _ in rows:
+                batches = itertools.islice(places, len(starts))
+                yield zip(lefts, itertools.chain.from_iterable(batches), strict=True)
 
     def _sample(self, inputs, seed):
         """Stores the statistics of up to MAX_SAMPLES tiles.
@@ -194,6 +212,17 @@ class TiledGenerator:
             tf.constant(self._tiling.weights(inputs.height)[rows]),
             tf.constant(self._tiling.weights(inputs.width)[columns]),
         )
+
+
+def _map_ahead(pool, function, arguments):
+    """Yields function's results in order; NUM_AHEAD of them are computed ahead."""
+    results = collections.deque()
+    for argument in arguments:
+        results.append(pool.submit(function, argument))
+        if len(results) > NUM_AHEAD:
+            yield results.popleft().result()
+    while results:
+        yield results.popleft().result()
 
 
 def build(
