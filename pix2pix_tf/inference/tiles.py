@@ -163,7 +163,7 @@ class TiledGenerator:
         def generate(numbered):
             position, batch = numbered
             position = tf.constant(position % NUM_POSITIONS, tf.int32)
-            return self._generate(*batch, tf.constant(seed), position).numpy()
+            return np.asarray(self._generate(*batch, tf.constant(seed), position))
 
         with contextlib.ExitStack() as stack:
             places = itertools.product(rows, starts)
