@@ -203,12 +203,12 @@ def join_problems(problems: Iterable[tuple[str, str]]) -> str:
     alike = defaultdict(list)
     for name, reason in problems:
         alike[re.sub(r"\d+", "", reason)].append((name, reason))
-    texts = []
+    reasons = []
     for (name, reason), *others in alike.values():
         if others:
             others = list_names([other for other, _ in others], MAX_NAMES - 1)
             name = f"{name} (likewise {others})"
-        texts.append(f"{name} {reason}")
-    num_more = len(texts) - MAX_REASONS
+        reasons.append(f"{name} {reason}")
+    num_more = len(reasons) - MAX_REASONS
     more = f"; and {num_more} more" if num_more > 0 else ""
-    return "; ".join(texts[:MAX_REASONS]) + more
+    return "; ".join(reasons[:MAX_REASONS]) + more

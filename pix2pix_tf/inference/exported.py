@@ -90,8 +90,8 @@ class Exported:
         options = self.options
         if full_size is False:
             return sides(options.model.crop_size)
-        is_scaled = options.data.preprocess != RESIZE_AND_CROP
-        if full_size or options.output.full_size or not is_scaled:
+        is_full_size = full_size or options.output.full_size
+        if is_full_size or options.data.preprocess == RESIZE_AND_CROP:
             return None, None
         return options.data.scaled_size
 

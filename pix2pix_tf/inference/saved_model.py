@@ -54,14 +54,16 @@ class ServingModel(tf.Module):
     def translate(self, image_bytes):
         """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
 
-        def translate_one(numbered):
-            index, contents = numbered
+        def translate_one(numbered_image):
+            index, contents = numbered_image
             image = served.decode(contents, self._pair.input_channels, index)
             output = translate_image(self._kind, image, self._size, self._generate)
             return pixels.encode(pixels.to_uint8(output), self._output_filetype)
 
-        numbered = tf.range(tf.size(image_bytes)), image_bytes
-        outputs = tf.map_fn(translate_one, numbered, fn_output_signature=tf.string)
+        numbered_images = tf.range(tf.size(image_bytes)), image_bytes
+        outputs = tf.map_fn(
+            translate_one, numbered_images, fn_output_signature=tf.string
+        )
         return {"output_bytes": outputs}
 
     @tf.function

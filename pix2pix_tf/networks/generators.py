@@ -46,7 +46,7 @@ def generate_at_own_size(generator: keras.Model, inputs, multiple: int):
     Args:
         generator: built with `any_size`.
         inputs: float32 [batch, height, width, channels], in [-1, 1].
-        multiple: the generator's `ModelConfig.multiple`.
+        multiple: of which the generator accepts heights and widths.
 
     Returns:
         float32 [batch, height, width, output channels], in [-1, 1].

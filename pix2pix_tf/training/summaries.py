@@ -121,10 +121,10 @@ def scalars(state, result, threshold: float | None) -> dict[str, float]:
         norm = float(tf.linalg.global_norm(gradients)) / float(scale)
         values[f"gradient_norm/{network.name}"] = norm
     if threshold is not None and result.predict_real is not None:
-        real = np.mean(result.predict_real.numpy() > threshold)
-        fake = np.mean(result.predict_fake.numpy() < threshold)
-        values["discriminator_accuracy/real"] = float(real)
-        values["discriminator_accuracy/fake"] = float(fake)
+        share_real = np.mean(result.predict_real.numpy() > threshold)
+        share_fake = np.mean(result.predict_fake.numpy() < threshold)
+        values["discriminator_accuracy/real"] = float(share_real)
+        values["discriminator_accuracy/fake"] = float(share_fake)
     return values
 
 
