@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 
 from pix2pix_tf.commands.image_files import naming
+from pix2pix_tf.options import add_tiling_flags, given_tiling
 from pix2pix_tf.runtime import command, files, messages
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -64,29 +65,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         choices=["AtoB", "BtoA"],
         help="the direction of a file that does not store it (default: AtoB)",
     )
-    tiles = parser.add_argument_group("for images of any size, with --model")
-    tiles.add_argument(
-        "--tile",
-        type=int,
-        metavar="PIXELS",
-        help="generate larger images at their own size, by tiles of this side "
-        "(default: no tiles)",
-    )
-    tiles.add_argument(
-        "--overlap",
-        type=int,
-        metavar="PIXELS",
-        help="that neighbouring tiles share and are blended in (default: 128)",
-    )
-    tiles.add_argument(
-        "--tile_statistics",
-        choices=["picture", "tile"],
-        help="normalise all tiles by statistics of the whole image, or each by its own "
-        "(default: picture)",
+    add_tiling_flags(
+        parser,
+        "for images of any size, with --model",
+        "generate larger images at their own size, by tiles of this side (default: no "
+        "tiles)",
     )
     given = parser.parse_args(argv)
-    if given.tile is None and (given.overlap is not None or given.tile_statistics):
-        raise UsageError("--overlap and --tile_statistics need --tile")
+    given.tiling = given_tiling(given)
     flags = ("full_size", "dropout", "seed", "which_direction", "tile")
     decided = [f"--{flag}" for flag in flags if getattr(given, flag)]
     if given.url and decided:
@@ -147,7 +133,7 @@ def _open(given):
 
     translator = load(given.model, given.which_direction)
     settings = {"dropout": given.dropout, "seed": given.seed or 0}
-    if given.tile is not None:
+    if given.tiling is not None:
         return _by_tiles(given, translator, settings)
     if given.full_size:
         settings["full_size"] = True
@@ -179,11 +165,8 @@ def _by_tiles(given, translator, settings):
     from pix2pix_tf.images import windows
     from pix2pix_tf.inference import large
     from pix2pix_tf.inference.tiles import Tiling
-    from pix2pix_tf.options import FLAGS
 
-    overlap = FLAGS["overlap"].default if given.overlap is None else given.overlap
-    statistics = given.tile_statistics or FLAGS["tile_statistics"].default
-    tiling = Tiling(given.tile, overlap, statistics)
+    tiling = Tiling(*given.tiling)
     translator.check_tiling(tiling)
     channels = translator.image_channels
     weights = _digest(translator.generator)

@@ -51,7 +51,6 @@ from pix2pix_tf.options.run import (
     OutputConfig,
     RunConfig,
     ValidationConfig,
-    check_tiling,
 )
 from pix2pix_tf.options.stored import (
     MAX_OPTIONS_BYTES,
@@ -62,3 +61,4 @@ from pix2pix_tf.options.stored import (
     to_json,
     write_options,
 )
+from pix2pix_tf.options.tiling import add_tiling_flags, check_tiling, given_tiling

@@ -12,8 +12,8 @@ from pix2pix_tf.options.run import (
     OutputConfig,
     RunConfig,
     ValidationConfig,
-    check_tiling,
 )
+from pix2pix_tf.options.tiling import check_tiling
 from pix2pix_tf.runtime.errors import UsageError
 
 MS_SSIM_SIDE = 161  # pixels; four halvings leave 11, the side of MS-SSIM's window

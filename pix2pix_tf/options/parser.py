@@ -48,7 +48,7 @@ def parse_flags(
         group = parser.add_argument_group(heading)
         for one in members:
             if one.name not in decided:
-                _add_flag(group, one)
+                add_flag(group, one)
     given = vars(parser.parse_args(argv)) | decided
     if "config" in given:
         given = read_config(given.pop("config"), flags) | given
@@ -58,7 +58,7 @@ def parse_flags(
     return given
 
 
-def _add_flag(group, one):
+def add_flag(group: argparse._ArgumentGroup, one: Flag) -> None:
     """Adds a Flag to an argparse group."""
     flag_name = f"--{one.name}"
     if one.type is bool:

@@ -4,7 +4,6 @@ import dataclasses
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
-from pix2pix_tf.runtime.errors import UsageError
 
 
 def _every(default, what):
@@ -261,22 +260,3 @@ class OutputConfig(Config):
         is_path=True,
         modes=("test",),
     )
-
-
-def check_tiling(tile: int, overlap: int, multiple: int) -> None:
-    """Raises UsageError if a network cannot take the tiles.
-
-    Args:
-        tile, overlap: the flags.
-        multiple: the network's `ModelConfig.multiple`.
-    """
-    if tile < 1 or tile % multiple:
-        below = max(tile // multiple, 1) * multiple
-        raise UsageError(
-            f"--tile {tile} is not a multiple of {multiple}, which the network needs: "
-            f"try {below} or {below + multiple}"
-        )
-    if not 0 <= overlap < tile:
-        raise UsageError(
-            f"--overlap {overlap}: wanted 0 or more, and less than --tile {tile}"
-        )

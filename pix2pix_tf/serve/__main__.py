@@ -9,7 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
-from pix2pix_tf.options import FLAGS
+from pix2pix_tf.options import add_tiling_flags, given_tiling
 from pix2pix_tf.runtime import command, messages
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.optional import import_optional
@@ -37,19 +37,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "127.0.0.1)",
     )
     parser.add_argument("--port", type=int, default=8501, help="(default: 8501)")
-    tiles = parser.add_argument_group("for images at their own size, by a checkpoint")
-    tiles.add_argument(
-        "--tile",
-        type=int,
-        metavar="PIXELS",
-        help="generate at the size of each image, large ones by tiles of this side "
+    add_tiling_flags(
+        parser,
+        "for images at their own size, by a checkpoint",
+        "generate at the size of each image, large ones by tiles of this side "
         "(default: as the model was exported, or --crop_size)",
-    )
-    tiles.add_argument(
-        "--overlap",
-        type=int,
-        metavar="PIXELS",
-        help=f"{FLAGS['overlap'].help} (default: {FLAGS['overlap'].default})",
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument(
@@ -79,11 +71,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         f"{LITERT_JS}, if that exists)",
     )
     given = parser.parse_args(argv)
-    for name in ("max_body_mb", "max_pixels", "max_waiting", "tile"):
-        if getattr(given, name) is not None and getattr(given, name) < 1:
+    for name in ("max_body_mb", "max_pixels", "max_waiting"):
+        if getattr(given, name) < 1:
             raise UsageError(f"--{name} {getattr(given, name)}: wanted at least 1")
-    if given.tile is None and given.overlap is not None:
-        raise UsageError("--overlap needs --tile")
+    given.tiling = given_tiling(given)
     if not 0 <= given.port <= 65535:
         raise UsageError(f"--port {given.port}: wanted 0 to 65535 (0: any free one)")
     return given
@@ -104,11 +95,7 @@ def _run(given):
         from pix2pix_tf.serve.connection import Connection
         from pix2pix_tf.serve.models import open_models
 
-        tiling = None
-        if given.tile is not None:
-            defaults = FLAGS["overlap"].default, FLAGS["tile_statistics"].default
-            overlap = defaults[0] if given.overlap is None else given.overlap
-            tiling = Tiling(given.tile, overlap, defaults[1])
+        tiling = given.tiling and Tiling(*given.tiling)
         models = open_models(given.models, tiling)
         limits = Limits(given.max_body_mb * 10**6, given.max_pixels, given.max_waiting)
         app = build_app(models, limits, litert_js if litert_js.is_dir() else None)
