@@ -26,16 +26,19 @@ def main(argv: list[str] | None = None, callbacks=(), mode: str | None = None) -
 
 def _run(options, callbacks):
     """Runs the command while it holds the output folder."""
-    with session.holding(options), session.in_precision(options) as options:
+    with (
+        session.holding(options, options.execution) as replicas,
+        session.in_precision(options) as options,
+    ):
         if options.run.mode == "train" and options.model.is_bottleneck_constant:
             messages.warn(
                 "with --norm instance the innermost layer, of one pixel, "
                 "gives the same values for every image: give --innermost_norm none too"
             )
-        return _do_mode(options, callbacks)
+        return _do_mode(options, callbacks, replicas)
 
 
-def _do_mode(options, callbacks):
+def _do_mode(options, callbacks, replicas):
     """Trains, tests or exports; returns the exit status."""
     from pix2pix_tf.inference import evaluate, export
     from pix2pix_tf.training import dry_run, loop
@@ -53,7 +56,7 @@ def _do_mode(options, callbacks):
         if options.execution.dry_run:
             dry_run.dry_run(options, source)
             return 0
-        stopped_by = loop.train(options, source, callbacks)
+        stopped_by = loop.train(options, source, callbacks, replicas)
         return 128 + stopped_by if stopped_by else 0
     finally:
         if skipped := source.skipped():

@@ -1,6 +1,8 @@
 """The state of training, which is the content of a checkpoint."""
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -32,7 +34,12 @@ class TrainState:
 
 
 def start_state(
-    generator, discriminator, optimizer, loss_names, precision="float32"
+    generator,
+    discriminator,
+    optimizer,
+    loss_names,
+    precision="float32",
+    scope: Callable = contextlib.nullcontext,
 ) -> TrainState:
     """Returns the TrainState of two networks at step 0.
 
@@ -42,14 +49,17 @@ def start_state(
         optimizer: OptimizerConfig.
         loss_names: list of str, the losses that get a moving average, which is 0 now.
         precision: str, the dtype policy of the networks.
+        scope: the `scope` of the strategy that the networks were built in. The counts
+            and averages are outside of it: they exist once, not on each device.
     """
     ema = {name: tf.Variable(0.0, name=name) for name in loss_names}
     counts = [
         tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
     ]
     g_rate, d_rate = optimizer.rates
-    d_optimizer = None
-    if discriminator is not None:
-        d_optimizer = make_optimizer(discriminator, d_rate, optimizer.beta1, precision)
-    g_optimizer = make_optimizer(generator, g_rate, optimizer.beta1, precision)
+    beta1, d_optimizer = optimizer.beta1, None
+    with scope():
+        if discriminator is not None:
+            d_optimizer = make_optimizer(discriminator, d_rate, beta1, precision)
+        g_optimizer = make_optimizer(generator, g_rate, beta1, precision)
     return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)

@@ -22,4 +22,4 @@ from pix2pix_tf.data.examples import (
     normalize,
 )
 from pix2pix_tf.data.notices import is_single, print_notices, warn_of_single_images
-from pix2pix_tf.data.source import Files, Source, shuffled
+from pix2pix_tf.data.source import ALL, Files, Source, shuffled

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pix2pix_tf.data.source import Source, crop_place
+from pix2pix_tf.data.source import ALL, Source, crop_place
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import DataConfig
 from pix2pix_tf.options.flag import Size, sides
@@ -21,6 +21,7 @@ def train_batches(
     seed: int,
     position: int,
     multiple: int = 1,
+    shard: tuple[int, int] = ALL,
 ) -> tf.data.Dataset:
     """Returns an endless Dataset of training batches.
 
@@ -33,6 +34,7 @@ def train_batches(
         seed: in [0, 2**31).
         position: the number of examples that training has already used.
         multiple: without a window, height and width are padded to multiples of it.
+        shard: as for `shuffled`.
 
     Returns:
         Dataset of (indices, inputs, targets): int64 [batch] of the examples, and
@@ -52,7 +54,7 @@ def train_batches(
         )
         return index, *_set_shapes((inputs, targets), size)
 
-    examples = source.shuffled(seed, position)
+    examples = source.shuffled(seed, position, shard)
     batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
         data.batch_size, drop_remainder=True
     )

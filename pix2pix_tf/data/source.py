@@ -21,6 +21,7 @@ from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
 MIN_CROPPED = 1 << 22  # pixels of an image of which only a crop is read
+ALL = (1, 0)  # the one shard that holds all examples
 MAX_CHECKED = 5000  # examples; with more, a damaged file is found when it is read
 
 
@@ -77,12 +78,15 @@ class Source:
         digest = hashlib.sha256(os.fsencode(names)).hexdigest()
         return {"count": len(self), "names_hash": digest}
 
-    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
+    def shuffled(
+        self, seed: int, position: int, shard: tuple[int, int] = ALL
+    ) -> tf.data.Dataset:
         """Returns an endless Dataset of examples, in a different order in each epoch.
 
         Args:
             seed: in [0, 2**31).
             position: the number of examples that training has already used.
+            shard: as for the function `shuffled`.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *images): int64
@@ -95,7 +99,7 @@ class Source:
             index, *images = self._call(read, index, values)
             return index, example_seed, *images
 
-        examples = self._store.shuffled(seed, position)
+        examples = self._store.shuffled(seed, position, shard)
         return examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def ordered(self) -> tf.data.Dataset:
@@ -274,12 +278,14 @@ class Files:
         """Keeps only the examples for which `is_kept` is True."""
         self.examples = list(itertools.compress(self.examples, is_kept))
 
-    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
+    def shuffled(
+        self, seed: int, position: int, shard: tuple[int, int] = ALL
+    ) -> tf.data.Dataset:
         """Returns an endless Dataset; see the function `shuffled`.
 
         With a window, an element has the seed of its example twice: `read` wants it.
         """
-        examples = shuffled(len(self), seed, position)
+        examples = shuffled(len(self), seed, position, shard)
         if self.window is None:
             return examples
         return examples.map(lambda index, seed: (index, seed, seed))
@@ -360,7 +366,9 @@ def crop_place(sides, size: tuple[int, int], seed) -> tf.Tensor:
     return tf.cast(draws * ends, tf.int32)
 
 
-def shuffled(num_examples: int, seed: int, position: int) -> tf.data.Dataset:
+def shuffled(
+    num_examples: int, seed: int, position: int, shard: tuple[int, int] = ALL
+) -> tf.data.Dataset:
     """Returns an endless Dataset of indices, in a different order in each epoch.
 
     All random numbers are stateless: they depend only on the seed, the epoch and the
@@ -370,6 +378,9 @@ def shuffled(num_examples: int, seed: int, position: int) -> tf.data.Dataset:
         num_examples: those in an epoch.
         seed: in [0, 2**31).
         position: the number of examples that training has already used.
+        shard: (number of shards, number of this one from 0), for processes that train
+            together: the first examples of all shards are those after `position`, and
+            so on.
 
     Returns:
         Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].
@@ -381,4 +392,5 @@ def shuffled(num_examples: int, seed: int, position: int) -> tf.data.Dataset:
         index = tf.random.experimental.index_shuffle(rank, epoch_seed, last)
         return index, tf.random.fold_in(epoch_seed, index)
 
-    return tf.data.Dataset.range(position, tf.int64.max).map(example_at)
+    positions = tf.data.Dataset.range(position, tf.int64.max).shard(*shard)
+    return positions.map(example_at)

@@ -84,24 +84,27 @@ class Records:
         names = found.map(lambda record: record["name"]).as_numpy_iterator()
         return to_file_names([name.decode(errors="replace") for name in names])
 
-    def shuffled(self, seed: int, position: int) -> tf.data.Dataset:
+    def shuffled(
+        self, seed: int, position: int, shard: tuple[int, int] = data.ALL
+    ) -> tf.data.Dataset:
         """Returns an endless Dataset of records, in a different order in each epoch.
 
         Args:
             seed: in [0, 2**31).
             position: the number of examples that training has already used.
+            shard: as for `data.shuffled`.
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *values): int64
             scalar, int [2], and the features that hold images.
         """
         if self._read is None:
-            return self._mixed(seed, position)
+            return self._mixed(seed, position).shard(*shard)
 
         def load(index, example_seed):
             return index, example_seed, *self._values(self._read(index))
 
-        indices = data.shuffled(len(self), seed, position)
+        indices = data.shuffled(len(self), seed, position, shard)
         return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _mixed(self, seed, position):

@@ -80,6 +80,12 @@ def decide(given: dict, has_val_data: bool = False) -> Options:
         for name in ("val_target_dir", "patience"):
             if values[name]:
                 raise UsageError(f"--{name} needs --val_dir")
+    if options.execution.strategy == "multi_worker":
+        for name in ("output_dir", "seed"):
+            if values[name] is None:
+                raise UsageError(
+                    f"--strategy multi_worker needs --{name}, the same in each process"
+                )
     if options.loss.perceptual_weight or "vgg_weights" in given:
         options.loss.check_files()
     return options if stored is not None else from_dict(complete(values))

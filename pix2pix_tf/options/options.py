@@ -105,6 +105,10 @@ class Options:
             )
         if not self.data.has_window:
             self._check_whole_images()
+        if self.execution.strategy == "multi_worker":
+            # The chief alone validates, and cannot end the other processes' training.
+            has_patience = self.validation.patience > 0
+            refuse(has_patience, "--patience", "--strategy multi_worker")
         crop = sides(self.model.crop_size)
         if self.data.rotate90 and crop[0] != crop[1]:
             raise UsageError(
@@ -125,6 +129,8 @@ class Options:
         is_image = self.model.discriminator == "image"
         refuse(is_image, "--discriminator image", other)
         refuse(self.execution.xla, "--xla", other)
+        strategy = self.execution.strategy
+        refuse(strategy != "one", f"--strategy {strategy}", other)
         refuse(self.output.aspect_ratio != 1, "--aspect_ratio", other)
         if self.data.batch_size > 1:  # a turn swaps height and width
             refuse(

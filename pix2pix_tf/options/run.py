@@ -5,6 +5,8 @@ import dataclasses
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
 
+MAX_DEVICES = 64  # more than any machine has
+
 
 def _every(default, what):
     """Returns the field of a flag of steps from one action to the next; 0 is never."""
@@ -144,12 +146,38 @@ class ExecutionConfig(Config):
         choices=("auto", "on", "off"),
         is_hyperparameter=True,
     )
+    strategy: str = train_flag(
+        "one",
+        "what to train on: one device, several of this machine (mirrored), or those of "
+        "all processes in TF_CONFIG (multi_worker); they share each batch of "
+        "--batch_size (see docs/distributed.md)",
+        choices=("one", "mirrored", "multi_worker"),
+        may_change=True,
+    )
+    num_devices: int | None = train_flag(
+        None,
+        "mirrored, multi_worker: devices of this process (default: all GPUs, or one "
+        "CPU; without GPUs mirrored makes so many logical CPU devices)",
+        unit="devices",
+        minimum=1,
+        maximum=MAX_DEVICES,
+        may_change=True,
+    )
     xla: bool = train_flag(False, "compile the step with XLA (see docs/performance.md)")
     dry_run: bool = train_flag(
         False,
         "print the networks and the data, then stop without training",
         may_change=True,
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.strategy != "one":
+            self.refuse_changed(f"--strategy {self.strategy}", "xla", "dry_run")
+        elif self.num_devices is not None:
+            raise UsageError(
+                "--num_devices needs --strategy mirrored or multi_worker: give it, too"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,17 +3,25 @@
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 
 from pix2pix_tf.runtime.errors import UsageError
 
 QUIET = "3"  # TensorFlow's log level; its errors are also raised as exceptions
 
 
-def start_tensorflow():
+def start_tensorflow(find_devices: Callable | None = None):
     """Imports TensorFlow and Keras without log output, and configures them.
 
     Keras 3 on TensorFlow, channels last and float32 are set, overriding the environment
     and the user's keras.json.
+
+    Args:
+        find_devices: function to call before TensorFlow starts its devices (default:
+            find the GPUs).
+
+    Returns:
+        What `find_devices` returned.
 
     Raises:
         UsageError: the process has already started Keras on another backend.
@@ -24,7 +32,8 @@ def start_tensorflow():
         import keras
         import tensorflow as tf
 
-        tf.config.list_logical_devices()  # finds the GPUs now, while stderr is hidden
+        # Now, while stderr is hidden.
+        found = (find_devices or tf.config.list_logical_devices)()
     if keras.config.backend() != "tensorflow":
         raise UsageError(
             f"Keras already runs on {keras.config.backend()}, wanted tensorflow: "
@@ -32,6 +41,7 @@ def start_tensorflow():
         )
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
+    return found
 
 
 def seed_everything(seed: int, is_deterministic: bool):

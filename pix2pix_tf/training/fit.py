@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import os
 import signal
@@ -82,9 +83,13 @@ def fit(
         )
     with streams.tolerant():
         options = decide(given, has_val_data=held_out is not None)
-        with session.holding(options), session.in_precision(options) as options:
-            state = loop.start_state(options)
-            task = _make_task(options, state, examples, held_out)
+        with (
+            session.holding(options, options.execution) as replicas,
+            session.in_precision(options) as options,
+        ):
+            replicas.check(options.data.batch_size)
+            state = loop.start_state(options, replicas)
+            task = _make_task(options, state, examples, held_out, replicas)
             stopped_by = loop.run(options, task, callbacks)
     if stopped_by and threading.current_thread() is threading.main_thread():
         signal.raise_signal(stopped_by)
@@ -173,11 +178,14 @@ class Examples:
         digest = hashlib.sha256(repr(self._shapes).encode()).hexdigest()
         return {"count": self.num_examples, "names_hash": digest}
 
-    def batches(self, batch_size: int, position: int) -> tf.data.Dataset:
+    def batches(
+        self, batch_size: int, shard: tuple[int, int], position: int
+    ) -> tf.data.Dataset:
         """Returns an endless Dataset of (indices, inputs, targets).
 
         Args:
             batch_size: examples in a batch; all batches are complete.
+            shard: as for `data.shuffled`.
             position: the number of examples that training has already used.
         """
 
@@ -186,7 +194,8 @@ class Examples:
                 index %= self.num_examples
             return index, *self._to_tensors(*example)
 
-        examples = self._dataset.repeat().skip(position).enumerate(position).map(load)
+        examples = self._dataset.repeat().skip(position).enumerate(position)
+        examples = examples.shard(*shard).map(load)
         return examples.batch(batch_size, drop_remainder=True).prefetch(
             tf.data.AUTOTUNE
         )
@@ -217,6 +226,11 @@ def _is_of_two(dataset):
 def _check_flags(flags):
     """Returns {flag name: value}, with paths as text; refuses what is not a flag."""
     for name in flags:
+        if (name, flags[name]) == ("strategy", "multi_worker"):
+            raise UsageError(
+                "strategy multi_worker cannot be given to fit, because TensorFlow has "
+                "started: use the command, or strategy mirrored"
+            )
         if name in REPLACED:
             raise UsageError(f"{name} cannot be given to fit: the datasets decide it")
         if name not in FLAGS:
@@ -229,19 +243,24 @@ def _check_flags(flags):
     }
 
 
-def _make_task(options, state, examples, held_out):
+def _make_task(options, state, examples, held_out, replicas):
     """Returns the loop's Task for the examples."""
     validator, fingerprints = None, {"training": examples.fingerprint()}
     if held_out is not None:
         fingerprints["validation"] = held_out.fingerprint()
         validator = Validator(options, state, held_out.held)
-    batch_size = options.data.batch_size
+
+    def batches():
+        make = functools.partial(examples.batches, position=int(state.position))
+        return iter(replicas.batches(make, options.data.batch_size))
+
     return loop.make_task(
         options,
         state,
-        batches=lambda: iter(examples.batches(batch_size, int(state.position))),
+        batches=batches,
         num_examples=examples.num_examples,
         name_of=name_of,
         validator=validator,
         fingerprints=fingerprints,
+        replicas=replicas,
     )

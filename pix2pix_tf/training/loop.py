@@ -15,9 +15,16 @@ from pix2pix_tf import checkpoints, data, networks
 from pix2pix_tf.checkpoints import TrainState
 from pix2pix_tf.images import kinds
 from pix2pix_tf.inference import gallery
-from pix2pix_tf.options import Options, is_resumed, write_options
+from pix2pix_tf.options import Options, ValidationConfig, is_resumed, write_options
 from pix2pix_tf.runtime import files, messages, signals
-from pix2pix_tf.training import faults, losses, schedules, seen_data, validation
+from pix2pix_tf.training import (
+    faults,
+    losses,
+    schedules,
+    seen_data,
+    strategy,
+    validation,
+)
 from pix2pix_tf.training.due import find_due, is_due
 from pix2pix_tf.training.progress import Progress
 from pix2pix_tf.training.saver import Saver
@@ -44,6 +51,7 @@ class Task:
     threshold: float | None = None  # from `losses.decision_threshold`
     validator: validation.Validator | None = None
     fingerprints: dict | None = None  # of the data, for `seen_data`
+    replicas: strategy.Replicas = dataclasses.field(default_factory=strategy.alone)
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -57,9 +65,18 @@ class Task:
         return self.validator.freq if self.validator else 0
 
 
-def train(options: Options, source: data.Source, callbacks=()) -> int:
+def train(
+    options: Options,
+    source: data.Source,
+    callbacks=(),
+    replicas: strategy.Replicas | None = None,
+) -> int:
     """Trains pix2pix on the examples of a source; see `run` for the rest."""
-    state = start_state(options)
+    replicas = replicas or strategy.alone()
+    replicas.check(options.data.batch_size)
+    if not replicas.is_chief:
+        options, callbacks = _without_reports(options), ()
+    state = start_state(options, replicas)
     validator, fingerprints = None, {"training": source.fingerprint()}
     if options.validation.val_dir is not None:
         held_out = validation.open_source(options)
@@ -69,11 +86,12 @@ def train(options: Options, source: data.Source, callbacks=()) -> int:
     task = make_task(
         options,
         state,
-        batches=lambda: _batches(options, source, int(state.position)),
+        batches=lambda: _batches(options, source, replicas, int(state.position)),
         num_examples=len(source),
         name_of=source.name,
         validator=validator,
         fingerprints=fingerprints,
+        replicas=replicas,
     )
     stopped_by = run(options, task, callbacks)
     if not stopped_by:
@@ -94,7 +112,19 @@ def _print_next_commands(options):
         messages.say(f"next: {shlex.join(command)}")
 
 
-def start_state(options: Options) -> TrainState:
+def _without_reports(options):
+    """Returns the options of a process that is not the chief: it trains and waits."""
+    monitor = dataclasses.replace(
+        options.monitor, progress_freq=0, summary_freq=0, display_freq=0, trace_freq=0
+    )
+    return dataclasses.replace(
+        options,
+        monitor=dataclasses.replace(monitor, save_minutes=0.0),
+        validation=ValidationConfig(),
+    )
+
+
+def start_state(options: Options, replicas: strategy.Replicas) -> TrainState:
     """Returns the TrainState of new networks that the options describe."""
     return make_state(
         options.pair.channels,
@@ -103,6 +133,7 @@ def start_state(options: Options) -> TrainState:
         options.optimizer,
         options.execution.precision,
         any_size=not options.data.has_window,
+        scope=replicas.scope,
     )
 
 
@@ -114,6 +145,7 @@ def make_task(
     name_of: Callable,
     validator: validation.Validator | None,
     fingerprints: dict[str, dict],
+    replicas: strategy.Replicas,
 ) -> Task:
     """Returns the Task of pix2pix for any data.
 
@@ -123,6 +155,7 @@ def make_task(
         batches, num_examples, validator: as in Task.
         name_of: function (index of an example) -> the name of its images.
         fingerprints: of the data, for `seen_data`.
+        replicas: those that `batches` has parts for.
 
     Raises:
         UsageError: the data of a resumed run have changed.
@@ -134,6 +167,7 @@ def make_task(
     kind = kinds.kind_of(options.pair)
 
     def to_images(result, inputs, targets):
+        inputs, targets = replicas.join(inputs), replicas.join(targets)
         return kinds.to_images(
             kind, inputs, result.outputs, targets, options.output.aspect_ratio
         )
@@ -146,13 +180,14 @@ def make_task(
         batch_size=options.data.batch_size,
         batches=batches,
         train_step=make_train_step(
-            state, options.loss, options.run.seed, options.execution.xla
+            state, options.loss, options.run.seed, options.execution.xla, replicas
         ),
         to_images=to_images,
-        to_names=lambda indices: [name_of(i) for i in indices.numpy()],
+        to_names=lambda indices: [name_of(i) for i in replicas.join(indices).numpy()],
         threshold=losses.decision_threshold(options.loss.gan_mode),
         validator=validator,
         fingerprints=fingerprints,
+        replicas=replicas,
     )
 
 
@@ -180,28 +215,35 @@ def run(options, task: Task, callbacks=()) -> int:
     state = task.state
     prefix = _restore(options.run, task)
     _schedule_rates(options, task)
-    if not is_resumed(options.run):
-        validation.forget(options.run.output_dir)
-    write_options(options)
-    output_dir = Path(options.run.output_dir)
-    if task.fingerprints is not None:
-        seen_data.store(output_dir, task.fingerprints)
-    for folder in (output_dir, output_dir / validation.BEST_DIR):
-        files.remove_partials(folder)
-    files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
+    if task.replicas.is_chief:
+        _prepare_folder(options, task)
     if task.num_examples is not None:
         print(f"examples count = {task.num_examples}")
     parameters = networks.count_parameters(*(network for network, _ in state.trained))
     print(f"parameter_count = {parameters}", flush=True)
-    saver = Saver(options, state, prefix)
+    saver = Saver(options, state, prefix, task.replicas.is_chief)
     with signals.catch_signals() as caught:
-        _train_steps(options, task, saver, callbacks, caught)
-        stopped_by = caught[0] if caught else 0
+        agreement = task.replicas.agree(caught)
+        _train_steps(options, task, saver, callbacks, agreement)
+        stopped_by = agreement.signals[0] if agreement.signals else 0
     messages.say(f"saved {saver.prefix}" if saver.prefix else "nothing was saved")
     if stopped_by:
         flags = ["--resume", "auto", "--output_dir", options.run.output_dir]
         messages.say(f"to continue: the same command with {shlex.join(flags)}")
     return stopped_by
+
+
+def _prepare_folder(options, task):
+    """Writes what the run is, and removes what earlier ones left unfinished."""
+    output_dir = Path(options.run.output_dir)
+    if not is_resumed(options.run):
+        validation.forget(output_dir)
+    write_options(options)
+    if task.fingerprints is not None:
+        seen_data.store(output_dir, task.fingerprints)
+    for folder in (output_dir, output_dir / validation.BEST_DIR):
+        files.remove_partials(folder)
+    files.remove_partials(output_dir / gallery.IMAGES_NAME, recursive=True)
 
 
 def _restore(run, task):
@@ -234,9 +276,9 @@ def _schedule_rates(options, task):
     schedules.schedule_rates(task.state, options.optimizer, span)
 
 
-def _train_steps(options, task, saver, callbacks, caught):
+def _train_steps(options, task, saver, callbacks, agreement):
     """Runs the steps, and after each one what is due."""
-    state, monitor_config = task.state, options.monitor
+    state, monitor_config, caught = task.state, options.monitor, agreement.signals
     first_step = int(state.first_step)
     done = int(state.global_step) - first_step
     num_steps = _num_steps(options.run, task.steps_per_epoch)
@@ -284,6 +326,7 @@ def _train_steps(options, task, saver, callbacks, caught):
         del result  # frees the gradients, because the next step needs the memory
         if due.progress:
             progress.report()
+        agreement.look()
         is_stopping = bool(caught)
         if is_stopping:
             messages.say(f"stopping on signal {caught[0]}")
@@ -356,17 +399,22 @@ def _num_steps(run, steps_per_epoch):
     return run.max_epochs * steps_per_epoch if run.max_epochs else None
 
 
-def _batches(options, source, position):
+def _batches(options, source, replicas, position):
     """Yields the training batches of pix2pix; errors name the example at fault."""
-    batches = data.train_batches(
-        source,
-        kinds.kind_of(options.pair),
-        options.data,
-        options.model.crop_size,
-        options.run.seed,
-        position,
-        options.model.multiple,
-    )
+
+    def make(batch_size, shard):
+        return data.train_batches(
+            source,
+            kinds.kind_of(options.pair),
+            dataclasses.replace(options.data, batch_size=batch_size),
+            options.model.crop_size,
+            options.run.seed,
+            position,
+            options.model.multiple,
+            shard,
+        )
+
+    batches = replicas.batches(make, options.data.batch_size)
     yield from data.iterate(batches, source)
 
 

@@ -18,12 +18,16 @@ class Saver:
         options: the options of `loop.run`.
         state: TrainState.
         prefix: path prefix of the checkpoint that holds the state, or None.
+        is_chief: if False, another process saves, and this one does not.
 
     Attributes:
         prefix: that of the last checkpoint, or None.
     """
 
-    def __init__(self, options, state: TrainState, prefix: str | None):
+    def __init__(
+        self, options, state: TrainState, prefix: str | None, is_chief: bool = True
+    ):
+        self._is_chief = is_chief
         self._options, self._state, self.prefix = options, state, prefix
         self._saved_at = time.monotonic()
 
@@ -40,7 +44,7 @@ class Saver:
         output_dir = Path(self._options.run.output_dir)
         step = int(self._state.global_step)
         prefix = str(output_dir / f"{CHECKPOINT_PREFIX}{step}")
-        if prefix == self.prefix:
+        if prefix == self.prefix or not self._is_chief:
             return
         messages.say("saving model")
         if not (output_dir / OPTIONS_NAME).exists():  # somebody removed the folder

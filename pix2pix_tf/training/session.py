@@ -5,34 +5,64 @@ Nothing here imports TensorFlow before `holding` starts it quietly.
 
 import contextlib
 import dataclasses
+import functools
 
-from pix2pix_tf.options import Options, check_output_dir, describe_changed
-from pix2pix_tf.runtime import locks, messages, streams
+from pix2pix_tf.options import (
+    ExecutionConfig,
+    Options,
+    check_output_dir,
+    describe_changed,
+)
+from pix2pix_tf.runtime import cluster, locks, messages, streams
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import seed_everything, start_tensorflow
 
 
 @contextlib.contextmanager
-def holding(options):
+def holding(options, execution=ExecutionConfig()):  # noqa: B008  frozen
     """Context manager that holds the output folder and starts TensorFlow with seeds.
+
+    It yields the strategy.Replicas. Of several processes only the chief holds the
+    folder, and prints to stdout.
 
     Args:
         options: Options, or another dataclass with the same `run`.
+        execution: ExecutionConfig, which says what to train on.
 
     Raises:
-        UsageError: the output folder cannot be used, or another process uses it.
-        RunError: the block ran out of memory.
+        UsageError: the output folder cannot be used, or another process uses it; or
+            there are too few devices.
+        RunError: the block ran out of memory, or another process is lost.
     """
     check_output_dir(options.run)
-    with locks.hold(options.run.output_dir):
-        check_output_dir(options.run)  # again: another run may have ended meanwhile
-        start_tensorflow()
+    processes = None
+    if execution.strategy == "multi_worker":
+        processes = cluster.read_cluster()
+    is_chief = processes is None or processes.is_chief
+    is_quiet = options.run.quiet or not is_chief
+    with contextlib.ExitStack() as held:
+        if is_chief:
+            held.enter_context(locks.hold(options.run.output_dir))
+            check_output_dir(options.run)  # again: another run may have ended meanwhile
+        if is_quiet:
+            held.enter_context(streams.without_stdout())
+        if processes is not None:
+            num_others = len(processes.addresses) - 1
+            messages.say(f"waiting for the other processes of TF_CONFIG: {num_others}")
+        replicas = start_tensorflow(
+            functools.partial(_find_replicas, execution, processes)
+        )
         from pix2pix_tf.training import faults
 
         seed_everything(options.run.seed, options.run.deterministic)
-        quiet = streams.without_stdout if options.run.quiet else contextlib.nullcontext
-        with quiet(), faults.explain_memory(options):
-            yield
+        with faults.explain_memory(options), replicas.explaining_loss():
+            yield replicas
+
+
+def _find_replicas(execution, processes):
+    from pix2pix_tf.training import strategy
+
+    return strategy.make(execution, processes)
 
 
 def print_options(options) -> None:

@@ -1,5 +1,7 @@
 """One training step: forward pass, losses, gradients, both updates, moving averages."""
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +10,7 @@ import tensorflow as tf
 from pix2pix_tf import networks
 from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, start_state
 from pix2pix_tf.options import OptimizerConfig
-from pix2pix_tf.training import losses
+from pix2pix_tf.training import losses, strategy
 
 EMA_DECAY = 0.99  # of the moving averages of the losses
 PENALTY_KEY = 1000  # makes the random draws of wgangp differ from those of dropout
@@ -27,7 +29,9 @@ class StepResult(NamedTuple):
     # order of its trainable_variables.
     gradients: list
     loss_scales: Sequence = (1.0, 1.0)  # of each network; not 1 in float16 only
-    is_finite: tf.Tensor | None = None  # bool [len(checked_names)], set by `update`
+    # Set by the update: bool [len(checked_names)], and for each network a bool scalar.
+    is_finite: tf.Tensor | None = None
+    are_applied: Sequence | None = None
 
 
 def make_state(
@@ -37,6 +41,7 @@ def make_state(
     optimizer=OptimizerConfig(),  # noqa: B008  frozen
     precision="float32",
     any_size=False,
+    scope=contextlib.nullcontext,
 ):
     """Builds the networks and their optimizers.
 
@@ -47,21 +52,23 @@ def make_state(
         optimizer: OptimizerConfig.
         precision: str, the global dtype policy.
         any_size: bool, if False the images have `model.crop_size`, which is faster.
+        scope: function, the `scope` of a strategy.
 
     Returns:
         TrainState at step 0.
     """
-    generator = networks.build_generator(channels, model, any_size)
     discriminator = None
-    if loss.gan_weight:
-        discriminator = networks.build_discriminator(
-            channels, model, loss.gan_mode, any_size
-        )
+    with scope():
+        generator = networks.build_generator(channels, model, any_size)
+        if loss.gan_weight:
+            discriminator = networks.build_discriminator(
+                channels, model, loss.gan_mode, any_size
+            )
     names = losses.loss_names(loss)
-    return start_state(generator, discriminator, optimizer, names, precision)
+    return start_state(generator, discriminator, optimizer, names, precision, scope)
 
 
-def make_train_step(state, loss, seed, xla=False):
+def make_train_step(state, loss, seed, xla=False, replicas=None):
     """Returns a compiled function that trains both networks for one step.
 
     It takes inputs and targets, float32 [batch, height, width, channels] in [-1, 1],
@@ -73,13 +80,18 @@ def make_train_step(state, loss, seed, xla=False):
         loss: LossConfig.
         seed: int, of dropout and of wgangp's random draws.
         xla: bool, whether XLA compiles the function.
+        replicas: Replicas that share the work (default: one). Each takes its part of
+            the batch, and all apply the means of their gradients. The result has their
+            mean losses and gradients, and the outputs and predictions of this process.
 
     Raises:
         UsageError: `--vgg_weights` cannot be loaded.
     """
+    replicas = replicas or strategy.alone()
     perceptual_loss = None
     if loss.perceptual_weight:
-        perceptual_loss = losses.make_perceptual_loss(loss.vgg_weights)
+        with replicas.scope():
+            perceptual_loss = losses.make_perceptual_loss(loss.vgg_weights)
 
     signature = None
     if None in state.generator.input_shape[1:]:
@@ -87,16 +99,19 @@ def make_train_step(state, loss, seed, xla=False):
         ends = (state.generator.input_shape, state.generator.output_shape)
         signature = [tf.TensorSpec(shape, tf.float32) for shape in ends]
 
+    def replica_step(inputs, targets):
+        # A number for each replica of each step; with one replica it is the step's.
+        place = replicas.number(tf.cast(state.global_step, tf.int32))
+        networks.seed_dropout(state.generator, seed, place)
+        key = tf.random.fold_in([seed, PENALTY_KEY], place)
+        result = forward(state, inputs, targets, loss, perceptual_loss, key)
+        means = replicas.mean([result.losses, result.gradients])
+        return _apply(state, result._replace(losses=means[0], gradients=means[1]))
+
     @tf.function(jit_compile=xla or None, input_signature=signature)
     def train_step(inputs, targets):
-        step = tf.cast(state.global_step, tf.int32)
-        networks.seed_dropout(state.generator, seed, step)
-        key = tf.random.fold_in([seed, PENALTY_KEY], step)
-        result = forward(state, inputs, targets, loss, perceptual_loss, key)
-        num_examples = inputs.shape[0]
-        if num_examples is None:
-            num_examples = tf.shape(inputs, tf.int64)[0]
-        return update(state, result, num_examples)
+        result = replicas.run(replica_step, inputs, targets)
+        return _count(state, result, replicas.num_examples(inputs))
 
     return train_step
 
@@ -158,13 +173,9 @@ def update(state, result, num_examples):
         num_examples: int or int64 scalar, examples in the batch.
 
     Returns:
-        StepResult, with `is_finite`.
+        StepResult, with `is_finite` and `are_applied`.
     """
-    is_finite = _find_finite(state, result)
-    tf.cond(tf.reduce_all(is_finite), lambda: _apply(state, result), lambda: None)
-    state.global_step.assign_add(1)
-    state.position.assign_add(num_examples)
-    return result._replace(is_finite=is_finite)
+    return _count(state, _apply(state, result), num_examples)
 
 
 def checked_names(state) -> list[str]:
@@ -230,9 +241,37 @@ def _find_finite(state, result):
 
 
 def _apply(state, result):
-    """Updates the networks, the discriminator first, and the moving averages."""
+    """Updates the networks on one replica, the discriminator first.
+
+    All replicas have the same gradients, so they agree on what is finite.
+
+    Returns:
+        StepResult, with `is_finite` and `are_applied`.
+    """
+    is_finite = _find_finite(state, result)
+    is_update = tf.reduce_all(is_finite)
     pairs = list(zip(state.trained, result.gradients, strict=True))
-    for (network, optimizer), gradients in reversed(pairs):
-        optimizer.apply(gradients, network.trainable_variables)
+    are_applied = [
+        is_update & optimizer.accepts(gradients) for (_, optimizer), gradients in pairs
+    ]
+    for ((_, optimizer), gradients), is_applied in reversed(
+        list(zip(pairs, are_applied, strict=True))
+    ):
+        update_all = functools.partial(optimizer.update, gradients)
+        tf.cond(is_applied, update_all, lambda: None)
+    return result._replace(is_finite=is_finite, are_applied=are_applied)
+
+
+def _count(state, result, num_examples):
+    """Counts a step that all replicas have applied; returns its StepResult."""
+    is_update = tf.reduce_all(result.is_finite)
+    for (_, optimizer), is_applied in zip(
+        state.trained, result.are_applied, strict=True
+    ):
+        optimizer.count(is_update, is_applied)
     for name, average in state.ema.items():
-        average.assign_sub((1 - EMA_DECAY) * (average - result.losses[name]))
+        change = (1 - EMA_DECAY) * (average - result.losses[name])
+        average.assign_sub(tf.where(is_update, change, 0.0))
+    state.global_step.assign_add(1)
+    state.position.assign_add(num_examples)
+    return result

@@ -117,7 +117,8 @@ def scalars(state, result, threshold: float | None) -> dict[str, float]:
         state.trained, result.gradients, result.loss_scales, strict=True
     ):
         # The rate of the next step, because the step is already counted.
-        values[f"learning_rate/{network.name}"] = float(optimizer.learning_rate)
+        rate = tf.convert_to_tensor(optimizer.learning_rate)
+        values[f"learning_rate/{network.name}"] = float(rate)
         norm = float(tf.linalg.global_norm(gradients)) / float(scale)
         values[f"gradient_norm/{network.name}"] = norm
     if threshold is not None and result.predict_real is not None:
