@@ -1,9 +1,5 @@
 """Tiny images, and one tiny trained model that the tests of the commands share."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import contextlib
 import json
 import socket

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from pix2pix_tf import options
+from pix2pix_tf.runtime import cluster
 from tests.documents import DOCS_DIR, ROOT, blocks
 
 yaml = pytest.importorskip("yaml", reason="PyYAML, which pre-commit brings, is missing")
@@ -201,3 +204,54 @@ def test_the_health_check_fails_without_a_server(compose):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     assert _health(compose, port) != 0
+
+
+def _fake(folder, name, text):
+    """Writes a program that stands for another."""
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Runs a script with stand-ins for other programs; returns (Cluster, Options)."""
+    seen = 'printf "%s\\n" "$TF_CONFIG" "$@" > "$SEEN"'
+    _fake(tmp_path, "pix2pix-tf", seen)
+    _fake(tmp_path, "scontrol", "echo node7; echo node8")
+    _fake(tmp_path, "srun", 'shift; exec "$@"')
+
+    def run(command, **environment):
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        environment |= {"PATH": path, "SEEN": str(tmp_path / "seen")}
+        subprocess.run(command, env=os.environ | environment, check=True)
+        config, mode, *flags = (tmp_path / "seen").read_text().splitlines()
+        return cluster.read_cluster(config), options.parse(flags, mode)
+
+    return run
+
+
+def test_slurm_starts_a_process_on_each_node(started):
+    script = ["bash", str(DEPLOY_DIR / "slurm.sh")]
+    found, flags = started(script, SLURM_JOB_NODELIST="node[7-8]", SLURM_PROCID="1")
+    assert found.addresses == {"worker 0": "node7:2222", "worker 1": "node8:2222"}
+    assert found.own == "worker 1"
+    assert flags.execution.strategy == "multi_worker" and flags.run.resume == "auto"
+
+
+def test_the_job_of_kubernetes_starts_a_process_in_each_pod(started):
+    text = (DEPLOY_DIR / "training.yaml").read_text()
+    documents = {one["kind"]: one for one in yaml.safe_load_all(text)}
+    service, job = documents["Service"]["metadata"], documents["Job"]
+    spec = job["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    command = [*container["command"], *container["args"]]
+    found, flags = started(command, JOB_COMPLETION_INDEX="1")
+    pods = [f"{job['metadata']['name']}-{n}" for n in range(job["spec"]["completions"])]
+    port = container["ports"][0]["containerPort"]
+    assert spec["subdomain"] == service["name"]
+    assert list(found.addresses.values()) == [
+        f"{pod}.{service['name']}:{port}" for pod in pods
+    ]
+    assert found.own == "worker 1"
+    assert flags.execution.strategy == "multi_worker" and flags.run.resume == "auto"

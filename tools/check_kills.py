@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 from launch_local import environments
+from pix2pix_tf.runtime import command
+from pix2pix_tf.runtime.errors import RunError, UsageError
 
 FLAGS = "--mode train --strategy multi_worker --deterministic --resume auto --seed 5"
 FLAGS += " --ngf 1 --ndf 1 --crop_size 32 --n_layers 1 --batch_size 2 --save_freq 5"
@@ -50,9 +52,9 @@ class Pair:
 
     def wait_for_step(self):
         """Waits until the first step of this start is done."""
-        while "progress" not in self._logs[0].read_text():
-            if None not in self.statuses():
-                raise RuntimeError(self.errors(0) + self.errors(1))
+        while "progress  epoch" not in self._logs[0].read_text():
+            if any(self.statuses()):
+                self.wait()
             time.sleep(0.05)
 
     def kill(self, victim: int) -> tuple[int, float]:
@@ -69,11 +71,11 @@ class Pair:
         return [process.poll() for process in self.processes]
 
     def wait(self):
-        """Waits for the end of both; raises RuntimeError if one has failed."""
+        """Waits for the end of both; raises RunError if one has failed."""
         for process in self.processes:
             process.wait()
         if any(self.statuses()):
-            raise RuntimeError(self.errors(0) + self.errors(1))
+            raise RunError(self.errors(0) + self.errors(1))
 
     def errors(self, number: int) -> str:
         """Returns what a process printed to stderr, but for TensorFlow's own lines."""
@@ -91,13 +93,24 @@ def bits_of(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, required=True)
-    args = parser.parse_args()
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
+    return command.run("check_kills", lambda: _run(parse(argv)))
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
+    parser = command.Parser("check_kills", __doc__)
+    parser.add_argument("--kills", type=int, default=20, help="default: 20")
+    parser.add_argument(
+        "--steps", type=int, default=1500, help="of the run (default: 1500)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--folder", type=Path, required=True, help="where to write")
+    return parser.parse_args(argv)
+
+
+def _run(args):
     draw, flags = random.Random(args.seed), ["--max_steps", str(args.steps)]
     Pair(args.folder / "unbroken", *flags).wait()
     broken, waits = args.folder / "broken", []
@@ -106,19 +119,23 @@ def main():
         pair.wait_for_step()
         time.sleep(draw.uniform(0, 3))
         if pair.statuses() != [None, None]:
-            sys.exit(f"the run ended before kill {number}: give more --steps")
+            raise UsageError(f"the run ended before kill {number}: give more --steps")
         status, seconds = pair.kill(victim)
-        line = pair.errors(1 - victim)
-        is_told = re.fullmatch(LOST.format(victim), line)
         print(f"{number}: worker {victim}, {seconds:.1f} s, {status}", flush=True)
-        if status != 1 or not is_told:
-            sys.exit(f"the other process ended with {status} and:\n{line}")
+        check_told(pair, victim, status)
         waits.append(seconds)
     Pair(broken, *flags).wait()
-    is_same = bits_of(args.folder / "unbroken") == bits_of(broken)
     print(f"{args.kills} kills: the others ended after at most {max(waits):.1f} s")
-    print("the same bits" if is_same else "OTHER BITS")
-    return 0 if is_same else 1
+    if bits_of(args.folder / "unbroken") != bits_of(broken):
+        raise RunError("the two runs have other bits")
+    print("the same bits")
+
+
+def check_told(pair: Pair, victim: int, status: int):
+    """Raises RunError unless a process named the lost one in one line."""
+    text = pair.errors(1 - victim)
+    if status != 1 or not re.fullmatch(LOST.format(victim), text):
+        raise RunError(f"the other process ended with {status} and: {text}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ GRACE_SECONDS = 60  # for the others, when a process has failed
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the status of the process that failed first."""
-    return command.run("launch_local", lambda: _run(*_parse(argv)))
+    return command.run("launch_local", lambda: _run(parse(argv)))
 
 
 def environments(count: int) -> list[dict[str, str]]:
@@ -44,24 +44,25 @@ def environments(count: int) -> list[dict[str, str]]:
     ]
 
 
-def _parse(argv):
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser("launch_local", __doc__)
     parser.add_argument("count", type=int, help="the number of processes")
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="of the training")
     args = parser.parse_args(argv)
     if args.count < 1:
         parser.error(f"the number of processes must be at least 1, got {args.count}")
-    return args.count, args.flags
+    return args
 
 
-def _run(count, flags):
+def _run(args):
     train = [sys.executable, "-m", "pix2pix_tf.train", "--strategy", "multi_worker"]
     with _passing_on() as running:
-        for one in environments(count):
+        for one in environments(args.count):
             # In sessions of their own: the terminal's Ctrl-C reaches each only once.
             running.append(
                 subprocess.Popen(
-                    [*train, *flags], env=os.environ | one, start_new_session=True
+                    [*train, *args.flags], env=os.environ | one, start_new_session=True
                 )
             )
         return _wait(running)

@@ -6,6 +6,7 @@ nothing here changes what is computed.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable
 
@@ -220,9 +221,13 @@ def make(execution: ExecutionConfig, cluster: Cluster | None = None) -> Replicas
     if execution.strategy == "one":
         tf.config.list_logical_devices()
         return alone()
-    return Replicas(
-        tf.distribute.MirroredStrategy(_devices(execution.num_devices)), None
-    )
+    return Replicas(_mirrored(_devices(execution.num_devices)), None)
+
+
+@functools.cache
+def _mirrored(devices):
+    """Returns the strategy of devices: two would use the same keys in one process."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _use_gpus(num_devices):
@@ -238,7 +243,7 @@ def _devices(num_devices):
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         _check_count(num_devices, len(gpus))
-        return [f"GPU:{number}" for number in range(num_devices or len(gpus))]
+        return tuple(f"GPU:{number}" for number in range(num_devices or len(gpus)))
     wanted = num_devices or 1
     (cpu,) = tf.config.list_physical_devices("CPU")
     parts = [tf.config.LogicalDeviceConfiguration()] * wanted
@@ -251,7 +256,7 @@ def _devices(num_devices):
             f"has started with {found}: give it before TensorFlow is used, or call "
             "tf.config.set_logical_device_configuration"
         )
-    return [f"CPU:{number}" for number in range(wanted)]
+    return tuple(f"CPU:{number}" for number in range(wanted))
 
 
 def _check_count(wanted, found):
