@@ -28,6 +28,7 @@ from tests.conftest import TINY, write_image
 
 SPLITS = ("train", "val", "test")
 PAIRS = kinds.kind_of(PairConfig())
+BEAM = ["--beam_runner", "DirectRunner"]
 
 
 def _write_archive_folder(parent, name, splits):
@@ -320,6 +321,25 @@ def test_what_cannot_be_stored_is_named(capsys, tmp_path, photo_dir):
         (["--input_dir", "nowhere", "--name", "a"], ["nowhere is not a folder"]),
         (["--input_dir", "x", "--name", "mnist"], ["mnist", "catalog"]),
         (["--paper", "facades", "--num_shards", "0"], ["--num_shards", "at least 1"]),
+        (["--input_list", "x", "--name", "a"], ["--input_list needs --beam_runner"]),
+        (["--input_dir", "gs://x", "--name", "a"], ["a URL needs --beam_runner"]),
+        (
+            ["--input_dir", "x", "--name", "a", "--operations", "edges"],
+            ["--operations needs --beam_runner"],
+        ),
+        (
+            ["--input_dir", "x", "--name", "a", "--operations", "canny", *BEAM],
+            ["--operations must be some of", "got canny"],
+        ),
+        (
+            ["--input_dir", "x", "--name", "a", "--size", "8", *BEAM],
+            ["--size cannot be used with --operations without resize"],
+        ),
+        (
+            ["--input_dir", "gs://x", "--name", "a", "--target_dir", "b", *BEAM],
+            ["--target_dir cannot be used with a URL", "--input_list"],
+        ),
+        (["--paper", "maps", *BEAM], ["--beam_runner cannot be used with --paper"]),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
@@ -327,6 +347,16 @@ def test_wrong_usage_is_told_in_one_line(capsys, tmp_path, arguments, words):
     assert line.startswith("pix2pix-tf datasets: error: ")
     assert all(word in line for word in words)
     assert not any(tmp_path.iterdir())
+
+
+def test_beam_is_asked_for_where_it_is_not_installed(
+    capsys, tmp_path, pair_dir, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "pix2pix_tf.datasets.pipeline", raising=False)
+    monkeypatch.delattr(datasets, "pipeline", raising=False)
+    flags = ["--input_dir", pair_dir, "--name", "x", "--data_dir", tmp_path]
+    assert "pip install '.[beam]'" in _error(capsys, *flags, *BEAM)
 
 
 def test_more_shards_than_examples_and_a_name_that_is_taken_are_refused(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf.commands import edges, process
+from pix2pix_tf.images import operations
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -302,7 +303,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
 
 def test_a_long_strip_is_not_padded_to_an_image_that_fills_the_memory():
     with pytest.raises(ImageError, match="is 20000x1, too long to pad"):
-        process.resize(np.zeros([1, 20000, 3], np.float32), 256, is_padded=True)
+        operations.resize(np.zeros([1, 20000, 3], np.float32), 256, is_padded=True)
 
 
 # HED

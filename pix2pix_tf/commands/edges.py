@@ -1,7 +1,7 @@
-"""Line drawings of photographs: black lines one pixel wide on white.
+"""Line drawings of photographs by HED (Xie and Tu 2015), black on white.
 
-By Canny's detector, which needs nothing else, or by HED (Xie and Tu 2015), the network
-of the original's tools, where somebody has its weights. Not in here: image files.
+It is the network of the original's tools, where somebody has its weights. Not in here:
+image files, and Canny's detector, which needs nothing else (`images.lines`).
 """
 
 from pathlib import Path
@@ -10,17 +10,11 @@ import h5py
 import keras
 import numpy as np
 import scipy.ndimage
-import skimage.feature
-import skimage.morphology
-import tensorflow as tf
 from keras import layers
 
 from pix2pix_tf import checkpoints
+from pix2pix_tf.images import lines
 from pix2pix_tf.runtime.errors import UsageError
-
-SIGMA = 2.0  # pixels; Canny's blur
-LOW, HIGH = 0.08, 0.2  # Canny's thresholds, of the Sobel gradient of [0, 1]
-MIN_LENGTH = 5  # pixels of a line; as the original
 
 # VGG16's five stages of convolutions: filters, and how many layers.
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -35,30 +29,12 @@ TRIANGLE = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # smooths before slopes a
 # Images are float32 [height, width, 3], in [0, 1]; drawings are 0 on lines, else 1.
 
 
-def draw_canny(image: np.ndarray) -> np.ndarray:
-    """Draws the lines of an image by Canny's detector (Canny 1986)."""
-    gray = tf.image.rgb_to_grayscale(image).numpy()[..., 0]
-    border = int(4 * SIGMA)  # mirrored, so that the border is not taken for a line
-    gray = np.pad(gray, border, mode="symmetric")
-    lines = skimage.feature.canny(gray, SIGMA, LOW, HIGH)
-    return _clean(lines[border:-border, border:-border])
-
-
 def draw_hed(image: np.ndarray, network: keras.Model) -> np.ndarray:
     """Draws the lines of an image by HED, thinned as the original's tools do.
 
     Source: phillipi/pix2pix, scripts/edges/PostprocessHED.m.
     """
-    return _clean(suppress(detect(image, network)) >= THRESHOLD)
-
-
-def _clean(lines):
-    """Makes lines one pixel wide, leaves out specks, and paints them black on white."""
-    lines = skimage.morphology.thin(lines)
-    lines = skimage.morphology.remove_small_objects(
-        lines, max_size=MIN_LENGTH - 1, connectivity=2
-    )
-    return np.repeat(1 - lines[..., np.newaxis].astype(np.float32), 3, axis=2)
+    return lines.clean(suppress(detect(image, network)) >= THRESHOLD)
 
 
 def detect(image: np.ndarray, network: keras.Model) -> np.ndarray:

@@ -22,20 +22,17 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tqdm
 
 from pix2pix_tf.commands.image_files import naming
 from pix2pix_tf.images.arrays import ImageError
+from pix2pix_tf.images.operations import MAX_SIZE, OPERATIONS
 from pix2pix_tf.runtime import command, files
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "pix2pix-tf process"
-OPERATIONS = ("grayscale", "resize", "blank", "combine", "edges")
-BLANK_SHARE = 0.3  # of the side; as the original
-MAX_SIZE = 16384  # pixels of a side
 MAX_WORKERS = 256
 JPEG_QUALITY = 95  # as the original's tools
 
@@ -211,7 +208,7 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
     Returns:
         (outcome, text for stderr or None): "processed", "skipped" or "failed".
     """
-    from pix2pix_tf.images import arrays, codecs, pixels
+    from pix2pix_tf.images import codecs, operations, pixels
 
     with contextlib.suppress(ImageError, OSError):  # not there, or only half a file
         codecs.read(job.destination)
@@ -222,13 +219,12 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
             with naming(path):
                 images.append(codecs.read(path))
         with naming(job.sources[0]):
-            image = operate(images, options, network)
+            image = _operate(images, options, network)
     except UsageError as error:
         return "failed", str(error)
-    # The edges are black and white.
-    is_deep = options.operation != "edges" and not all(map(arrays.fits_8_bits, images))
+    is_deep = operations.needs_16_bits(options.operation, images)
     is_cut = is_deep and options.output_filetype == "jpg"
-    numbers = (pixels.to_uint16 if is_deep and not is_cut else pixels.to_uint8)(image)
+    numbers = operations.to_numbers(image, is_deep and not is_cut)
     filetype = "jpeg" if options.output_filetype == "jpg" else "png"
     encoded = pixels.encode(numbers, filetype, JPEG_QUALITY)
     files.write_whole(job.destination, encoded.numpy())
@@ -236,73 +232,11 @@ def process(job: Job, options: argparse.Namespace, network) -> tuple[str, str | 
     return "processed", warning if is_cut else None
 
 
-# Below, images are numpy float32 [height, width, 3], in [0, 1].
-
-
-def operate(images: list, options: argparse.Namespace, network) -> np.ndarray:
-    """Returns the image that an operation makes of one or two.
-
-    Raises:
-        ImageError: it cannot be done with these.
-    """
+def _operate(images, options, network):
+    """Returns the image that the command's operation makes of one or two."""
     from pix2pix_tf.commands import edges
+    from pix2pix_tf.images import operations
 
-    image = images[0]
-    match options.operation:
-        case "combine":
-            return combine(*images)
-        case "resize":
-            return resize(image, options.size, options.pad)
-        case "blank":
-            return blank(image)
-        case "grayscale":
-            return grayscale(image)
-    return edges.draw_hed(image, network) if network else edges.draw_canny(image)
-
-
-def combine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Puts two images of one size side by side."""
-    if left.shape != right.shape:  # a file changed since it was planned
-        raise ImageError("and its partner differ in size")
-    return np.concatenate([left, right], axis=1)
-
-
-def resize(image: np.ndarray, size: int, is_padded: bool) -> np.ndarray:
-    """Crops or pads an image to a square, then scales it: by area down, by bicubic up.
-
-    TensorFlow 1's bicubic (no half-pixel centres), as the original's.
-    """
-    import tensorflow as tf
-
-    from pix2pix_tf.images import pixels
-
-    height, width, _ = image.shape
-    side = max(height, width) if is_padded else min(height, width)
-    if side > MAX_SIZE and is_padded:
-        raise ImageError(f"is {width}x{height}, too long to pad to {side}x{side}")
-    square = tf.image.resize_with_crop_or_pad(image, side, side)
-    if side > size:
-        square = pixels.resize_area(square, (size, size))
-    elif side < size:
-        method = tf.compat.v1.image.ResizeMethod.BICUBIC
-        square = tf.compat.v1.image.resize(square, [size, size], method)
-    return square.numpy()
-
-
-def blank(image: np.ndarray) -> np.ndarray:
-    """Paints a white square in the middle, BLANK_SHARE of the side."""
-    height, width, _ = image.shape
-    if height != width:
-        raise ImageError(f"is {width}x{height}: blank wants a square, so resize first")
-    side = int(width * BLANK_SHARE)
-    start = int(width / 2 - side / 2)
-    image = image.copy()
-    image[start : start + side, start : start + side] = 1
-    return image
-
-
-def grayscale(image: np.ndarray) -> np.ndarray:
-    """Replaces each colour by its luma, as TensorFlow rounds Rec. ITU-R BT.601's."""
-    import tensorflow as tf
-
-    return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)).numpy()
+    if network:
+        return edges.draw_hed(images[0], network)
+    return operations.operate(options.operation, images, options.size, options.pad)

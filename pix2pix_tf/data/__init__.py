@@ -20,6 +20,8 @@ from pix2pix_tf.data.examples import (
     list_images,
     list_names,
     normalize,
+    sort_paths,
+    unique_names,
 )
 from pix2pix_tf.data.notices import is_single, print_notices, warn_of_single_images
 from pix2pix_tf.data.source import ALL, Files, Source, shuffled

@@ -2,7 +2,8 @@
 
 `python -m pix2pix_tf.datasets` prepares a data set on disk, and `load` finds one by its
 `--dataset` name. Importing TFDS takes a second, so nothing outside this folder imports
-it, and here only functions and the files `folder`, `paper`, `records` and `source`.
+it, and here only functions and the files `folder`, `paper`, `records` and `source`; so
+does Apache Beam, which `pipeline` alone imports.
 """
 
 from pix2pix_tf.datasets.download import FILE_FORMATS, describe_failure

@@ -34,6 +34,11 @@ ARCHIVES = {
 }
 
 
+def is_url(path: str) -> bool:
+    """Returns True for `gs://bucket/folder` and the like, False for local paths."""
+    return "://" in path
+
+
 def make_url(file: str, base_url: str = BASE_URL) -> str:
     """Returns the address of an archive; `base_url` may end in a slash."""
     return f"{base_url.rstrip('/')}/{file}"

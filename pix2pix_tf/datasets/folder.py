@@ -1,7 +1,8 @@
 """The TFDS builder `pix2pix_folder`: images, or pairs of them, of the user.
 
 Files are stored unchanged and in the order in which training reads a folder, so the
-examples and their numbers are the same in both cases.
+examples and their numbers are the same in both cases. With Apache Beam, operations may
+change them before, and they may be anywhere (`pipeline`).
 """
 
 import dataclasses
@@ -11,7 +12,9 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from pix2pix_tf import data
+from pix2pix_tf.datasets import listing
 from pix2pix_tf.datasets.find import FOLDER_BUILDER
+from pix2pix_tf.images import operations
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
 
@@ -21,10 +24,26 @@ SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass(eq=False)
 class FolderConfig(tfds.core.BuilderConfig):
-    """One data set: its name and the folders that it is made from."""
+    """One data set: its name and what it is made from.
+
+    Attributes:
+        input_dir, target_dir: folders, without Beam.
+        listings: {split: Listing}, with Beam.
+        series: Series, what Beam's workers do to the images.
+    """
 
     input_dir: str | None = None
     target_dir: str | None = None
+    listings: dict[str, listing.Listing] | None = None
+    series: tuple = ()
+
+    @property
+    def num_images(self) -> int:
+        """The images of a record: one, or input and target."""
+        if self.listings is None:
+            return 2 if self.target_dir else 1
+        num_files = next(iter(self.listings.values())).num_files
+        return operations.count_images(self.series.operations, num_files)
 
 
 class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
@@ -41,7 +60,7 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         names = ["image"]
-        if self.builder_config is not None and self.builder_config.target_dir:
+        if self.builder_config is not None and self.builder_config.num_images == 2:
             names = ["input", "target"]
         features = {
             name: tfds.features.Image(shape=(None, None, 3)) for name in names
@@ -55,6 +74,8 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         config = self.builder_config
+        if config.listings is not None:
+            return self._prepare_by_beam(config)
         splits = find_splits(config.input_dir, config.target_dir)
         for examples in splits.values():
             check_examples(examples)
@@ -62,6 +83,19 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
             split: self._generate_examples(examples)
             for split, examples in splits.items()
         }
+
+    def _prepare_by_beam(self, config):
+        from pix2pix_tf.datasets import pipeline
+
+        return {
+            split: pipeline.Prepare(split, found, config.series, self.data_path)
+            for split, found in config.listings.items()
+        }
+
+    def _process_pipeline_result(self, pipeline_result):
+        from pix2pix_tf.datasets import pipeline
+
+        (self.data_path / pipeline.LIST_NAME).rmtree()
 
     def _generate_examples(self, examples):
         # TFDS sorts by these keys in 1000 buckets of 0 to 2 ** 128: keys that are far
@@ -72,7 +106,9 @@ class Pix2pixFolder(tfds.core.GeneratorBasedBuilder):
 
 
 def find_splits(
-    input_dir: str | Path, target_dir: str | Path | None = None
+    input_dir: str | Path,
+    target_dir: str | Path | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
 ) -> dict[str, list[data.Example]]:
     """Returns the examples of one folder, or of two folders of pairs.
 
@@ -80,6 +116,7 @@ def find_splits(
         input_dir: folder of images; or one with sub-folders train, val or test of them.
         target_dir: None, or a folder with one image for each of `input_dir`'s, as
             `data.find_examples` pairs them; with the same sub-folders.
+        suffixes: of the files that can be stored.
 
     Returns:
         {split: examples}, in the order in which training reads a folder.
@@ -96,11 +133,11 @@ def find_splits(
         for examples in splits.values()
         for example in examples
         for path in example.paths
-        if path.suffix.lower() not in SUFFIXES
+        if path.suffix.lower() not in suffixes
     ]
     if refused:
         raise UsageError(
-            f"only {', '.join(SUFFIXES)} files can be stored, convert these by "
+            f"only {', '.join(suffixes)} files can be stored, convert these by "
             "pix2pix-tf process: " + data.list_names(refused)
         )
     return splits
