@@ -89,6 +89,9 @@ def _open_source(options):
         split = "test" if is_test else "train"
         input_dir = samples.sample_dir(kind.is_photograph, split)
     examples = data.find_examples(input_dir, config.target_dir, is_one_enough=is_test)
+    first_batch = 0
+    if config.part is not None:
+        examples, first_batch = data.cut(examples, config.part, config.batch_size)
     is_cropped = config.preprocess == "crop" and options.run.mode == "train"
     window = sides(options.model.crop_size) if is_cropped else None
     source = data.Source(
@@ -97,6 +100,7 @@ def _open_source(options):
         config.on_bad_image,
         why_unfit,
     )
+    source.first_batch = first_batch
     source.check()
     _check_one_size(options, source)
     are_pairs = len(kind.image_channels) > len(examples[0].paths)

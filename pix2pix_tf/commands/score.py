@@ -3,12 +3,14 @@
     pix2pix-tf score outputs targets
     pix2pix-tf score runs/facades-test --fid_weights imagenet
     pix2pix-tf score runs/a-test runs/b-test
+    pix2pix-tf score --parts runs/a-test
 
 The first compares two folders of images, whose names are equal except for the suffix.
 The second measures the outputs that a test wrote against the targets beside them. Given
 two folders, a folder that a test wrote stands for its outputs: the third measures how
-much the outputs of two tests differ. A table is printed; with --output_dir,
-`metrics.json` and `metrics.csv` are written there.
+much the outputs of two tests differ. The fourth merges the parts of a test, which
+`--shard` wrote, into what one test of all images writes. A table is printed; with
+--output_dir, `metrics.json` and `metrics.csv` are written there.
 """
 
 import argparse
@@ -16,9 +18,7 @@ import concurrent.futures
 import os
 from pathlib import Path
 
-import numpy as np
-
-from pix2pix_tf.commands.image_files import naming, written_images
+from pix2pix_tf.commands.image_files import read, written_images
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -36,15 +36,26 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one."""
     parser = command.Parser(PROG, __doc__)
     add = parser.add_argument
-    add("outputs", type=Path, help="a folder of images, or one that a test wrote")
+    text = "a folder of images, or one that a test wrote"
+    add("outputs", type=Path, nargs="?", help=text)
     add("targets", type=Path, nargs="?", help="the same (default: the test's targets)")
-    add("--output_dir", type=Path, help="where to write (default: nowhere)")
+    text = "merge the parts that test mode wrote in these folders with --shard"
+    add("--parts", type=Path, nargs="+", metavar="FOLDER", help=text)
+    text = "where to write (default: nowhere; of --parts, their folder)"
+    add("--output_dir", type=Path, help=text)
     home = os.path.expanduser
     text = "measure FID and KID too: imagenet, or a file of weights"
     add("--fid_weights", type=home, help=text)
     text = "score label maps too: targets, or a file of NAME,R,G,B"
     add("--palette", type=home, help=text)
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if (given.outputs is None) == (given.parts is None):
+        raise UsageError("wanted either a folder of outputs, or --parts")
+    if given.parts and given.output_dir is None:
+        if len(given.parts) > 1:
+            raise UsageError("--parts of several folders needs --output_dir")
+        given.output_dir = given.parts[0]
+    return given
 
 
 def run(given: argparse.Namespace) -> None:
@@ -52,6 +63,11 @@ def run(given: argparse.Namespace) -> None:
     start_tensorflow()
     from pix2pix_tf import metrics
 
+    if given.parts:
+        from pix2pix_tf.commands import parts
+
+        set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
+        return parts.merge(given.parts, given.output_dir, set_scorer)
     pairs = find_pairs(given.outputs, given.targets)
     set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
     scores = metrics.Scores()
@@ -124,17 +140,3 @@ def find_images(folder: Path, argument: str) -> dict[str, Path]:
     examples = data.find_examples(folder, flags=(argument, ""))
     data.print_notices(examples, [folder])
     return {data.normalize(example.name): example.paths[0] for example in examples}
-
-
-def read(path: Path, keeps_depth: bool = False) -> np.ndarray:
-    """Returns uint8 [height, width, 3], or uint16 if `keeps_depth` and 8 bits are few.
-
-    Raises:
-        UsageError: it is not an image.
-    """
-    from pix2pix_tf.images import arrays, codecs, pixels
-
-    with naming(path):
-        image = codecs.read(path)
-        is_deep = keeps_depth and not arrays.fits_8_bits(image)
-        return (pixels.to_uint16 if is_deep else pixels.to_uint8)(image).numpy()

@@ -16,6 +16,7 @@ from pix2pix_tf.data.batches import (
 )
 from pix2pix_tf.data.examples import (
     Example,
+    cut,
     find_examples,
     list_images,
     list_names,

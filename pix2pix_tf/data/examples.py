@@ -74,6 +74,32 @@ def find_examples(
     return [Example(name, (path,)) for name, path in zip(names, paths, strict=True)]
 
 
+def cut(
+    examples: list[Example], part: tuple[int, int], batch_size: int
+) -> tuple[list[Example], int]:
+    """Returns the examples of one part, and the number of batches before them.
+
+    Parts are whole batches: each batch, whose statistics and dropout mask its images
+    share, is that of a run of all examples.
+
+    Args:
+        part: (which of them, from 0; how many).
+
+    Raises:
+        UsageError: there are fewer batches than parts.
+    """
+    number, count = part
+    num_batches = -(-len(examples) // batch_size)
+    if num_batches < count:
+        batches = f" in batches of {batch_size}" if batch_size > 1 else ""
+        raise UsageError(
+            f"--shard {number}/{count} has nothing to do: {len(examples)} examples"
+            f"{batches} make at most {num_batches} parts"
+        )
+    first, end = (num_batches * place // count for place in (number, number + 1))
+    return examples[first * batch_size : end * batch_size], first
+
+
 def list_images(folder: Path | str) -> list[Path]:
     """Returns the images in a folder, in any order, without those of sub-folders."""
     with os.scandir(folder) as entries:  # knows folders without asking again

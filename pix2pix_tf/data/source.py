@@ -33,6 +33,7 @@ class Source:
         problems: the errors found so far, by the names of the examples.
         why_unfit: None, or a function from the (height, width) of an example's images
             to the reason why it cannot be used, "" for none.
+        first_batch: the number of its first batch: 0, except of a part of a folder.
         deep: the examples that `ordered` has read so far and that are stored with more
             than 8 bits.
     """
@@ -56,6 +57,7 @@ class Source:
         self.channels = channels
         self.why_unfit = why_unfit
         self.problems: dict[str, kinds.ExampleError] = {}
+        self.first_batch = 0
         self.deep: set[int] = set()
         self._store = store
         self._num_found = len(store)

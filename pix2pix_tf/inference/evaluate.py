@@ -55,19 +55,31 @@ def evaluate(options: Options, source: data.Source) -> None:
         _write_images(options, source, generator, done, scores)
     finally:
         kinds = gallery.KINDS[:2] if options.data.inputs_only else gallery.KINDS
-        columns = _columns(done, scores) if scores.images else ()
-        title = f"pix2pix test: {Path(run.output_dir).absolute().name}"
-        model = Path(*Path(run.checkpoint).parts[-2:])
-        about = f"{len(done)} images by {model}{_means(scores)}"
-        index_path = gallery.write_index(
-            run.output_dir, done, kinds, title, about, columns
-        )
-        print(f"wrote index at {index_path}", flush=True)
+        write_page(run.output_dir, done, kinds, scores, run.checkpoint)
     if scores.images:
-        _report(run.output_dir, done, scores, set_scorer)
+        report(run.output_dir, done, scores, set_scorer)
     elif not options.data.inputs_only:
         channels = options.pair.channels[1]
         print(f"no metrics: outputs of {channels} channels are not RGB images")
+
+
+def write_page(
+    output_dir: str, rows: list, kinds: tuple, scores: metrics.Scores, checkpoint: str
+) -> None:
+    """Writes the page of a test, and prints its path.
+
+    Args:
+        rows: gallery.Row of each image that is written.
+        kinds: the images of each row.
+        scores: theirs, or none.
+        checkpoint: the model's, for the heading.
+    """
+    columns = _columns(rows, scores) if scores.images else ()
+    title = f"pix2pix test: {Path(output_dir).absolute().name}"
+    model = Path(*Path(checkpoint).parts[-2:])
+    about = f"{len(rows)} images by {model}{_means(scores)}"
+    path = gallery.write_index(output_dir, rows, kinds, title, about, columns)
+    print(f"wrote index at {path}", flush=True)
 
 
 def _columns(rows, scores):
@@ -93,7 +105,12 @@ def _means(scores):
     return f"; means: {', '.join(means)}" if means else ""
 
 
-def _report(output_dir, rows, scores, set_scorer):
+def report(
+    output_dir: str,
+    rows: list,
+    scores: metrics.Scores,
+    set_scorer: metrics.SetScorer,
+) -> None:
     """Prints and writes the metrics; those of sets come from the files written."""
 
     def read(kind):
@@ -133,9 +150,8 @@ def _write_images(options, source, generator, done, scores):
             for indices, *tensors in batches:
                 called = time.perf_counter()
                 is_deep = not source.deep.isdisjoint(indices.numpy().tolist())
-                outputs, images = translate(
-                    tf.constant(num_batches), *tensors, is_deep=is_deep
-                )
+                number = tf.constant(source.first_batch + num_batches)
+                outputs, images = translate(number, *tensors, is_deep=is_deep)
                 outputs = outputs.numpy()  # waits for it, on a GPU too
                 network_s += time.perf_counter() - called
                 for place, index in enumerate(indices.numpy()):

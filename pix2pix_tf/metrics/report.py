@@ -143,6 +143,24 @@ def read_report(output_dir: Path | str) -> dict[str, float | None]:
         ) from None
 
 
+def read_names(output_dir: Path | str) -> list[str]:
+    """Returns the names of the images in a folder's `metrics.json`, in their order.
+
+    Raises:
+        UsageError: the file is missing, as a test writes it at its end, or damaged.
+    """
+    path = Path(output_dir, JSON_NAME)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [str(image["name"]) for image in found["images"]]
+    except FileNotFoundError:
+        raise UsageError(
+            f"{files.printable(path)} is missing: the test did not end, start it again"
+        ) from None
+    except (ValueError, RecursionError, LookupError, TypeError):
+        raise UsageError(f"{files.printable(path)} is damaged: test again") from None
+
+
 def _table(found, scores):
     """Returns the metrics as text: a line for each, with its notes."""
     lines = []

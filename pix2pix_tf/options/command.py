@@ -135,6 +135,9 @@ def complete(values: dict) -> dict:
         values["seed"] = random.SystemRandom().randrange(FLAGS["seed"].below)
     if values["output_dir"] is None:
         values["output_dir"] = _fresh_dir(values["mode"])
+    if values.get("shard") is not None:  # DCGAN has no such flag
+        folder = "part-{}-of-{}".format(*values["shard"].split("/"))
+        values["output_dir"] = str(Path(values["output_dir"], folder))
     return values
 
 

@@ -1,6 +1,7 @@
 """The flags of the data: which examples are read, and how they are batched."""
 
 import dataclasses
+import re
 
 from pix2pix_tf.options.flag import (
     Config,
@@ -140,6 +141,15 @@ class DataConfig(Config):
     inputs_only: bool = flag(
         False, "the images are inputs only, without targets", modes=("test",)
     )
+    shard: str | None = flag(
+        None,
+        "only the I-th of N parts of the images, I from 0, into "
+        "OUTPUT_DIR/part-I-of-N; pix2pix-tf score --parts merges all parts (default: "
+        "all images)",
+        unit="i/n",
+        modes=("test",),
+        is_hyperparameter=False,
+    )
     on_bad_image: str = flag(
         "error",
         "what to do if an image cannot be used",
@@ -215,7 +225,35 @@ class DataConfig(Config):
             if self.input_dir is None:
                 raise UsageError("--target_dir needs --input_dir, with images A")
             refuse(self.inputs_only, "--target_dir", "--inputs_only")
+        if self.shard is not None:
+            self._check_shard()
         self._check_preprocess()
+
+    def _check_shard(self):
+        """Raises UsageError if --shard is not a part, or cannot be cut."""
+        numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard)
+        if numbers is None or int(numbers[1]) >= int(numbers[2]):
+            raise UsageError(
+                "--shard must be I/N, with I from 0 to N - 1, such as 0/4 and 3/4, got "
+                f"{self.shard}"
+            )
+        if self.dataset is not None:
+            raise UsageError(
+                "--shard cannot be used with --dataset: give --split test[:25%] and so "
+                "on, each with an --output_dir"
+            )
+        if self.on_bad_image == "skip":
+            refuse(
+                self.batch_size > 1, "--batch_size", "--shard and --on_bad_image skip"
+            )
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """The part of --shard and the number of parts, or None for all images."""
+        if self.shard is None:
+            return None
+        number, count = self.shard.split("/")
+        return int(number), int(count)
 
     def _check_preprocess(self):
         """Raises UsageError if a flag means nothing with --preprocess."""

@@ -49,6 +49,28 @@ class Options:
             for name in ("fid_weights", "palette"):
                 value = getattr(self.output, name)
                 refuse(value is not None, f"--{name}", "--inputs_only")
+        if self.data.part is not None:
+            self._check_part()
+
+    def _check_part(self):
+        """Raises UsageError if parts would not give what one test of all gives."""
+        refuse(bool(self.run.max_steps), "--max_steps", "--shard")
+        refuse(self.data.inputs_only, "--inputs_only", "--shard")
+        if not self.pair.has_rgb_outputs:
+            raise UsageError(
+                f"--shard needs RGB or gray outputs, and these have "
+                f"{self.pair.channels[1]} channels, which have no metrics to merge"
+            )
+        has_dropout = self.model.dropout > 0 and not self.model.no_dropout
+        if has_dropout and self.data.on_bad_image == "skip":
+            raise UsageError(
+                "--shard and --on_bad_image skip need --no_dropout: the masks depend "
+                "on how many images come before"
+            )
+        if has_dropout and self.run.seed is None:
+            raise UsageError(
+                "--shard needs --seed, one for all parts, or --no_dropout: give either"
+            )
 
     @property
     def image_size(self) -> tuple[int | None, int | None]:
