@@ -1,6 +1,7 @@
 """What reading examples refuses or leaves out, their order, and the batches."""
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -289,3 +290,26 @@ def test_files_of_8_bits_are_not_deep_whatever_is_made_of_them(tmp_path):
     source = data.Source(files, (1, 1))  # luma has other values than RGB
     list(source.ordered())
     assert source.deep == {1}
+
+
+def test_a_folder_of_many_files_takes_little_memory(tmp_path):
+    count = 5000
+    for number in range(count):
+        (tmp_path / f"photograph-{number:06d}.jpg").touch()
+    tracemalloc.start()
+    examples = data.find_examples(tmp_path)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 120 * count  # an Example with its Path has over 400 bytes
+    path = tmp_path / "photograph-004999.jpg"
+    assert examples[-1] == ("photograph-004999", (path,)) == list(examples[4990:])[-1]
+    assert data.Files(examples).name(7) == "photograph-000007"
+
+
+def test_files_of_one_stem_are_called_by_their_whole_names(tmp_path):
+    for name in ("2.png", "10.png", "2.jpg", "1.PNG"):
+        (tmp_path / name).touch()
+    examples = data.find_examples(tmp_path)
+    names = [example.name for example in examples]
+    assert names == ["1", "2.jpg", "2.png", "10"] == _names(data.Files(examples))
+    assert [example.name for example in examples[2:]] == ["2.png", "10"]

@@ -29,12 +29,37 @@ class Example(NamedTuple):
     paths: tuple[Path, ...]  # one file, or the files of images A and B
 
 
+class FolderExamples(Sequence):
+    """The examples of one folder, each made when it is asked for.
+
+    Only the files' names are kept: as Example and Path, a million take half a GB.
+    """
+
+    def __init__(self, folder: Path, files: list[str], names: list[str] | None):
+        """Args: names: of the examples, or None for the stems of the files."""
+        self._folder, self._files, self._names = folder, files, names
+
+    def __len__(self):
+        return len(self._files)
+
+    def __getitem__(self, index):
+        files = self._files[index]
+        if isinstance(index, slice):
+            names = self._names and self._names[index]
+            return FolderExamples(self._folder, files, names)
+        return Example(self.name(index), (self._folder / files,))
+
+    def name(self, index: int) -> str:
+        """Returns the name of an example."""
+        return self._names[index] if self._names else _stem(self._files[index])
+
+
 def find_examples(
     input_dir: str | Path,
     target_dir: str | Path | None = None,
     is_one_enough: bool = False,
     flags: tuple[str, str] = FLAGS,
-) -> list[Example]:
+) -> Sequence[Example]:
     """Returns the examples of one folder, or of two folders with images A and B.
 
     One folder is read without its sub-folders; examples are sorted by number if all
@@ -54,10 +79,10 @@ def find_examples(
     if target_dir is not None:
         return _pair((Path(input_dir), Path(target_dir)), flags)
     if Path(input_dir).is_dir():
-        paths = list_images(input_dir)
-    elif not is_one_enough:
+        return _find_in_folder(Path(input_dir), flags[0])
+    if not is_one_enough:
         raise UsageError(f"{flags[0]} {printable(input_dir)} is not a folder")
-    elif Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
+    if Path(input_dir).is_file():  # whatever its suffix: it was asked for by name
         paths = [Path(input_dir)]
     else:
         found = (Path(path) for path in glob.glob(str(input_dir), recursive=True))
@@ -67,16 +92,33 @@ def find_examples(
                 f"{flags[0]} {printable(input_dir)} is not a folder or a file, and "
                 "no image matches it as a pattern"
             )
-    if not paths:
-        raise _no_images(flags[0], input_dir)
     paths = sort_paths(paths)
     names = unique_names(paths)
     return [Example(name, (path,)) for name, path in zip(names, paths, strict=True)]
 
 
+def _find_in_folder(folder, flag):
+    """Returns the FolderExamples of a folder, sorted as `sort_paths` does."""
+    with os.scandir(folder) as entries:
+        files = [entry.name for entry in entries if _is_image(entry)]
+    if not files:
+        raise _no_images(flag, folder)
+    if all(_stem(file).isdecimal() for file in files):
+        files.sort(key=lambda file: (int(_stem(file)), file))
+    else:
+        files.sort()
+    if len({_stem(file).lower() for file in files}) == len(files):
+        return FolderExamples(folder, files, names=None)
+    return FolderExamples(folder, files, unique_names([Path(file) for file in files]))
+
+
+def _stem(file):
+    return os.path.splitext(file)[0]
+
+
 def cut(
-    examples: list[Example], part: tuple[int, int], batch_size: int
-) -> tuple[list[Example], int]:
+    examples: Sequence[Example], part: tuple[int, int], batch_size: int
+) -> tuple[Sequence[Example], int]:
     """Returns the examples of one part, and the number of batches before them.
 
     Parts are whole batches: each batch, whose statistics and dropout mask its images

@@ -10,12 +10,17 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from pix2pix_tf.data.examples import Example, join_problems, normalize
+from pix2pix_tf.data.examples import (
+    Example,
+    FolderExamples,
+    join_problems,
+    normalize,
+)
 from pix2pix_tf.images import codecs, kinds, windows
 from pix2pix_tf.runtime.errors import UsageError
 from pix2pix_tf.runtime.files import printable
@@ -74,11 +79,13 @@ class Source:
     def fingerprint(self) -> dict:
         """Returns {"count": int, "names_hash": str}, which change with the examples.
 
-        The hash is the SHA-256 of the names in their order, in hexadecimal.
+        The hash is the SHA-256 of the names in their order, one a line, in hexadecimal.
         """
-        names = normalize("\n".join(self.name(index) for index in range(len(self))))
-        digest = hashlib.sha256(os.fsencode(names)).hexdigest()
-        return {"count": len(self), "names_hash": digest}
+        digest = hashlib.sha256()
+        for index in range(len(self)):  # one by one: there may be millions
+            line = f"\n{self.name(index)}" if index else self.name(index)
+            digest.update(os.fsencode(normalize(line)))
+        return {"count": len(self), "names_hash": digest.hexdigest()}
 
     def shuffled(
         self, seed: int, position: int, shard: tuple[int, int] = ALL
@@ -247,7 +254,9 @@ class Files:
 
     title = ""  # the start of error messages
 
-    def __init__(self, examples: list[Example], window: tuple[int, int] | None = None):
+    def __init__(
+        self, examples: Sequence[Example], window: tuple[int, int] | None = None
+    ):
         """Initialises the store.
 
         Args:
@@ -264,6 +273,8 @@ class Files:
 
     def name(self, index: int) -> str:
         """Returns the name of an example's images."""
+        if isinstance(self.examples, FolderExamples):
+            return self.examples.name(index)  # without the paths, which take longer
         return self.examples[index].name
 
     @property

@@ -259,7 +259,7 @@ def _beam_settings(options):
         from pix2pix_tf.datasets import pipeline
     except ImportError as error:
         raise UsageError(
-            f"--beam_runner needs apache-beam ({error}): pip install 'pix2pix_tf[beam]'"
+            f"--beam_runner needs apache-beam ({error}): pip install '.[beam]'"
         ) from None
     pipeline.check_runner(options.beam_runner)
     return {

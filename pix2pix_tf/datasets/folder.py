@@ -7,6 +7,7 @@ change them before, and they may be anywhere (`pipeline`).
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -109,7 +110,7 @@ def find_splits(
     input_dir: str | Path,
     target_dir: str | Path | None = None,
     suffixes: tuple[str, ...] = SUFFIXES,
-) -> dict[str, list[data.Example]]:
+) -> dict[str, Sequence[data.Example]]:
     """Returns the examples of one folder, or of two folders of pairs.
 
     Args:
@@ -144,7 +145,7 @@ def find_splits(
 
 
 def print_notices(
-    input_dir: str, target_dir: str | None, splits: dict[str, list[data.Example]]
+    input_dir: str, target_dir: str | None, splits: dict[str, Sequence[data.Example]]
 ):
     """Warns of files that are not read, or not whole; see `data.print_notices`."""
     roots = [root for root in (input_dir, target_dir) if root is not None]
@@ -166,7 +167,7 @@ def to_record(example: data.Example) -> dict[str, str]:
     return record | {"name": printable(example.name)}
 
 
-def check_examples(examples: list[data.Example]):
+def check_examples(examples: Sequence[data.Example]):
     """Decodes all files before any of them is written.
 
     Raises:

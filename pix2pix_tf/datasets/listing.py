@@ -4,7 +4,7 @@ A URL is read by TensorFlow where it knows the scheme (`gs://`), else by fsspec,
 has a package for each: s3fs for `s3://`, adlfs for `az://`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ def read_bytes(path: str) -> bytes:
         raise FileNotFoundError(2, "No such file or directory", path) from None
 
 
-def from_examples(examples: list[data.Example]) -> Listing:
+def from_examples(examples: Sequence[data.Example]) -> Listing:
     """Returns the Listing of local files."""
 
     def entries():
