@@ -13,6 +13,7 @@ import end_to_end
 import inference
 import input_pipeline
 import machine
+import many_images
 import plain
 import scaling
 import serving
@@ -21,7 +22,7 @@ import timing
 import train_step
 import variants
 import workload
-from pix2pix_tf import networks
+from pix2pix_tf import datasets, networks
 from pix2pix_tf.inference import exported
 from pix2pix_tf.options import LossConfig
 from pix2pix_tf.runtime.errors import RunError
@@ -279,3 +280,29 @@ def test_wrong_usage_ends_with_one_line(benchmark, flags, words, capsys):
     assert benchmark.main(flags) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{benchmark.__name__}: error: ") and words in line
+
+
+def test_many_images_measures_each_stage_and_plans_from_it(monkeypatch, tmp_path, run):
+    monkeypatch.setattr(many_images, "run_alone", lambda call, *rest: call(*rest))
+    monkeypatch.setattr(many_images, "NUM_DECODED", 2)
+    monkeypatch.setattr(many_images, "NUM_SHARDS", 2)
+    monkeypatch.setattr(many_images, "BUFFERS", (10,))
+    flags = ["--kilobytes", 20, "--gpu_tflops", 81, "--gpu_price", 3.6]
+    found = run(many_images, "--count", 3000, "--work_dir", tmp_path, *flags)["results"]
+    assert 98 < found["spread_of_indices"] <= 100
+    assert found["spread_of_buffer_10"] < 40  # thirds of a set in order
+    assert all(found[f"{name}_per_cpu_s"] > 0 for name in datasets.FILE_FORMATS)
+    million, hundred_millions = found["plan"]
+    assert million["storage_gb"] == 20 and hundred_millions["storage_gb"] == 2000
+    # A step has 81 GFLOP an image: 1,000 images a second, for 3.6 an hour.
+    assert million["gpu_hours"] == pytest.approx(1000 / 3600, rel=0.02)
+    assert million["epoch_cost"] == pytest.approx(1, rel=0.02)
+    cores = million["cores"] * found["pairs_per_cpu_s"]
+    assert cores == pytest.approx(1000, rel=0.02)
+    assert [*tmp_path.iterdir()] == [tmp_path / "results.json"]
+
+
+def test_the_spread_of_an_order_is_the_share_of_the_set_that_is_mixed():
+    order = np.arange(100_000)
+    assert many_images.find_spread(order) == 1
+    assert many_images.find_spread(np.random.default_rng(1).permutation(order)) > 99.9
