@@ -385,6 +385,11 @@ def test_a_folder_that_is_not_utf8_is_refused(capsys, tmp_path, pair_dir, monkey
     assert not any(tmp_path.iterdir())
 
 
+def test_a_data_set_is_written_to_a_folder_not_to_a_url(capsys, tmp_path, pair_dir):
+    flags = ["--input_dir", pair_dir, "--name", "x", "--data_dir", "gs://bucket/sets"]
+    assert "gs://bucket/sets is a URL: wanted a folder" in _error(capsys, *flags)
+
+
 def test_files_that_are_not_read_are_named(capsys, tmp_path, pair_dir):
     shutil.copytree(pair_dir, tmp_path / "in/val")
     (tmp_path / "in/val/x.heic").touch()

@@ -195,6 +195,10 @@ def _make_builder(options, what):
         return paper.Pix2pix(
             config=options.paper, base_url=options.base_url, data_dir=data_dir
         )
+    if is_url(data_dir or ""):
+        raise UsageError(
+            f"--data_dir {data_dir} is a URL: wanted a folder, which all workers see"
+        )
     existing = find_folder(options.name, data_dir)
     if existing is not None:
         raise UsageError(
