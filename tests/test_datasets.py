@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from pix2pix_tf import data, datasets, train
 from pix2pix_tf.datasets import __main__ as command
-from pix2pix_tf.datasets import addresses, find, folder, paper, records
+from pix2pix_tf.datasets import addresses, find, folder, listing, paper, records
 from pix2pix_tf.images import kinds, pixels
 from pix2pix_tf.options import PairConfig
 from pix2pix_tf.runtime.errors import UsageError
@@ -383,6 +383,36 @@ def test_a_folder_that_is_not_utf8_is_refused(capsys, tmp_path, pair_dir, monkey
     for flag, line in zip(flags, lines, strict=True):
         assert f"{flag} {tmp_path}/a\ufffd is not valid UTF-8" in line
     assert not any(tmp_path.iterdir())
+
+
+def test_a_list_of_paths_is_read_line_by_line(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("gs://b/s/ab/1.jpg\tc/2.jpg\n\ngs://b/s/a/3.jpg\td.jpg\n")
+    found = listing.from_file(str(path))
+    assert (found.count, found.num_files) == (2, 2)
+    for _ in range(2):  # it can be listed again
+        assert list(found.entries()) == [
+            ("ab/1.jpg", ("gs://b/s/ab/1.jpg", "c/2.jpg")),
+            ("a/3.jpg", ("gs://b/s/a/3.jpg", "d.jpg")),
+        ]
+    path.write_text("one.jpg\n")
+    assert list(listing.from_file(str(path)).entries()) == [("one.jpg", ("one.jpg",))]
+
+
+def test_a_folder_that_is_a_url_is_listed_like_one_on_the_disk():
+    for name in ("val/10.jpg", "val/9.PNG", "val/x.txt", "notes/1.jpg"):
+        url = f"ram://listed/{name}"
+        tf.io.gfile.makedirs(url.rpartition("/")[0])
+        with tf.io.gfile.GFile(url, "w") as file:
+            file.write(name)
+    [(split, found)] = listing.from_url("ram://listed/", SPLITS).items()
+    want = [("9", ("ram://listed/val/9.PNG",)), ("10", ("ram://listed/val/10.jpg",))]
+    assert split == "val" and list(found.entries()) == want
+    assert listing.read_bytes("ram://listed/val/9.PNG") == b"val/9.PNG"
+    with pytest.raises(FileNotFoundError):
+        listing.read_bytes("ram://listed/none.jpg")
+    with pytest.raises(UsageError, match="ram://listed has no images"):
+        listing.from_url("ram://listed", ("test",))
 
 
 def test_a_data_set_is_written_to_a_folder_not_to_a_url(capsys, tmp_path, pair_dir):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf.commands import edges, process
-from pix2pix_tf.images import operations
+from pix2pix_tf.images import codecs, operations
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -40,6 +40,37 @@ def _contents(folder):
 
 
 # Tolerances of 1 level, below, are of rounding to 8 bits.
+
+
+def test_a_series_of_operations_gives_what_the_commands_give_in_turn(tmp_path):
+    _write(tmp_path / "in/a.png", _noise(20, 30))
+    flags = ["--input_dir", tmp_path / "in", "--output_dir"]
+    lines = ["--input_dir", tmp_path / "squares", "--output_dir", tmp_path / "lines"]
+    pairs = ["--input_dir", tmp_path / "lines", "--output_dir", tmp_path / "pairs"]
+    for argv in (
+        [*flags, tmp_path / "squares", "--operation", "resize", "--size", 16],
+        [*lines, "--operation", "edges"],
+        [*pairs, "--operation", "combine", "--b_dir", tmp_path / "squares"],
+    ):
+        assert process.main(list(map(str, argv))) == 0
+    image = codecs.read(tmp_path / "in/a.png")
+    series = ("resize", "edges", "combine")
+    [got] = operations.apply(series, [image], size=16, is_padded=False)
+    np.testing.assert_array_equal(got, read_image(tmp_path / "pairs/a.png"))
+    edges_of_a, square = operations.apply(series[:2], [image], 16, is_padded=False)
+    np.testing.assert_array_equal(np.hstack([edges_of_a, square]), got)
+
+
+@pytest.mark.parametrize(
+    "series, count, want",
+    [((), 2, 2), (("resize",), 1, 1), (("edges",), 1, 2), (("combine",), 2, 1)],
+)
+def test_a_series_makes_pairs_of_photographs_and_one_image_of_pairs(
+    series, count, want
+):
+    assert operations.count_images(series, count) == want
+    images = [np.zeros([8, 8, 3], np.float32)] * count
+    assert len(operations.apply(series, images, size=4, is_padded=False)) == want
 
 
 def test_resize_cuts_out_the_middle_and_averages_down(tmp_path):
