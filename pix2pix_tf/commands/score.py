@@ -46,6 +46,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     home = os.path.expanduser
     text = "measure FID and KID too: imagenet, or a file of weights"
     add("--fid_weights", type=home, help=text)
+    text = "measure LPIPS too: a file that pix2pix-tf convert --to lpips wrote"
+    add("--lpips_weights", type=home, help=text)
     text = "score label maps too: targets, or a file of NAME,R,G,B"
     add("--palette", type=home, help=text)
     given = parser.parse_args(argv)
@@ -70,7 +72,7 @@ def run(given: argparse.Namespace) -> None:
         return parts.merge(given.parts, given.output_dir, set_scorer)
     pairs = find_pairs(given.outputs, given.targets)
     set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
-    scores = metrics.Scores()
+    scores = metrics.Scores(metrics.open_lpips(given.lpips_weights))
 
     def add(name):
         output, target = (read(path, keeps_depth=True) for path in pairs[name])

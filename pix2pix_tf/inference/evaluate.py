@@ -36,6 +36,7 @@ def evaluate(options: Options, source: data.Source) -> None:
     """
     run, output = options.run, options.output
     set_scorer = metrics.SetScorer(output.fid_weights, output.palette)
+    lpips = metrics.open_lpips(output.lpips_weights)
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
     generator = networks.build_generator(
@@ -50,7 +51,7 @@ def evaluate(options: Options, source: data.Source) -> None:
     print(f"examples count = {len(source)}")
     print(f"parameter_count = {networks.count_parameters(generator)}", flush=True)
     metrics.remove_report(run.output_dir)
-    done, scores = [], metrics.Scores()
+    done, scores = [], metrics.Scores(lpips)
     try:
         _write_images(options, source, generator, done, scores)
     finally:
@@ -91,7 +92,7 @@ def _columns(rows, scores):
             metrics.METRICS[name].decimals,
             metrics.METRICS[name].is_higher_better,
         )
-        for name in metrics.IMAGE_METRICS
+        for name in scores.metrics
     ]
 
 

@@ -5,6 +5,7 @@ from the uint8 images that are written, so that they can be reproduced from the 
 Not in: the training losses (`training.losses`).
 """
 
+from pix2pix_tf.metrics.lpips import Lpips, open_lpips
 from pix2pix_tf.metrics.per_image import score
 from pix2pix_tf.metrics.report import (
     HISTORY_NAME,

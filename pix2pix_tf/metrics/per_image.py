@@ -33,7 +33,7 @@ def score(output, target) -> dict[str, float | None]:
         windows of 7 x 7 pixels; and the structural similarity at five scales. "ssim" is
         None if a side is below SSIM_SIDE, "ms_ssim" if one is below MS_SSIM_SIDE.
     """
-    output, target = _to_levels(output), _to_levels(target)
+    output, target = to_levels(output), to_levels(target)
     difference = output - target
     squared = np.mean(np.square(difference), dtype=np.float64)
     psnr = 10 * np.log10(PEAK**2 / squared) if squared else MAX_PSNR
@@ -46,8 +46,8 @@ def score(output, target) -> dict[str, float | None]:
     }
 
 
-def _to_levels(image):
-    """Returns an image as float32 in [0, PEAK], with the steps of its own bits."""
+def to_levels(image) -> np.ndarray:
+    """Returns a uint8 or uint16 image as float32 in [0, PEAK]; no level is rounded."""
     image = np.asarray(image)
     return image.astype(np.float32) * np.float32(PEAK / np.iinfo(image.dtype).max)
 

@@ -1,7 +1,11 @@
-"""Opens Keras' pretrained networks: from a file, or from Keras' server."""
+"""Opens pretrained networks: Keras' own, and the weights of others in a file."""
 
 import contextlib
 import socket
+from pathlib import Path
+
+import h5py
+import numpy as np
 
 from pix2pix_tf.options import DOWNLOAD
 from pix2pix_tf.runtime import precision
@@ -39,3 +43,35 @@ def opening(flag: str, weights: str, wanted: str = ""):
         raise UsageError(message) from None
     finally:
         socket.setdefaulttimeout(timeout)
+
+
+def read_arrays(path: str | Path, what: str) -> dict[str, np.ndarray]:
+    """Returns {name: array} of an `.npz` or `.h5` file; no code from it is run.
+
+    Args:
+        path: of the file.
+        what: the file should hold, for messages.
+
+    Raises:
+        UsageError: the file does not exist, or cannot be read.
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".h5"):
+        raise UsageError(f"{path} must be an .npz or .h5 file of {what}")
+    arrays = {}
+
+    def keep(name, item):
+        if hasattr(item, "shape"):
+            arrays[name] = item[()]
+
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".npz":
+                return dict(np.load(file, allow_pickle=False))
+            with h5py.File(file) as groups:
+                groups.visititems(keep)
+            return arrays
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist") from None
+    except Exception as error:  # each library has many, for a damaged file
+        raise UsageError(f"{path} cannot be read: {error}") from None

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from pix2pix_tf.metrics import features, histograms, per_image
-from pix2pix_tf.metrics.table import IMAGE_METRICS, METRICS
+from pix2pix_tf.metrics.lpips import Lpips
+from pix2pix_tf.metrics.table import IMAGE_METRICS, LPIPS, METRICS
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -27,18 +28,32 @@ JSON_NAME, CSV_NAME = "metrics.json", "metrics.csv"
 class Scores:
     """Collects the metrics of images; `add` may be called from any thread.
 
+    Args:
+        lpips: Lpips, or None to leave that metric out.
+
     Attributes:
-        images: {name: {metric of IMAGE_METRICS: float or None}}
+        images: {name: {metric: float or None}}
+        metrics: tuple of str, those of IMAGE_METRICS that are measured.
     """
 
-    def __init__(self):
+    def __init__(self, lpips: Lpips | None = None):
         self.images = {}
+        self._lpips = lpips
+        self.metrics = tuple(
+            name for name in IMAGE_METRICS if name != LPIPS or lpips is not None
+        )
         self._histograms = np.zeros([2, 3, histograms.BINS], np.int64)
         self._lock = threading.Lock()
 
     def add(self, name: str, output, target) -> None:
-        """Measures the image of a name; both are uint8 or uint16 [height, width, 3]."""
+        """Measures the image of a name; both are uint8 or uint16 [height, width, 3].
+
+        Raises:
+            UsageError: the image is too small for LPIPS.
+        """
         metrics = per_image.score(output, target)
+        if self._lpips is not None:
+            metrics[LPIPS] = self._measure_lpips(name, output, target)
         counts = np.stack([histograms.count(output), histograms.count(target)])
         with self._lock:
             self.images[name] = metrics
@@ -48,12 +63,12 @@ class Scores:
         """Returns {metric: mean over the images that have it, or None}."""
         return {
             name: float(np.mean(values)) if (values := self._values(name)) else None
-            for name in IMAGE_METRICS
+            for name in self.metrics
         }
 
     def count(self, name: str) -> int:
         """Returns the number of images that have a metric."""
-        return len(self._values(name) if name in IMAGE_METRICS else self.images)
+        return len(self._values(name) if name in self.metrics else self.images)
 
     def shared_histograms(self) -> dict[str, float]:
         """Returns {"histogram_l", "histogram_a", "histogram_b": float}."""
@@ -68,6 +83,13 @@ class Scores:
             "mean": self.means(),
             "set": self.shared_histograms(),
         }
+
+    def _measure_lpips(self, name, *images):
+        try:
+            scaled = (per_image.to_levels(image) / 127.5 - 1 for image in images)
+            return self._lpips.measure(*scaled)
+        except UsageError as error:
+            raise UsageError(f"{files.printable(name)}: {error}") from None
 
     def _values(self, name):
         # Sorted: the order of threads varies, and float sums depend on the order.
@@ -102,15 +124,15 @@ def report(
             {"name": files.printable(name), **scores.images[name]} for name in names
         ]
         if output_dir is not None:
-            _write(output_dir, found)
+            _write(output_dir, found, scores.metrics)
         print(_table(found, scores), flush=True)
 
 
-def _write(output_dir, found):
+def _write(output_dir, found, columns):
     text = json.dumps(found, indent=4, allow_nan=False) + "\n"
     files.write_whole(Path(output_dir, JSON_NAME), text)
     lines = io.StringIO()
-    writer = csv.DictWriter(lines, ["name", *IMAGE_METRICS], lineterminator="\n")
+    writer = csv.DictWriter(lines, ["name", *columns], lineterminator="\n")
     writer.writeheader()
     writer.writerows(found["images"])
     files.write_whole(Path(output_dir, CSV_NAME), lines.getvalue())

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+LPIPS = "lpips"  # measured only where its weights are given
+
 
 class Metric(NamedTuple):
     """How to print and read one metric."""
@@ -19,6 +21,9 @@ IMAGE_METRICS = {
     "psnr": Metric("peak signal-to-noise ratio in dB, at most 100", decimals=2),
     "ssim": Metric("structural similarity"),
     "ms_ssim": Metric("structural similarity at five scales"),
+    LPIPS: Metric(
+        "distance to AlexNet, weighted as people judge", is_higher_better=False
+    ),
 }
 # Of whole sets of images.
 SET_METRICS = {

@@ -38,6 +38,7 @@ from pix2pix_tf.options.loss import DOWNLOAD, LossConfig, OptimizerConfig
 from pix2pix_tf.options.model import CROP_SIZE, MIN_SIDE, ModelConfig
 from pix2pix_tf.options.options import (
     FLAGS,
+    LPIPS_SIDE,
     MS_SSIM_SIDE,
     Options,
     check_schedule,

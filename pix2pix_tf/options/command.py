@@ -77,7 +77,9 @@ def decide(given: dict, has_val_data: bool = False) -> Options:
     if has_val_data:
         check_validation(options)
     elif options.validation.val_dir is None:
-        for name in ("val_target_dir", "patience"):
+        needing = ["val_target_dir", "patience"]
+        needing += ["lpips_weights"] if mode == "train" else []
+        for name in needing:
             if values[name]:
                 raise UsageError(f"--{name} needs --val_dir")
     if options.execution.strategy == "multi_worker":

@@ -16,6 +16,7 @@ from pix2pix_tf.options.run import (
 from pix2pix_tf.options.tiling import check_tiling
 from pix2pix_tf.runtime.errors import UsageError
 
+LPIPS_SIDE = 32  # pixels; with fewer than 31 AlexNet has no last layer
 MS_SSIM_SIDE = 161  # pixels; four halvings leave 11, the side of MS-SSIM's window
 
 
@@ -46,7 +47,7 @@ class Options:
     def _check_data(self):
         self.pair.refuse_targets("--target_dir", self.data.target_dir)
         if self.data.inputs_only:
-            for name in ("fid_weights", "palette"):
+            for name in ("fid_weights", "lpips_weights", "palette"):
                 value = getattr(self.output, name)
                 refuse(value is not None, f"--{name}", "--inputs_only")
         if self.data.part is not None:
@@ -103,11 +104,27 @@ class Options:
                 raise UsageError("--tile needs --full_size: give it, too")
             tiling = self.output.tile, self.output.overlap
             check_tiling(*tiling, self.model.multiple)
+        if self.output.lpips_weights is not None:
+            self._check_lpips()
         height, _ = sides(self.model.crop_size)
         if round(height * self.output.aspect_ratio) < 1:
             raise UsageError(
                 f"--aspect_ratio {self.output.aspect_ratio} makes images {height} "
                 "pixels high and less than one pixel wide: give a larger ratio"
+            )
+
+    def _check_lpips(self):
+        """Raises UsageError if LPIPS cannot measure the outputs."""
+        if not self.pair.has_rgb_outputs:
+            raise UsageError(
+                "--lpips_weights needs targets of 1 or 3 channels, got "
+                f"--target_channels {self.pair.target_channels}"
+            )
+        smallest = [side for side in self.image_size if side is not None]
+        if smallest and min(smallest) < LPIPS_SIDE:
+            raise UsageError(
+                f"--lpips_weights needs sides of {LPIPS_SIDE} pixels or more, got "
+                f"{min(smallest)}: leave it out"
             )
 
     def _check_training(self):
@@ -172,6 +189,8 @@ def check_validation(options: Options):
             "--val_dir needs targets of 1 or 3 channels, got "
             f"--target_channels {pair.target_channels}"
         )
+    if validation.best_metric == "lpips" and options.output.lpips_weights is None:
+        raise UsageError("--best_metric lpips needs --lpips_weights: give it, too")
     is_small = min(sides(options.model.crop_size)) < MS_SSIM_SIDE
     if validation.best_metric == "ms_ssim" and is_small:
         raise UsageError(

@@ -205,7 +205,7 @@ class ValidationConfig(Config):
     best_metric: str = train_flag(
         "ssim",
         "the metric that selects the best model",
-        choices=("l1", "psnr", "ssim", "ms_ssim"),
+        choices=("l1", "psnr", "ssim", "ms_ssim", "lpips"),
     )
     patience: int = train_flag(
         0,
@@ -279,6 +279,15 @@ class OutputConfig(Config):
         unit="file",
         is_path=True,
         modes=("test",),
+    )
+    lpips_weights: str | None = flag(
+        None,
+        "also compute LPIPS, in validation too, by AlexNet with the weights of this "
+        "file, which pix2pix-tf convert --to lpips writes (default: off)",
+        unit="file",
+        is_path=True,
+        modes=("train", "test"),
+        may_change=True,
     )
     palette: str | None = flag(
         None,

@@ -53,6 +53,9 @@ class Validator:
         state: TrainState.
         examples: function that returns an iterator over the held-out examples.
 
+    Raises:
+        UsageError: `--lpips_weights` cannot be used.
+
     Attributes:
         freq: int, steps from one validation to the next.
     """
@@ -67,6 +70,7 @@ class Validator:
         self._validation = options.validation
         self.freq = options.validation.val_freq
         self._examples = examples
+        self._lpips = metrics.open_lpips(options.output.lpips_weights)
         model = dataclasses.replace(options.model, no_dropout=True)
         self._generator = networks.build_generator(
             options.pair.channels, model, any_size=options.is_any_size
@@ -171,7 +175,7 @@ class Validator:
         for name, variable in networks.variables_by_name(self._state.generator).items():
             own[name].assign(variable)
         networks.freeze(self._generator)
-        scores, strips = metrics.Scores(), {}
+        scores, strips = metrics.Scores(self._lpips), {}
         for number, held in enumerate(self._examples()):
             if caught:
                 return None
