@@ -14,7 +14,7 @@ from pix2pix_tf.checkpoints.contents import (
     POSITION_NAME,
     check_fit,
     check_widths,
-    generator_names,
+    generator_entries,
     is_generator_only,
     loss_names,
     restore,

@@ -34,7 +34,10 @@ POSITION_NAME = "position"
 FIRST_STEP_NAME = "first_step"
 UPDATES_PREFIX = "updates"  # less than the number of steps if updates were skipped
 SCALE_PREFIX = "loss_scale"  # in float16 only
-OWN_NAMES = (POSITION_NAME, FIRST_STEP_NAME, UPDATES_PREFIX, SCALE_PREFIX)
+AVERAGE_PREFIX = "generator_average"  # with --ema_generator only
+# Those that checkpoints of earlier versions lack.
+_LATER_NAMES = (POSITION_NAME, FIRST_STEP_NAME, UPDATES_PREFIX, SCALE_PREFIX)
+OWN_NAMES = (*_LATER_NAMES, AVERAGE_PREFIX)
 MAX_LISTED = 3  # variables, in a message
 
 
@@ -78,6 +81,8 @@ def restore(
         is_new_run: if True, the checkpoint may lack the whole discriminator, and the
             moving averages of losses: those keep their values.
 
+    A moving average of the generator that the checkpoint lacks begins at its weights.
+
     Returns:
         What the checkpoint lacked, as text: [] if it held everything.
 
@@ -92,12 +97,18 @@ def restore(
             "needs the discriminator, the Adam slots and global_step too"
         )
     restored, lacked = _split_off_new(state, shapes) if is_new_run else (state, [])
+    has_average = any(name.startswith(AVERAGE_PREFIX) for name in shapes)
+    if not has_average:
+        restored = dataclasses.replace(restored, average=None)
     wanted = {
         name: variable
         for name, variable in _variables(restored).items()
-        if name in shapes or not name.startswith(OWN_NAMES)
+        if name in shapes or not name.startswith(_LATER_NAMES)
     }
     _assign(wanted, reader, shapes, prefix)
+    if state.average is not None and not has_average:
+        state.average.restart()
+        lacked.append("the moving average of the generator")
     for network, optimizer in restored.trained:
         if f"{UPDATES_PREFIX}/{network.name}" not in shapes:
             optimizer.iterations.assign(state.global_step)
@@ -121,19 +132,25 @@ def _split_off_new(state, names):
     return dataclasses.replace(state, ema=ema), lacked
 
 
-def restore_generator(generator: keras.Model, prefix: str) -> None:
+def restore_generator(
+    generator: keras.Model, prefix: str, weights: str = "average"
+) -> None:
     """Sets a generator's variables from a checkpoint of any kind.
 
     Args:
         generator: keras.Model.
         prefix: path prefix of the checkpoint.
+        weights: "average" for the moving average, where the checkpoint has one, or
+            "latest".
 
     Raises:
         UsageError: a variable of the generator is missing, unknown or of another shape,
             or the files are damaged. The generator is unchanged then.
     """
     reader, shapes = store.open_reader(prefix)
-    _assign(networks.variables_by_name(generator), reader, shapes, prefix)
+    entries = generator_entries(shapes, weights)
+    variables = networks.variables_by_name(generator)
+    _assign(variables, reader, shapes, prefix, entries)
 
 
 def check_widths(prefix: str, model: ModelConfig) -> None:
@@ -163,13 +180,25 @@ def is_generator_only(names: Iterable[str]) -> bool:
     return not any(name.endswith(ADAM_ENDINGS) for name in names)
 
 
-def generator_names(names: Iterable[str]) -> list[str]:
-    """Returns those names of a checkpoint that are variables of the generator."""
-    return [
-        name
-        for name in names
-        if name.startswith("generator/") and not name.endswith(ADAM_ENDINGS)
-    ]
+def generator_entries(names: Iterable[str], weights: str = "average") -> dict[str, str]:
+    """Returns {name of a variable of the generator: name of its entry}.
+
+    Args:
+        names: of a checkpoint.
+        weights: as for `restore_generator`.
+    """
+    names, entries = set(names), {}
+    for name in names:
+        if name.startswith("generator/") and not name.endswith(ADAM_ENDINGS):
+            average = _average_name(name)
+            is_averaged = weights == "average" and average in names
+            entries[name] = average if is_averaged else name
+    return entries
+
+
+def _average_name(name):
+    """Returns the name in a checkpoint of the average of a generator's variable."""
+    return f"{AVERAGE_PREFIX}/{name.removeprefix('generator/')}"
 
 
 def loss_names(names: Iterable[str]) -> list[str]:
@@ -234,6 +263,9 @@ def _variables(state):
             variables[f"{SCALE_PREFIX}/{network.name}/{name}"] = variable
     for name, average in state.ema.items():
         variables[EMA_NAMES.get(name, f"{name}{EMA_ENDING}")] = average
+    if state.average is not None:
+        for name, average in state.average.variables.items():
+            variables[_average_name(name)] = average
     return variables | {
         "global_step": state.global_step,
         POSITION_NAME: state.position,
@@ -241,10 +273,17 @@ def _variables(state):
     }
 
 
-def _assign(variables, reader, shapes, prefix):
-    """Sets variables from a checkpoint, after all of them have been read."""
+def _assign(variables, reader, shapes, prefix, entries=None):
+    """Sets variables from a checkpoint, after all of them have been read.
+
+    Args:
+        entries: {name of a variable: name of its entry}, where these differ.
+    """
+    entries = entries or {}
+    shapes = shapes | {name: shapes[entry] for name, entry in entries.items()}
     wanted = {name: list(variable.shape) for name, variable in variables.items()}
     check_fit(wanted, shapes, f"{prefix} does not fit the networks of its options.json")
-    values = store.read(reader, variables, prefix)
+    entries = {name: entries.get(name, name) for name in variables}
+    values = store.read(reader, entries.values(), prefix)
     for name, variable in variables.items():
-        variable.assign(values[name])
+        variable.assign(values[entries[name]])

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from pix2pix_tf import networks
+from pix2pix_tf.checkpoints.average import GeneratorAverage
 from pix2pix_tf.checkpoints.optimizers import Adam, ScaledAdam, make_optimizer
 
 
@@ -22,6 +24,7 @@ class TrainState:
     global_step: tf.Variable  # int64, steps done
     position: tf.Variable  # int64, examples seen
     first_step: tf.Variable  # int64, steps done before this run
+    average: GeneratorAverage | None = None  # None without --ema_generator
 
     @property
     def trained(self):
@@ -31,6 +34,14 @@ class TrainState:
             (self.discriminator, self.d_optimizer),
         ]
         return [(network, optimizer) for network, optimizer in pairs if network]
+
+    def weights_for_use(self) -> dict[str, tf.Variable]:
+        """Returns {name: variable} of the generator that validation and tests use.
+
+        With `--ema_generator` the trainable ones are the moving average.
+        """
+        own = networks.variables_by_name(self.generator)
+        return own if self.average is None else own | self.average.variables
 
 
 def start_state(
@@ -57,9 +68,12 @@ def start_state(
         tf.Variable(0, dtype=tf.int64, name=name) for name in ("step", "seen", "first")
     ]
     g_rate, d_rate = optimizer.rates
-    beta1, d_optimizer = optimizer.beta1, None
+    beta1, d_optimizer, average = optimizer.beta1, None, None
     with scope():
         if discriminator is not None:
             d_optimizer = make_optimizer(discriminator, d_rate, beta1, precision)
         g_optimizer = make_optimizer(generator, g_rate, beta1, precision)
-    return TrainState(generator, discriminator, g_optimizer, d_optimizer, ema, *counts)
+    if optimizer.ema_generator is not None:
+        average = GeneratorAverage(generator, optimizer.ema_generator)
+    trained = generator, discriminator, g_optimizer, d_optimizer
+    return TrainState(*trained, ema, *counts, average)

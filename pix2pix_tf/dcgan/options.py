@@ -102,11 +102,11 @@ def parse(argv: list[str] | None = None) -> DcganOptions:
         SystemExit: after `--help`.
     """
     flags = flags_of(DcganOptions)
-    # There is one mode only, so --help does not name it.
+    # There is one mode only; and samples are drawn by the latest generator.
     shown = {
         name: dataclasses.replace(one, modes=options.MODES)
         for name, one in flags.items()
-        if name != "mode"
+        if name not in ("mode", "ema_generator")
     }
     given = options.parse_flags(
         shown, argv, PROG, f"DCGAN: learns to draw {SIZE}x{SIZE} images, without pairs"

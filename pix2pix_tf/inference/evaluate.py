@@ -43,7 +43,7 @@ def evaluate(options: Options, source: data.Source) -> None:
         options.pair.channels, options.model, any_size=options.is_any_size
     )
     print("loading model from checkpoint")
-    checkpoints.restore_generator(generator, prefix)
+    checkpoints.restore_generator(generator, prefix, options.output.generator_weights)
     networks.freeze(generator)
     write_options(options)
     files.remove_partials(run.output_dir)

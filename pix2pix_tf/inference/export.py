@@ -45,7 +45,7 @@ def export(options: Options) -> None:
         pair.channels, options.model, any_size=options.is_any_size
     )
     print("loading model from checkpoint")
-    checkpoints.restore_generator(generator, prefix)
+    checkpoints.restore_generator(generator, prefix, options.output.generator_weights)
     stored = read_options(split_checkpoint(run.checkpoint)[0] / OPTIONS_NAME)
     inputs, of = _read_samples(options, stored)
     write_options(options)

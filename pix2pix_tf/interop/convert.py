@@ -115,7 +115,7 @@ def write(model: Model, destination: Path | str, kind: str) -> None:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if kind == "pict":
-            pict.write(destination, model.tensors)
+            pict.write(destination, _averaged(model.tensors))
         else:
             with files.writing(destination) as partial:
                 partial.mkdir()
@@ -152,8 +152,10 @@ def _read_checkpoint(checkpoint, generator_only):
     reader, shapes = checkpoints.open_reader(prefix)
     kind = "checkpoint"
     if generator_only:
-        names = checkpoints.generator_names(shapes)
-        return Model(kind, options, checkpoints.read(reader, names, prefix))
+        entries = checkpoints.generator_entries(shapes)
+        values = checkpoints.read(reader, entries.values(), prefix)
+        tensors = {name: values[entry] for name, entry in entries.items()}
+        return Model(kind, options, tensors)
     if checkpoints.is_generator_only(shapes):
         generator = networks.build_generator(options.pair.channels, options.model)
         checkpoints.restore_generator(generator, prefix)
@@ -236,6 +238,12 @@ def _read_pytorch(path, which_direction):
         state = _start_state(options, list(checkpoints.EMA_NAMES), has_discriminator)
         arrays = _as_arrays(checkpoints.tensors(state)) | arrays
     return Model("pytorch", options, arrays)
+
+
+def _averaged(tensors):
+    """Returns the tensors of a generator: the moving average, where there is one."""
+    entries = checkpoints.generator_entries(tensors)
+    return {name: tensors[entry] for name, entry in entries.items()}
 
 
 def _start_state(options, loss_names, has_discriminator):

@@ -45,6 +45,15 @@ class OptimizerConfig(Config):
         0.5, "Adam's momentum term", unit="rate", minimum=0, below=1, in_original=True
     )
 
+    ema_generator: float | None = train_flag(
+        None,
+        "also keep a moving average of the generator's weights with this decay, such "
+        "as 0.999; validation, test and export use it (default: off)",
+        unit="rate",
+        above=0,
+        below=1,
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.lr_policy == "constant" and self.decay_from is not None:

@@ -257,6 +257,14 @@ class OutputConfig(Config):
         choices=("picture", "tile"),
         modes=("test",),
     )
+    generator_weights: str = flag(
+        "average",
+        "of a run with --ema_generator, the generator to use: the moving average, or "
+        "the latest weights",
+        choices=("average", "latest"),
+        modes=("test", "export"),
+        may_change=True,
+    )
     export_format: str = flag(
         "saved_model",
         "the format of the exported model; litert and onnx need libraries of their own",

@@ -93,6 +93,8 @@ def fit(
             stopped_by = loop.run(options, task, callbacks)
     if stopped_by and threading.current_thread() is threading.main_thread():
         signal.raise_signal(stopped_by)
+    if state.average is not None:
+        state.average.copy_to_generator()
     return Translator(Trained(state.generator, options))
 
 

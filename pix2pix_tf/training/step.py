@@ -269,6 +269,10 @@ def _count(state, result, num_examples):
         state.trained, result.are_applied, strict=True
     ):
         optimizer.count(is_update, is_applied)
+    if state.average is not None:
+        num_updates = tf.convert_to_tensor(state.g_optimizer.iterations)
+        move = functools.partial(state.average.update, num_updates)
+        tf.cond(result.are_applied[0], move, lambda: None)
     for name, average in state.ema.items():
         change = (1 - EMA_DECAY) * (average - result.losses[name])
         average.assign_sub(tf.where(is_update, change, 0.0))

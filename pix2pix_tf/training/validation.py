@@ -172,7 +172,7 @@ class Validator:
     def _measure(self, caught):
         """Returns (Scores, strips), or None if a signal was caught."""
         own = networks.variables_by_name(self._generator)
-        for name, variable in networks.variables_by_name(self._state.generator).items():
+        for name, variable in self._state.weights_for_use().items():
             own[name].assign(variable)
         networks.freeze(self._generator)
         scores, strips = metrics.Scores(self._lpips), {}
