@@ -1,12 +1,14 @@
 """The flags of the losses and the optimizers."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from pix2pix_tf.options.flag import Config, flag, refuse, train_flag
 from pix2pix_tf.runtime.errors import UsageError
 
 DOWNLOAD = "imagenet"  # in place of a file of weights
+DIFFAUG = ("color", "translation", "cutout")
 
 
 def _weight(default, term, **known):
@@ -93,6 +95,12 @@ class LossConfig(Config):
     feature_weight: float = _weight(
         0.0, "the distance of the discriminator's activations"
     )
+    diffaug: str | None = train_flag(
+        None,
+        f"change what the discriminator sees at random: {','.join(DIFFAUG)}, or some "
+        "of these (default: off)",
+        unit="names",
+    )
     perceptual_weight: float = _weight(0.0, "the VGG19 distance (image pairs only)")
     vgg_weights: str = train_flag(
         DOWNLOAD,
@@ -113,6 +121,13 @@ class LossConfig(Config):
         is_alone, without = self.gan_weight == 0, "--gan_weight 0"
         refuse(is_alone and self.feature_weight > 0, "--feature_weight", without)
         refuse(is_alone and self.label_smoothing > 0, "--label_smoothing", without)
+        refuse(is_alone and self.diffaug is not None, "--diffaug", without)
+        policy = self.diffaug_policy
+        if not set(policy) <= set(DIFFAUG) or len(set(policy)) < len(policy):
+            raise UsageError(
+                f"--diffaug must be some of {', '.join(DIFFAUG)}, each once, with "
+                f"commas between them, got {self.diffaug!r}"
+            )
         # Total variation does not compare with the targets, so it is not enough.
         weights = {
             f"--{name}": value
@@ -125,6 +140,11 @@ class LossConfig(Config):
                 f"{', '.join(names)} and {last} are all 0: the generator has nothing "
                 "to learn from"
             )
+
+    @property
+    def diffaug_policy(self) -> tuple[str, ...]:
+        """The names that `--diffaug` lists, with commas or + between them."""
+        return tuple(re.split("[,+]", self.diffaug)) if self.diffaug is not None else ()
 
     def check_files(self):
         """Raises UsageError if a file does not exist.

@@ -136,6 +136,12 @@ class Options:
         )
         if self.loss.perceptual_weight and self.pair.channels[1] != 3:
             raise UsageError("--perceptual_weight needs RGB targets: leave it out")
+        is_recolored = "color" in self.loss.diffaug_policy
+        refuse(
+            is_recolored and self.pair.lab_colorization,
+            "color of --diffaug",
+            "--lab_colorization, whose values are not colours of RGB",
+        )
         if self.loss.gan_mode == "wgangp" and self.model.norm == "batch":
             raise UsageError(
                 "--gan_mode wgangp cannot be used with batch norm, which mixes the "

@@ -10,10 +10,11 @@ import tensorflow as tf
 from pix2pix_tf import networks
 from pix2pix_tf.checkpoints import DISCRIMINATOR_LOSS, start_state
 from pix2pix_tf.options import OptimizerConfig
-from pix2pix_tf.training import losses, strategy
+from pix2pix_tf.training import augment, losses, strategy
 
 EMA_DECAY = 0.99  # of the moving averages of the losses
 PENALTY_KEY = 1000  # makes the random draws of wgangp differ from those of dropout
+DIFFAUG_KEY = 1  # makes the random draws of --diffaug differ from those of wgangp
 
 
 class StepResult(NamedTuple):
@@ -121,7 +122,8 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
 
     The generator's gradient is computed with the discriminator's weights from before
     the update. Each call of the discriminator normalises by its own batch statistics.
-    Both are as in the original.
+    Both are as in the original. With `--diffaug` the discriminator sees all images
+    changed; the other losses see them as they are.
 
     Args:
         state: TrainState.
@@ -129,7 +131,7 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
         loss: LossConfig.
         perceptual_loss: function from `losses.make_perceptual_loss`, or None without
             `--perceptual_weight`.
-        key: int [2], the seed of wgangp's random draws.
+        key: int [2], the seed of the random draws of wgangp and `--diffaug`.
 
     Returns:
         StepResult.
@@ -139,8 +141,12 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
     with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
         outputs = generator(inputs)
         if discriminator is not None:
-            judge = _make_judge(discriminator, inputs, loss)
-            real, fake = judge(targets), judge(outputs)
+            shown = [inputs, targets, outputs]
+            if policy := loss.diffaug_policy:
+                own_key = tf.random.fold_in(key, DIFFAUG_KEY)
+                shown = augment.augment(shown, policy, own_key)
+            judge = _make_judge(discriminator, shown[0], loss)
+            real, fake = judge(shown[1]), judge(shown[2])
             predict_real, predict_fake = real.predictions[0], fake.predictions[0]
         seen = losses.ForwardPass(
             inputs, targets, outputs, real, fake, loss.gan_mode, perceptual_loss
@@ -150,7 +156,7 @@ def forward(state, inputs, targets, loss, perceptual_loss=None, key=(0, 0)):
         if discriminator is not None:
             d_loss = _discriminator_loss(real, fake, loss)
             if loss.gan_mode == "wgangp":
-                d_loss += _penalty(judge, targets, outputs, key)
+                d_loss += _penalty(judge, *shown[1:], key)
             scaled_d_loss = state.d_optimizer.scale_loss(d_loss)
             found = {DISCRIMINATOR_LOSS: d_loss} | found
     gradients = [g_tape.gradient(scaled_g_loss, generator.trainable_variables)]
