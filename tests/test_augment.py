@@ -81,6 +81,15 @@ def test_images_are_changed_as_the_formulas_say_and_all_of_a_pair_alike(policy, 
             np.testing.assert_allclose(after[number], wanted, atol=1e-5)
 
 
+def test_xla_gives_the_same_images():
+    def change(image):
+        return augment.augment([image], ALL, tf.constant([3, 7]))[0]
+
+    image = _images(2, 16, 16, 3)
+    compiled = tf.function(change, jit_compile=True)
+    np.testing.assert_allclose(compiled(image), change(image), atol=1e-5)
+
+
 def test_the_draws_reach_both_bounds_of_each_change():
     white = np.ones([4000, 16, 16, 1], np.float32)
     [moved] = augment.augment([white], ("translation",), [1, 2])

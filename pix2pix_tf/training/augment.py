@@ -33,7 +33,9 @@ def augment(images, policy: tuple[str, ...], key) -> list[tf.Tensor]:
         A list like `images`. Colour may leave [-1, 1].
     """
     batch = tf.shape(images[0])[0]
-    draws = tf.unstack(tf.random.stateless_uniform([NUM_DRAWS, batch], key))
+    # Philox by name: XLA would choose another generator than TensorFlow.
+    draws = tf.random.stateless_uniform([NUM_DRAWS, batch], key, alg="philox")
+    draws = tf.unstack(draws)
     changed = list(images)
     if "color" in policy:
         changed = [_recolor(image, *draws[:3]) for image in changed]
