@@ -134,7 +134,7 @@ def test_dcgan_takes_a_file_of_its_own_flags(write):
 
 def test_there_is_a_recipe_for_each_experiment_of_the_paper():
     names = {path.stem for path in RECIPES}
-    assert names == {*addresses.ARCHIVES, "colorization"}
+    assert names >= {*addresses.ARCHIVES, "colorization"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

