@@ -201,6 +201,19 @@ def test_validation_test_and_load_use_it_and_a_flag_chooses_the_latest(
         np.testing.assert_array_equal(loaded[name].numpy(), average, name)
 
 
+def test_what_fit_returns_is_what_load_reads(small_pair, tmp_path):
+    dataset = tf.data.Dataset.from_tensors(small_pair)
+    flags = {"ngf": 1, "ndf": 1, "n_layers": 1, "max_steps": 2, "seed": 1, "lr": 0.01}
+    fitted = pix2pix_tf.fit(dataset, tmp_path / "run", ema_generator=DECAY, **flags)
+    loaded = pix2pix_tf.load(tmp_path / "run")
+    wanted = networks.variables_by_name(loaded.generator)
+    for name, variable in networks.variables_by_name(fitted.generator).items():
+        np.testing.assert_array_equal(variable.numpy(), wanted[name].numpy(), name)
+    averages, _ = _split(_values(tmp_path / "run"))
+    name = "generator/decoder_1/conv2d_transpose/kernel"
+    np.testing.assert_array_equal(wanted[name].numpy(), averages[name])
+
+
 # Keras' own of NumPy 2.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_exports_hold_what_the_flag_says(averaged_dir, tmp_path):

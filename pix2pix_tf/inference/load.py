@@ -28,7 +28,8 @@ def load(path: str | Path, which_direction: str | None = None) -> "Translator":
             a folder of the TensorFlow 1 original, a `.pict`, `.pth`, `.pt` or
             `.safetensors` file; the folder of an export (SavedModel, ONNX or LiteRT, in
             this order), one of its files, such as `models/facades/model_int8.tflite`,
-            or a folder of numbered versions of it.
+            or a folder of numbered versions of it. Of a run with `--ema_generator` the
+            moving average of the generator is loaded.
         which_direction: "AtoB" or "BtoA", for files that do not store it.
 
     Returns:

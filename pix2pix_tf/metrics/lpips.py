@@ -69,7 +69,9 @@ class Lpips:
             name: tf.constant(arrays[name], tf.float32) for name in shapes()
         }
         pair = tf.TensorSpec([2, None, None, 3], tf.float32)
-        self._measure = tf.function(self._distance, input_signature=[pair])
+        self._measure = tf.function(
+            self._distance, input_signature=[pair], autograph=False
+        )
 
     def measure(self, output: np.ndarray, target: np.ndarray) -> float:
         """Returns the distance of two images, 0 or more.
