@@ -4,6 +4,7 @@ import dataclasses
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
+from pix2pix_tf.runtime.errors import UsageError
 
 MAX_DEVICES = 64  # more than any machine has
 
