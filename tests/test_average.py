@@ -202,7 +202,7 @@ def test_validation_test_and_load_use_it_and_a_flag_chooses_the_latest(
 
 
 def test_what_fit_returns_is_what_load_reads(small_pair, tmp_path):
-    dataset = tf.data.Dataset.from_tensors(small_pair)
+    dataset = tf.data.Dataset.from_tensors(tuple(small_pair))
     flags = {"ngf": 1, "ndf": 1, "n_layers": 1, "max_steps": 2, "seed": 1, "lr": 0.01}
     fitted = pix2pix_tf.fit(dataset, tmp_path / "run", ema_generator=DECAY, **flags)
     loaded = pix2pix_tf.load(tmp_path / "run")
