@@ -73,6 +73,8 @@ def restore(
 ) -> list[str]:
     """Sets all variables of a TrainState from a checkpoint, ours or the original's.
 
+    A moving average of the generator that the checkpoint lacks begins at its weights.
+
     Args:
         state: TrainState.
         prefix: path prefix of the checkpoint.
@@ -80,8 +82,6 @@ def restore(
             original's checkpoints, which do not hold it.
         is_new_run: if True, the checkpoint may lack the whole discriminator, and the
             moving averages of losses: those keep their values.
-
-    A moving average of the generator that the checkpoint lacks begins at its weights.
 
     Returns:
         What the checkpoint lacked, as text: [] if it held everything.
@@ -108,7 +108,7 @@ def restore(
     _assign(wanted, reader, shapes, prefix)
     if state.average is not None and not has_average:
         state.average.restart()
-        lacked.append("the moving average of the generator")
+        lacked.append("the moving average of the generator (it begins at its weights)")
     for network, optimizer in restored.trained:
         if f"{UPDATES_PREFIX}/{network.name}" not in shapes:
             optimizer.iterations.assign(state.global_step)
