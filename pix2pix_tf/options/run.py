@@ -154,6 +154,7 @@ class ExecutionConfig(Config):
         "--batch_size (see docs/distributed.md)",
         choices=("one", "mirrored", "multi_worker"),
         may_change=True,
+        is_inherited=False,
     )
     num_devices: int | None = train_flag(
         None,
@@ -163,6 +164,7 @@ class ExecutionConfig(Config):
         minimum=1,
         maximum=MAX_DEVICES,
         may_change=True,
+        is_inherited=False,
     )
     xla: bool = train_flag(False, "compile the step with XLA (see docs/performance.md)")
     dry_run: bool = train_flag(
