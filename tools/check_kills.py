@@ -24,6 +24,7 @@ from pix2pix_tf.runtime.errors import RunError, UsageError
 FLAGS = "--mode train --strategy multi_worker --deterministic --resume auto --seed 5"
 FLAGS += " --ngf 1 --ndf 1 --crop_size 32 --n_layers 1 --batch_size 2 --save_freq 5"
 FLAGS += " --progress_freq 1 --summary_freq 50"
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # as the command itself sets it
 MAX_SECONDS = 60  # until the other process must have ended
 LOST = r"pix2pix-tf: error: lost worker {} \(127\.0\.0\.1:\d+\): start all .*\n"
 
@@ -46,7 +47,7 @@ class Pair:
             with log.open("w") as out, log.with_suffix(".err").open("w") as err:
                 self.processes.append(
                     subprocess.Popen(
-                        command, env=os.environ | one, stdout=out, stderr=err
+                        command, env=os.environ | QUIET | one, stdout=out, stderr=err
                     )
                 )
 

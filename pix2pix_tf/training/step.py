@@ -256,15 +256,13 @@ def _apply(state, result):
     """
     is_finite = _find_finite(state, result)
     is_update = tf.reduce_all(is_finite)
-    pairs = list(zip(state.trained, result.gradients, strict=True))
-    are_applied = [
-        is_update & optimizer.accepts(gradients) for (_, optimizer), gradients in pairs
-    ]
-    for ((_, optimizer), gradients), is_applied in reversed(
-        list(zip(pairs, are_applied, strict=True))
-    ):
-        update_all = functools.partial(optimizer.update, gradients)
-        tf.cond(is_applied, update_all, lambda: None)
+    updates = []
+    for (_, optimizer), own in zip(state.trained, result.gradients, strict=True):
+        is_applied = is_update & optimizer.accepts(own)
+        updates.append((is_applied, functools.partial(optimizer.update, own)))
+    for is_applied, update_network in reversed(updates):
+        tf.cond(is_applied, update_network, lambda: None)
+    are_applied = [is_applied for is_applied, _ in updates]
     return result._replace(is_finite=is_finite, are_applied=are_applied)
 
 
