@@ -15,6 +15,7 @@ from pix2pix_tf.images import pixels, windows
 from pix2pix_tf.runtime import files
 
 MAX_PNG_PIXELS = 4096 * 4096  # of a PNG, which is encoded whole; larger ones are TIFF
+SLICE = 16  # rows that are converted at once; more do not fit into caches
 
 
 def is_tiff(height: int, width: int) -> bool:
@@ -49,7 +50,8 @@ def write(
         file.truncate(done["rows"] * row_bytes)
         file.seek(0, os.SEEK_END)
         for band in bands(done["bands"]):
-            file.write(pixels.to_uint8(band).numpy().tobytes())
+            for rows in np.array_split(band, -(-len(band) // SLICE)):
+                file.write(pixels.to_uint8(rows).numpy().tobytes())
             file.flush()
             os.fsync(file.fileno())
             done |= {"rows": done["rows"] + len(band), "bands": done["bands"] + 1}

@@ -17,7 +17,7 @@ from pix2pix_tf.images import pixels
 from pix2pix_tf.options import ModelConfig, check_tiling
 
 MAX_SAMPLES = 32  # tiles, of which the statistics of an image are
-BATCH = 4  # tiles
+BATCH = 2  # tiles
 NUM_AHEAD = 3  # batches that are read, and that are generated, before they are needed
 NUM_POSITIONS = 2**31  # of dropout's masks
 GOLDEN_RATIO = 0.6180339887  # its multiples are spread evenly between whole numbers
@@ -89,6 +89,11 @@ class TiledGenerator:
     def __init__(self, generator: keras.Model, tiling: Tiling):
         self._tiling, self._channels = tiling, generator.output_shape[-1]
         self._is_stored = tiling.statistics == "picture"
+        # Batches at once. Dropout's seeds are variables: one batch would take another's.
+        has_dropout = any(
+            isinstance(layer, keras.layers.Dropout) for layer in generator.layers
+        )
+        self._num_workers = 1 if has_dropout else 2
         if self._is_stored:
             generator = networks.with_stored_statistics(generator)
         networks.freeze(generator)
@@ -167,9 +172,9 @@ class TiledGenerator:
 
         with contextlib.ExitStack() as stack:
             places = itertools.product(rows, starts)
-            for function in (read, generate):
-                pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
-                places = _map_ahead(pool, function, places)
+            for function, workers in ((read, 1), (generate, self._num_workers)):
+                pool = concurrent.futures.ThreadPoolExecutor(workers)
+                places = _map_ahead(stack.enter_context(pool), function, places)
             for _ in rows:
                 batches = itertools.islice(places, len(starts))
                 yield zip(lefts, itertools.chain.from_iterable(batches), strict=True)
