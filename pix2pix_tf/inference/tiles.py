@@ -89,7 +89,7 @@ class TiledGenerator:
     def __init__(self, generator: keras.Model, tiling: Tiling):
         self._tiling, self._channels = tiling, generator.output_shape[-1]
         self._is_stored = tiling.statistics == "picture"
-        # Batches at once. Dropout's seeds are variables: one batch would take another's.
+        # Batches at once: dropout's seeds are variables, which one batch must have alone.
         has_dropout = any(
             isinstance(layer, keras.layers.Dropout) for layer in generator.layers
         )
