@@ -89,7 +89,7 @@ class TiledGenerator:
     def __init__(self, generator: keras.Model, tiling: Tiling):
         self._tiling, self._channels = tiling, generator.output_shape[-1]
         self._is_stored = tiling.statistics == "picture"
-        # Batches at once: dropout's seeds are variables, which one batch must have alone.
+        # Batches at once. Dropout's seeds are variables: two batches would mix them up.
         has_dropout = any(
             isinstance(layer, keras.layers.Dropout) for layer in generator.layers
         )
