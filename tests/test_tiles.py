@@ -207,6 +207,20 @@ def test_predict_writes_a_png_or_for_large_images_a_tiff(
     assert left == {"a.png", "a-output.png", "a-output.tif"}
 
 
+def test_predict_continues_what_an_earlier_command_did_not_end(trained_dir, tmp_path):
+    image = write_image(tmp_path / "a.png", 70, 50)
+    flags = ["--tile", "32", "--overlap", "8", "--output_dir", str(tmp_path)]
+    command = ["predict", "--model", str(trained_dir), str(image), *flags]
+    (tmp_path / "a-output.png").mkdir()  # so it fails when all bands are done
+    assert main(command) == 2
+    (tmp_path / "a-output.png").rmdir()
+    [done] = tmp_path.glob(".*.rows")
+    done.write_bytes(bytes(3 * 50) + done.read_bytes()[3 * 50 :])
+    assert main(command) == 0
+    found = read_image(tmp_path / "a-output.png")
+    assert not found[0].any() and found[1].any()
+
+
 def test_a_killed_job_continues_and_another_one_begins_anew(tmp_path):
     like = write_image(tmp_path / "a.png", 40, 20)
     path, job, calls = tmp_path / "a-output.tif", {"seed": 1}, []

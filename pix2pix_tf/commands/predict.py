@@ -155,8 +155,11 @@ def _write(place, output):
 
 def _digest(generator):
     """Returns a hash of a generator's weights, which a run may change meanwhile."""
+    from pix2pix_tf import networks
+
     digest = hashlib.sha256()
-    for variable in generator.variables:
+    # By name, because dropout's seeds are variables too, and new in each process.
+    for variable in networks.variables_by_name(generator).values():
         digest.update(variable.numpy().tobytes())
     return digest.hexdigest()
 

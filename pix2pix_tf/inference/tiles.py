@@ -132,6 +132,8 @@ class TiledGenerator:
         """
         tile = self._tiling.tile
         tops = self._tiling.starts(inputs.height)
+        if first == len(tops):
+            return
         if self._is_stored:
             self._sample(inputs, seed)
         needed = [row for row, top in enumerate(tops) if top + tile > tops[first]]
