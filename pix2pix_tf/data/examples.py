@@ -103,10 +103,7 @@ def _find_in_folder(folder, flag):
         files = [entry.name for entry in entries if _is_image(entry)]
     if not files:
         raise _no_images(flag, folder)
-    if all(_stem(file).isdecimal() for file in files):
-        files.sort(key=lambda file: (int(_stem(file)), file))
-    else:
-        files.sort()
+    files = _sort(files, lambda file: ("", _stem(file), file))
     if len({_stem(file).lower() for file in files}) == len(files):
         return FolderExamples(folder, files, names=None)
     return FolderExamples(folder, files, unique_names([Path(file) for file in files]))
@@ -153,10 +150,19 @@ def sort_paths(paths: list[Path]) -> list[Path]:
 
     Folders stay together.
     """
-    if all(path.stem.isdecimal() for path in paths):
-        # As text: Paths compare slowly, and there may be 100,000.
-        return sorted(paths, key=lambda p: (str(p.parent), int(p.stem), p.name))
-    return sorted(paths, key=os.fspath)
+    # As text: Paths compare slowly, and there may be 100,000.
+    return _sort(paths, lambda path: (str(path.parent), path.stem, path.name))
+
+
+def _sort(files, split):
+    """Sorts names or paths as `sort_paths`; `split` gives (folder, stem, name)."""
+
+    def number(file):
+        folder, stem, name = split(file)
+        return folder, int(stem), name
+
+    is_numbered = all(split(file)[1].isdecimal() for file in files)
+    return sorted(files, key=number if is_numbered else os.fspath)
 
 
 def unique_names(paths: list[Path]) -> list[str]:
