@@ -240,3 +240,17 @@ def test_no_code_of_a_package_is_run(tmp_path, capsys):
         assert convert.main([str(package), str(out), "--to", "lpips"]) == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "made").exists() and not out.exists()
+
+
+def test_merged_parts_are_measured_too(trained_dir, pair_dir, weights, tmp_path):
+    flags = ["--mode", "test", "--checkpoint", str(trained_dir), "--seed", "1"]
+    flags += ["--input_dir", str(pair_dir)]
+    lpips_flags = ["--lpips_weights", str(weights)]
+    whole, merged = tmp_path / "whole" / "out", tmp_path / "merged" / "out"
+    assert train.main([*flags, *lpips_flags, "--output_dir", str(whole)]) == 0
+    for shard in ("0/2", "1/2"):
+        assert train.main([*flags, "--shard", shard, "--output_dir", str(merged)]) == 0
+    assert score.main(["--parts", str(merged), *lpips_flags]) == 0
+    found = json.loads((merged / "metrics.json").read_text())
+    assert found["mean"]["lpips"] > 0
+    assert found == json.loads((whole / "metrics.json").read_text())

@@ -26,7 +26,12 @@ class Part(NamedTuple):
     names: list  # of str, in order
 
 
-def merge(folders: list[Path], output_dir: Path, set_scorer) -> None:
+def merge(
+    folders: list[Path],
+    output_dir: Path,
+    scores: metrics.Scores,
+    set_scorer: metrics.SetScorer,
+) -> None:
     """Writes images, metrics and the page of all parts to one folder.
 
     Images are linked, or copied where the file system has no hard links. They are
@@ -35,14 +40,14 @@ def merge(folders: list[Path], output_dir: Path, set_scorer) -> None:
     Args:
         folders: with the folders of parts, or these themselves.
         output_dir: the folder; it may be one of these.
-        set_scorer: metrics.SetScorer.
+        scores: of no image yet; they decide whether LPIPS is measured.
+        set_scorer: for the metrics of all images together.
 
     Raises:
         UsageError: a part is missing, twice there, not finished, or of another test.
     """
     parts, options = find(folders)
     metrics.remove_report(output_dir)
-    scores = metrics.Scores()
     places = [(part.folder, gallery.Row(name)) for part in parts for name in part.names]
 
     def add(place):

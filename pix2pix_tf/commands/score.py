@@ -65,14 +65,13 @@ def run(given: argparse.Namespace) -> None:
     start_tensorflow()
     from pix2pix_tf import metrics
 
+    set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
+    scores = metrics.Scores(metrics.open_lpips(given.lpips_weights))
     if given.parts:
         from pix2pix_tf.commands import parts
 
-        set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
-        return parts.merge(given.parts, given.output_dir, set_scorer)
+        return parts.merge(given.parts, given.output_dir, scores, set_scorer)
     pairs = find_pairs(given.outputs, given.targets)
-    set_scorer = metrics.SetScorer(given.fid_weights, given.palette)
-    scores = metrics.Scores(metrics.open_lpips(given.lpips_weights))
 
     def add(name):
         output, target = (read(path, keeps_depth=True) for path in pairs[name])
