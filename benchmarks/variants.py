@@ -15,6 +15,8 @@ import time
 
 import numpy as np
 
+from pix2pix_tf.runtime import processor
+
 SEED = 1
 
 
@@ -53,6 +55,18 @@ def _make_project_step(precision, ngf, crop_size=256):
 
     state = build_project(precision, ngf, crop_size)
     return step.make_train_step(state, LossConfig(), SEED)
+
+
+def _using_forms(make, name):
+    """Returns a function like `make`, of networks with the forms of a class."""
+
+    def make_with_forms(precision, ngf):
+        from pix2pix_tf.networks import forms
+
+        with forms.applied(name):
+            return make(precision, ngf)
+
+    return make_with_forms
 
 
 def _make_torch_step(precision, ngf):
@@ -122,6 +136,10 @@ MAKERS = {
     ("forward", "exported"): _make_exported_forward,
     ("forward", "torch"): _make_torch_forward,
 }
+
+for _name in ("library", *processor.CLASSES):  # as --convolutions
+    MAKERS["step", _name] = _using_forms(_make_project_step, _name)
+    MAKERS["forward", _name] = _using_forms(_make_project_forward, _name)
 
 
 def _make_pair(batch_size, side):

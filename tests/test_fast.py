@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_tf import networks
-from pix2pix_tf.networks import fast
+from pix2pix_tf.networks import convolutions, fast, forms
 from pix2pix_tf.options import ModelConfig
+from pix2pix_tf.runtime import processor
 
 
 def _with_gradients(function, x, kernel):
@@ -44,16 +45,23 @@ def test_products_equal_convolutions_and_their_gradients(height, width, batch):
     def library_conv(x, kernel):
         return tf.nn.conv2d(x, kernel, 2, "SAME")
 
-    blocks = fast.conv_blocks(large, fast.blocks_kernel(kernel.numpy()))
+    laid_out = convolutions.blocks_kernel(kernel.numpy())
+    blocks = convolutions.conv_blocks(large, laid_out)
     np.testing.assert_allclose(blocks, library_conv(large, kernel), atol=1e-12)
-    blocks = fast.deconv_blocks(small, fast.blocks_deconv_kernel(back.numpy()))
+    laid_out = convolutions.blocks_deconv_kernel(back.numpy())
+    blocks = convolutions.deconv_blocks(small, laid_out)
     np.testing.assert_allclose(blocks, library_deconv(small, back), atol=1e-12)
-    _assert_equal(fast.conv, library_conv, large, kernel)
-    _assert_equal(fast.deconv, library_deconv, small, back)
+    _assert_equal(convolutions.conv, library_conv, large, kernel)
+    _assert_equal(convolutions.deconv, library_deconv, small, back)
 
 
 @pytest.mark.parametrize(
-    "convolve, filters", [(fast.conv_to_one, 1), (fast.conv_by_one, 7)]
+    "convolve, filters",
+    [
+        (convolutions.conv_to_one, 1),
+        (convolutions.conv_by_taps, 7),
+        (convolutions.conv_by_patches, 7),
+    ],
 )
 def test_stride_1_equals_the_convolution_and_its_gradients(convolve, filters):
     rng = np.random.default_rng(0)
@@ -63,12 +71,28 @@ def test_stride_1_equals_the_convolution_and_its_gradients(convolve, filters):
     _assert_equal(convolve, _conv_by_library, x, kernel)
 
 
-@pytest.mark.parametrize("convolve", [fast.conv_to_one, fast.conv_by_one])
-def test_stride_1_has_the_convolutions_second_gradient(convolve):
+def _halve_by_library(x, kernel):
+    return tf.nn.conv2d(x, kernel, 2, "SAME")
+
+
+def _double_by_library(x, kernel):
+    return tf.nn.conv2d_transpose(x, kernel, [2, 12, 16, 4], 2, "SAME")
+
+
+@pytest.mark.parametrize(
+    "convolve, library, shape",
+    [
+        (convolutions.conv_to_one, _conv_by_library, [4, 4, 3, 1]),
+        (convolutions.conv_by_taps, _conv_by_library, [4, 4, 3, 4]),
+        (convolutions.conv_by_patches, _conv_by_library, [4, 4, 3, 4]),
+        (convolutions.conv, _halve_by_library, [4, 4, 3, 4]),
+        (convolutions.deconv, _double_by_library, [4, 4, 4, 3]),
+    ],
+)
+def test_each_form_has_the_convolutions_second_gradient(convolve, library, shape):
     rng = np.random.default_rng(0)
-    x = tf.constant(rng.normal(size=[2, 7, 6, 3]), tf.float64)
-    filters = 1 if convolve is fast.conv_to_one else 4
-    kernel = tf.constant(rng.normal(size=[4, 4, 3, filters]), tf.float64)
+    x = tf.constant(rng.normal(size=[2, 6, 8, 3]), tf.float64)
+    kernel = tf.constant(rng.normal(size=shape), tf.float64)
 
     def slope_by_kernel(function):
         with tf.GradientTape() as outer:
@@ -79,7 +103,7 @@ def test_stride_1_has_the_convolutions_second_gradient(convolve):
             total = tf.reduce_sum(tf.square(inner.gradient(y, x)))
         return outer.gradient(total, kernel)
 
-    expected = slope_by_kernel(_conv_by_library)
+    expected = slope_by_kernel(library)
     np.testing.assert_allclose(slope_by_kernel(convolve), expected, rtol=1e-10)
 
 
@@ -142,3 +166,31 @@ def test_layers_of_any_size_give_the_same_and_keep_keras_variables():
         for side in (2, 4, 8, 16, 32):
             x = tf.random.stateless_normal([2, side, side, 5], [side, 1])
             np.testing.assert_allclose(layer(x), plain(x), atol=1e-6)
+
+
+def test_the_table_has_a_row_for_each_class_and_takes_the_newest_that_fits():
+    assert set(forms.BY_CLASS) == {"library", *processor.CLASSES}
+    newest = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+    assert forms.find_class(newest) == "amx"
+    assert forms.find_class(newest - {"amx_bf16"}) == "avx512"
+    assert forms.find_class({"avx2"}) == "avx2"
+    assert forms.find_class({"asimd"}) == "library"
+
+
+@pytest.mark.parametrize("name", forms.BY_CLASS)
+def test_networks_of_each_class_give_the_same(name):
+    model = ModelConfig(crop_size=64, num_downs=6, ngf=3, ndf=3, no_dropout=True)
+    built = []
+    for used in ("library", name):
+        with forms.applied(used):
+            generator = networks.build_generator((3, 2), model)
+            judge = networks.build_discriminator((3, 2), model)
+        built.append((generator, judge))
+    for ours, theirs in zip(*built, strict=True):
+        theirs.set_weights(ours.get_weights())
+    images = tf.random.stateless_uniform([1, 64, 64, 3], [1, 2], -1, 1)
+    outputs = [[net(images), judge([images, net(images)])] for net, judge in built]
+    for ours, theirs in zip(*outputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    networks.freeze(built[1][0])
+    np.testing.assert_allclose(built[1][0](images), outputs[0][0], atol=1e-4)

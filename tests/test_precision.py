@@ -97,10 +97,13 @@ def test_each_command_takes_a_precision_and_resume_keeps_the_emulation(
 
     low, data = ["--precision", "mixed_bfloat16"], ["--input_dir", str(pair_dir)]
     flags = [*low, *data, *SMALL, "--max_steps", "1", "--emulate_16bit", "on"]
+    flags += ["--convolutions", "library"]
     trained = run("train", "run", *flags, "--summary_freq", "1")
     again = ["--mode", "train", "--resume", "auto", "--output_dir", str(trained)]
     resumed = parse(again)
-    assert resumed.execution.emulate_16bit == "on"  # also where auto would say off
+    # Also where auto would decide in another way.
+    assert resumed.execution.emulate_16bit == "on"
+    assert resumed.execution.convolutions == "library"
     made = ["--checkpoint", str(trained), "--no_dropout"]
     images = []
     for kind in ("float32", "mixed_bfloat16"):

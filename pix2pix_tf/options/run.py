@@ -4,6 +4,7 @@ import dataclasses
 
 from pix2pix_tf.options.flag import MODES, Config, flag, refuse, train_flag
 from pix2pix_tf.options.model import CROP_SIZE
+from pix2pix_tf.runtime import processor
 from pix2pix_tf.runtime.errors import UsageError
 
 MAX_DEVICES = 64  # more than any machine has
@@ -145,6 +146,13 @@ class ExecutionConfig(Config):
         "with a 16-bit --precision, compute convolutions in float32 and round to 16 "
         "bits; auto: if the processor lacks the format",
         choices=("auto", "on", "off"),
+        is_hyperparameter=True,
+    )
+    convolutions: str = train_flag(
+        "auto",
+        "compute convolutions as is fastest on this class of processor (auto: that of "
+        "this machine), or by the library alone; only the order of sums differs",
+        choices=("auto", "library", *processor.CLASSES),
         is_hyperparameter=True,
     )
     strategy: str = train_flag(

@@ -75,13 +75,17 @@ def print_options(options) -> None:
 def in_precision(options: Options):
     """Context manager that sets the dtype policy, then restores the previous one.
 
-    It yields the options with `--emulate_16bit` decided. They are saved with the run,
-    so that a resumed run uses the same arithmetic.
+    It yields the options; in training with `--emulate_16bit` and `--convolutions`
+    decided. They are saved with the run: a resumed run uses the same arithmetic.
     """
+    from pix2pix_tf.networks import forms
     from pix2pix_tf.runtime import precision, processor
 
-    execution = options.execution
-    is_open = options.run.mode == "train" and execution.emulate_16bit == "auto"
+    execution, is_training = options.execution, options.run.mode == "train"
+    if is_training and execution.convolutions == "auto":
+        found = forms.find_class(processor.features())
+        execution = dataclasses.replace(execution, convolutions=found)
+    is_open = is_training and execution.emulate_16bit == "auto"
     if is_open and execution.precision != "float32":
         emulates = precision.should_emulate(execution.precision, processor.features())
         if emulates:
@@ -92,5 +96,9 @@ def in_precision(options: Options):
         execution = dataclasses.replace(
             execution, emulate_16bit="on" if emulates else "off"
         )
-    with precision.applied(execution.precision, execution.emulate_16bit == "on"):
+    with contextlib.ExitStack() as applied:
+        is_emulating = execution.emulate_16bit == "on"
+        applied.enter_context(precision.applied(execution.precision, is_emulating))
+        if is_training:
+            applied.enter_context(forms.applied(execution.convolutions))
         yield dataclasses.replace(options, execution=execution)
