@@ -49,11 +49,12 @@ def deconv(x, kernel):
         tf.reshape(x, [-1, channels]),
         transpose_b=True,
     )
-    # [batch, height, width, 2x2 blocks, rows of a block, columns of a block * filters]
-    y = tf.reshape(tf.transpose(y), [-1, height, width, 2, 2, 2, 2 * filters])
+    # [row of a block, row inside, column of a block, column inside * filters, pixel]
+    y = tf.reshape(y, [2, 2, 2, 2 * filters, -1])
     shifted = []
     for row, column in itertools.product(range(2), repeat=2):
-        block = tf.concat([y[:, :, :, row, inner, column] for inner in range(2)], 3)
+        block = tf.transpose(tf.reshape(y[row, :, column], [4 * filters, -1]))
+        block = tf.reshape(block, [-1, height, width, 4 * filters])
         sides = [[0, 0], [row, 1 - row], [column, 1 - column], [0, 0]]
         shifted.append(tf.pad(block, sides))
     images = tf.nn.depth_to_space(tf.add_n(shifted), 2)[:, 1:-1, 1:-1]
