@@ -4,6 +4,8 @@ Each layer asks forms.py where the forms of convolutions.py are faster. Its outp
 those of Keras' layer, except for the order of sums.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -51,7 +53,8 @@ class Conv2D(layers.Conv2D):
     def _convolve(self, x, kernel):
         if tuple(kernel.shape[:2]) != self.kernel_size:
             return convolutions.conv_blocks(x, kernel)
-        if self._is_downsampling and _is_small(x, 4 * self._forms.conv_area):
+        is_small = _is_small(x, 4 * self._forms.conv_area)
+        if self._is_downsampling and is_small and _has_large_kernel(self):
             return convolutions.conv(x, kernel)
         form = (self.kernel_size, self.strides, self.padding)
         if form == STRIDE_1 and None not in x.shape[1:]:
@@ -65,7 +68,8 @@ class Conv2D(layers.Conv2D):
             return convolutions.conv_to_one(x, kernel)
         if self._forms.has_taps:
             return convolutions.conv_by_taps(x, kernel)
-        if x.dtype == tf.float32 and num_patches <= self._forms.patches:
+        is_few = num_patches <= self._forms.patches
+        if x.dtype == tf.float32 and is_few and _has_large_kernel(self):
             return convolutions.conv_by_patches(x, kernel)
         return tf.nn.conv2d(x, kernel, 1, "VALID")
 
@@ -85,10 +89,15 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         if self.kernel_size != (4, 4):
             return
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
-        is_small = _is_small(self.input, self._forms.deconv_area)
-        if not is_small and self.filters <= self._forms.deconv_blocks_filters:
+        is_product = self._is_product(self.input)
+        if not is_product and self.filters <= self._forms.deconv_blocks_filters:
             kernel = convolutions.blocks_deconv_kernel(kernel)
         _lay_out(self, kernel)
+
+    def _is_product(self, x):
+        """Returns True if `deconv` is faster for images x."""
+        is_small = _is_small(x, self._forms.deconv_area)
+        return self.kernel_size == (4, 4) and is_small and _has_large_kernel(self)
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
@@ -100,7 +109,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
     def _convolve(self, x, kernel):
         if tuple(kernel.shape[:2]) != self.kernel_size:
             return convolutions.deconv_blocks(x, kernel)
-        if self.kernel_size == (4, 4) and _is_small(x, self._forms.deconv_area):
+        if self._is_product(x):
             return convolutions.deconv(x, kernel)
         return ops.conv_transpose(x, kernel, self.strides, self.padding)
 
@@ -151,6 +160,10 @@ def _lay_out(layer, kernel):
         layer.frozen_kernel = tf.Variable(kernel, trainable=False)
     else:  # graphs that were traced with this variable stay valid
         layer.frozen_kernel.assign(kernel)
+
+
+def _has_large_kernel(layer):
+    return math.prod(layer.kernel.shape) >= forms.MIN_KERNEL
 
 
 def _is_small(images, max_area):

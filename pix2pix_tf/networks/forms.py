@@ -13,6 +13,10 @@ import tensorflow as tf
 
 from pix2pix_tf.runtime import processor
 
+# Numbers in a kernel, below which the library's convolution is as fast as a product of
+# any class: the small networks of --ngf 8 and 16.
+MIN_KERNEL = 2**19
+
 
 @dataclasses.dataclass(frozen=True)
 class Forms:
