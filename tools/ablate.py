@@ -1,34 +1,33 @@
 """Trains and tests one run for each combination of flags, and compares them.
 
     python tools/ablate.py --input_dir facades/train --test_dir facades/test \\
-        --vary gan_weight=0,1 --vary n_layers=1,3,5 --max_steps 20000
+        --vary gan_weight=0,1 --vary n_layers=1,3,5 --max_steps 20000 --seeds 1,2,3
 
 Each run is a process of `python -m pix2pix_tf.train` with its own folder: `train/`,
 `test/`, `train.log`, `test.log` and `result.json`. Beside these folders, `table.md`,
 `table.csv` and `grid.png` compare the runs (as Isola et al. 2017, figures 4 and 6).
-After a stop, the same command goes on. All flags except those below are flags of
-pix2pix_tf.train for every run (`--seed` is 0 by default); each is given to training, to
-testing, or to both. Of combinations that train the same network, only one is run.
+With several seeds, `table.md` has means over them, how much they differ, and marks what
+is better than the first combination by more than that; it is written when all runs with
+one seed have ended. After a stop, the same command goes on. All flags except those
+below are flags of pix2pix_tf.train for every run (`--seed` is 0 by default); each is
+given to training, to testing, or to both (`--lpips_weights` to training only together
+with `--val_dir`). Of combinations that train the same network, only one is run.
 """
 
 import argparse
-import csv
-import io
 import itertools
 import json
-import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-import text_table
+import ablate_results
 from pix2pix_tf import options
 from pix2pix_tf.runtime import command, files, signals
 from pix2pix_tf.runtime.errors import UsageError
@@ -44,14 +43,13 @@ SHARED_NAMES = ("aspect_ratio", "lab_colorization", "which_direction")
 GAN_NAMES = "discriminator gan_mode n_layers ndf num_discriminators unconditional"
 # {weight: flags that have no effect where it is 0}
 UNUSED_AT_0 = {"gan_weight": GAN_NAMES.split(), "perceptual_weight": ["vgg_weights"]}
-COUNTS = ("steps", "generator_parameters", "discriminator_parameters")
-METRICS = {"l1": 5, "psnr": 3, "ssim": 5}  # {metric of a test: decimals in the table}
 
 
 class Run(NamedTuple):
     """One combination of flags, before it is trained."""
 
     name: str  # such as gan_weight=0,n_layers=1
+    combination: str  # its name without the seed, if there are several
     values: dict  # {flag name: value as given}
     folder: Path
     options: dict  # {flag name: value} of training, as options.json holds them
@@ -67,8 +65,9 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Returns the namespace of a command line; raises UsageError for a wrong one.
 
-    It also has `combinations`, a list of {flag name: value as given}, and `passed`, the
-    flags of the train command for all runs, a list of str.
+    It also has `combinations`, a list of {flag name: value as given}, with each of
+    `seeds`, a list of str, and `passed`, the flags of the train command for all runs, a
+    list of str.
     """
     parser = command.Parser("ablate", __doc__)
     add = parser.add_argument
@@ -81,6 +80,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     text = "a flag and its values (true or false if it takes none); several times: "
     add("--vary", **several, help=f"{text}all combinations")
     add("--run", **several, help=f"one more run ({DEFAULTS}: without any flag)")
+    add("--seeds", metavar="N,...", help="make each run once with each of these seeds")
     add("--pictures", type=int, default=4, help="rows of the grid (default: 4)")
     given, given.passed = parser.parse_known_args(argv)
     if min(given.max_steps, given.pictures) < 1:
@@ -89,7 +89,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     given.combinations = _combinations(given.vary, given.run)
     varied = {name for values in given.combinations for name in values}
     shared = {_name_of(text) for text in given.passed if text.startswith("--")}
-    if "seed" not in varied | shared:
+    given.seeds = [] if given.seeds is None else _split_seeds(given.seeds)
+    if "seed" not in varied | shared and not given.seeds:
         given.passed.insert(0, "--seed=0")
     for name in sorted(varied | shared):
         if name in OWN_NAMES:
@@ -98,7 +99,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
             raise UsageError(f"pix2pix_tf.train has no flag --{name}")
         if name in varied and name in shared.union(SHARED_NAMES):
             raise UsageError(f"--{name} is the same for all runs: it cannot be varied")
+    if given.seeds:
+        if "seed" in varied | shared:
+            raise UsageError("--seeds gives each run its seed: leave out all others")
+        given.combinations = [
+            values | {"seed": seed}
+            for seed in given.seeds
+            for values in given.combinations
+        ]
     return given
+
+
+def _split_seeds(text):
+    """Returns the seeds of `--seeds`, a list of str."""
+    seeds = text.split(",")
+    if not all(map(str.isdecimal, seeds)) or len({*map(int, seeds)}) < len(seeds):
+        raise UsageError(f"--seeds must be different whole numbers, got {text!r}")
+    return seeds
 
 
 def _combinations(vary, run):
@@ -133,7 +150,7 @@ def plan(given: argparse.Namespace) -> list[Run]:
     """Returns the list of Run of a namespace of `parse`; raises UsageError."""
     runs = {}
     for values in given.combinations:
-        name = ",".join(map("=".join, values.items())) or DEFAULTS
+        name = _join(values)
         try:
             run = _make_run(given, name, values)
         except UsageError as error:
@@ -142,6 +159,11 @@ def plan(given: argparse.Namespace) -> list[Run]:
         if first.name != name:
             print(f"left out: {name} trains the same network as {first.name}")
     return list(runs.values())
+
+
+def _join(values):
+    """Returns the name of the run of {flag name: value}."""
+    return ",".join(map("=".join, values.items())) or DEFAULTS
 
 
 def _make_run(given, name, values):
@@ -161,6 +183,8 @@ def _make_run(given, name, values):
     wanted = options.to_dict(options.parse(train)) | {"resume": "auto"}
     train.append("--resume=auto")
     found = options.to_dict(options.parse(train))
+    if wanted["emulate_16bit"] == "auto":  # a run decides it when it starts
+        found["emulate_16bit"] = "auto"
     # A run that goes on keeps what is not given: it must be what is wanted.
     other = ", ".join(f"--{flag}" for flag in found if found[flag] != wanted[flag])
     if other:
@@ -179,19 +203,27 @@ def _make_run(given, name, values):
     effect = f"{effect} {test}"
     test += [f"--checkpoint={folder / 'train'}", f"--output_dir={folder / 'test'}"]
     test += [f"--input_dir={given.test_dir}"] if given.test_dir else []
-    return Run(name, values, folder, found, {"train": train, "test": test}, effect)
+    of_any_seed = {flag: value for flag, value in values.items() if flag != "seed"}
+    combination = _join(of_any_seed) if len(given.seeds) > 1 else name
+    commands = {"train": train, "test": test}
+    return Run(name, combination, values, folder, found, commands, effect)
 
 
 def _select(flags, mode):
     """Returns the flags that a mode needs, with their values.
 
-    What the checkpoint decides is given to training alone.
+    What the checkpoint decides is given to training alone. Training measures LPIPS in
+    its validation, and takes the weights only if there is one.
     """
+    names = {_name_of(text) for text in flags if text.startswith("--")}
+    unused = ["lpips_weights"] if mode == "train" and "val_dir" not in names else []
     selected, is_selected = [], True
     for text in flags:
         if text.startswith("--"):
-            one = options.FLAGS[_name_of(text)]
-            is_selected = mode in (("train",) if one.from_checkpoint else one.modes)
+            name = _name_of(text)
+            one = options.FLAGS[name]
+            modes = ("train",) if one.from_checkpoint else one.modes
+            is_selected = mode in modes and name not in unused
         selected += [text] if is_selected else []
     return selected
 
@@ -204,26 +236,41 @@ def compare(given: argparse.Namespace) -> None:
     """
     runs = plan(given)
     start_tensorflow()
-    from pix2pix_tf.commands.plot import grid
-    from pix2pix_tf.inference.gallery import Row
-
     test_dir, names = _find_images(given, options.from_dict(runs[0].options))
-    done, problems = [], []
+    tested = f"the images of {test_dir} ({len(names)})"
+    done, problems = {}, []
     for number, run in enumerate(runs, start=1):
         try:
-            done.append((run, _do(run, f"[{number}/{len(runs)}] {run.name}", names)))
+            label = f"[{number}/{len(runs)}] {run.name}"
+            done[run.name] = _do(run, label, names)
         except UsageError as error:
             problems.append(f"{run.name}: {error}")
-    if done:
-        write_table(given.output_dir, done, f"the images of {test_dir} ({len(names)})")
-        tests = [(run.name.replace(",", "\n"), run.folder / "test") for run, _ in done]
-        rows = [Row(name) for name in names[: given.pictures]]
-        contents = grid.draw_side_by_side(tests, rows)
-        files.write_whole(Path(given.output_dir, "grid.png"), contents)
-        print(f"wrote table.md, table.csv and grid.png in {given.output_dir}")
+        is_last_of_seed = runs[number:] == [] or (
+            given.seeds and runs[number].values["seed"] != run.values["seed"]
+        )
+        if is_last_of_seed and done:
+            _write(given, runs, done, names, tested)
     if problems:
         count = f"{len(problems)} of {len(runs)} runs failed"
         raise UsageError(f"{count}: {'; '.join(problems)}")
+
+
+def _write(given, runs, results, names, tested):
+    """Writes the table and the grid of {name of a run: its result}, and prints it."""
+    from pix2pix_tf.commands.plot import grid
+    from pix2pix_tf.inference.gallery import Row
+
+    combinations = list(dict.fromkeys(run.combination for run in runs))
+    done = [(run, results[run.name]) for run in runs if run.name in results]
+    done.sort(key=lambda pair: combinations.index(pair[0].combination))
+    ablate_results.write_tables(given.output_dir, done, tested)
+    folders = {}
+    for run, _ in done:  # a column for each combination, with its first seed
+        folders.setdefault(run.combination.replace(",", "\n"), run.folder / "test")
+    rows = [Row(name) for name in names[: given.pictures]]
+    contents = grid.draw_side_by_side(list(folders.items()), rows)
+    files.write_whole(Path(given.output_dir, "grid.png"), contents)
+    print(f"wrote table.md, table.csv and grid.png in {given.output_dir}", flush=True)
 
 
 def _find_images(given, checked):
@@ -246,15 +293,31 @@ def _find_images(given, checked):
 
 def _do(run, label, names):
     """Trains and tests one run as far as that is not done; returns its result."""
+    asked, result_path = run.commands | {"names": names}, run.folder / "result.json"
+    result = _find_result(run, result_path)
+    if result["asked"] == asked:
+        print(f"{label}: done before", flush=True)
+    else:
+        _train_and_test(run, label)
+        result = {"asked": asked} | ablate_results.count(run.folder / "train")
+    if not ablate_results.is_complete(result):
+        result |= ablate_results.measure(run.folder / "test", names)
+        files.write_whole(result_path, json.dumps(result, indent=4) + "\n")
+    return result
+
+
+def _find_result(run, result_path):
+    """Returns the result of a run that was trained and tested before."""
     from pix2pix_tf import metrics
 
-    asked, result_path = run.commands | {"names": names}, run.folder / "result.json"
     ends = (f"train/{options.CHECKPOINTS_NAME}", f"test/{metrics.JSON_NAME}")
     if all(path.is_file() for path in (result_path, *map(run.folder.joinpath, ends))):
-        result = json.loads(result_path.read_text(encoding="utf-8"))
-        if result["asked"] == asked:
-            print(f"{label}: done before", flush=True)
-            return result
+        return json.loads(result_path.read_text(encoding="utf-8"))
+    return {"asked": None}
+
+
+def _train_and_test(run, label):
+    """Runs the commands of a run; raises UsageError if one fails."""
     shutil.rmtree(run.folder / "test", ignore_errors=True)
     for mode, flags in run.commands.items():
         print(f"{label}: {mode}ing", flush=True)
@@ -264,10 +327,6 @@ def _do(run, label, names):
             said = log_path.read_text(encoding="utf-8", errors="replace").strip()
             last = said.rpartition("\n")[2]
             raise UsageError(f"exit status {status} ({last}), see {log_path}")
-    found = count(run.folder / "train") | metrics.read_report(run.folder / "test")
-    result = {"asked": asked} | {name: found[name] for name in (*COUNTS, *METRICS)}
-    files.write_whole(result_path, json.dumps(result, indent=4) + "\n")
-    return result
 
 
 def run_logged(command: list[str], log_path: Path) -> int:
@@ -300,49 +359,6 @@ def run_logged(command: list[str], log_path: Path) -> int:
         print("stopped: the same command goes on from here", file=sys.stderr)
         raise SystemExit(128 + caught[0])
     return process.returncode
-
-
-def count(train_dir: Path) -> dict[str, int]:
-    """Returns {each of COUNTS: int} of a folder's newest checkpoint."""
-    from pix2pix_tf import checkpoints
-
-    reader, shapes = checkpoints.open_reader(checkpoints.find_latest(train_dir))
-    found = Counter(steps=int(reader.get_tensor("global_step")))
-    for name, shape in shapes.items():
-        if name.endswith("/Adam"):  # each trained variable has such a slot
-            found[f"{name.partition('/')[0]}_parameters"] += math.prod(shape)
-    return {name: found[name] for name in COUNTS}
-
-
-def write_table(output_dir: Path, done: list, tested: str) -> None:
-    """Writes `table.csv` and `table.md` of a list of (Run, result), and prints them."""
-    varied = dict.fromkeys(name for run, _ in done for name in run.values)
-    rows = [["run", *varied, *COUNTS, *METRICS]]
-    for run, result in done:
-        row = [files.printable(run.name)]
-        row += [run.values.get(name, _as_given(run.options[name])) for name in varied]
-        row += [str(result[name]) for name in COUNTS]
-        for name, decimals in METRICS.items():
-            row.append("" if result[name] is None else f"{result[name]:.{decimals}f}")
-        rows.append(row)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    files.write_whole(Path(output_dir, "table.csv"), text.getvalue())
-    table = text_table.markdown(rows)
-    note = (
-        f"Means over {tested}: l1 with images in [-1, 1] (lower is better), psnr in dB "
-        "and ssim on the images as written (higher is better).\n\n"
-        "![Input, the output of each run, target](grid.png)\n"
-    )
-    files.write_whole(Path(output_dir, "table.md"), f"{table}\n{note}")
-    print(f"\n{table}")
-
-
-def _as_given(value):
-    """Returns a flag's value as it is given on a command line: true, 100, batch."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
