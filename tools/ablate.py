@@ -245,7 +245,7 @@ def compare(given: argparse.Namespace) -> None:
             done[run.name] = _do(run, label, names)
         except UsageError as error:
             problems.append(f"{run.name}: {error}")
-        is_last_of_seed = runs[number:] == [] or (
+        is_last_of_seed = number == len(runs) or (
             given.seeds and runs[number].values["seed"] != run.values["seed"]
         )
         if is_last_of_seed and done:
