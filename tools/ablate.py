@@ -183,8 +183,8 @@ def _make_run(given, name, values):
     wanted = options.to_dict(options.parse(train)) | {"resume": "auto"}
     train.append("--resume=auto")
     found = options.to_dict(options.parse(train))
-    if wanted["emulate_16bit"] == "auto":  # a run decides it when it starts
-        found["emulate_16bit"] = "auto"
+    for flag in ("convolutions", "emulate_16bit"):  # a run decides auto when it starts
+        found[flag] = "auto" if wanted[flag] == "auto" else found[flag]
     # A run that goes on keeps what is not given: it must be what is wanted.
     other = ", ".join(f"--{flag}" for flag in found if found[flag] != wanted[flag])
     if other:
