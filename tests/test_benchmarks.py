@@ -10,6 +10,7 @@ import tensorflow as tf
 import clients
 import commands
 import end_to_end
+import forms
 import inference
 import input_pipeline
 import machine
@@ -116,7 +117,7 @@ class _FakeWorker(timing.Worker):
 
     def __init__(self, task, variant, precision, ngf, python=None, **sizes):
         self.variant, self.precision, self.peak_mb = variant, precision, 100.0
-        self.seconds = self.SECONDS[variant] * (1 if precision == "float32" else 8)
+        self.seconds = self.SECONDS.get(variant, 0.5) * (1 if precision == "float32" else 8)
 
     def __exit__(self, *_):
         pass
@@ -179,6 +180,25 @@ def test_train_step_has_a_row_for_each_variant(capsys, run):
     for row, rate in ((0, rates[0]), (2, max(rates[:2]))):
         floor_s = found["work"]["step_gflop"] / rate + adam_s
         assert found["results"][row]["floor_s"] == pytest.approx(floor_s)
+
+
+def test_forms_times_each_part_of_each_layer_and_the_step_of_each_class(
+    monkeypatch, run
+):
+    monkeypatch.setattr(forms, "MIN_S", 0)
+    monkeypatch.setattr(forms, "MIN_CALLS", 1)
+    found = run(forms, "--ngf", 2, "--precision", "float32", "--rounds", 1)
+    rows = [(row["layer"], row["area"], row["form"]) for row in found["layers"]]
+    assert len(rows) == len(set(rows)) == 2 * (7 + 8) + 3 + 2
+    assert ("encoder_4", 256, "conv") in rows and ("decoder_8", 1, "deconv") in rows
+    for row in found["layers"]:
+        times = [row[f"{part}_ms"] for part in ("forward", "inputs", "filters")]
+        assert min(times) > 0
+        if row["form"] == "library":  # cannot be faster than itself
+            assert row["faster"] == ""
+    for task in ("step", "forward"):
+        variants = [row["variant"] for row in found[task]["results"]]
+        assert variants == ["plain", "library", "amx", "avx512", "avx2"]
 
 
 def test_scaling_changes_one_thing_at_a_time(tmp_path, run):
