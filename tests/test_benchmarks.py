@@ -117,7 +117,9 @@ class _FakeWorker(timing.Worker):
 
     def __init__(self, task, variant, precision, ngf, python=None, **sizes):
         self.variant, self.precision, self.peak_mb = variant, precision, 100.0
-        self.seconds = self.SECONDS.get(variant, 0.5) * (1 if precision == "float32" else 8)
+        self.seconds = self.SECONDS.get(variant, 0.5) * (
+            1 if precision == "float32" else 8
+        )
 
     def __exit__(self, *_):
         pass

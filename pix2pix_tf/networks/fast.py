@@ -26,6 +26,7 @@ class Conv2D(layers.Conv2D):
     """Keras' Conv2D, in a faster form where there is one."""
 
     frozen_kernel = None  # tf.Variable, laid out for `call`
+    adds_bias = True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -36,8 +37,13 @@ class Conv2D(layers.Conv2D):
         """True for a 4x4 convolution of stride 2: it halves height and width."""
         return (self.kernel_size, self.strides, self.padding) == DOWNSAMPLING
 
-    def freeze(self) -> None:
-        """Lays the kernel out for inference; later changes to it are ignored."""
+    def freeze(self, adds_bias: bool = True) -> None:
+        """Lays the kernel out for inference; later changes to it are ignored.
+
+        Args:
+            adds_bias: False if a norm subtracts the bias again.
+        """
+        self.adds_bias = adds_bias
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
         if self._is_downsampling and self._forms.has_conv_blocks:
             kernel = convolutions.blocks_kernel(kernel)
@@ -45,8 +51,8 @@ class Conv2D(layers.Conv2D):
 
     def call(self, inputs):
         if self.frozen_kernel is not None:
-            kernel = tf.convert_to_tensor(self.frozen_kernel)
-            return _add_bias_unfused(self._convolve(inputs, kernel), self.bias)
+            y = self._convolve(inputs, tf.convert_to_tensor(self.frozen_kernel))
+            return _add_bias_unfused(y, self.bias) if self.adds_bias else y
         y = _in_fast_format(self._convolve, inputs, self.kernel)
         return tf.nn.bias_add(y, self.bias)
 
@@ -79,13 +85,19 @@ class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras' Conv2DTranspose, in a faster form where there is one."""
 
     frozen_kernel = None  # tf.Variable, laid out for `call`
+    adds_bias = True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._forms = forms.current()
 
-    def freeze(self) -> None:
-        """Lays a 4x4 kernel out for inference; later changes to it are ignored."""
+    def freeze(self, adds_bias: bool = True) -> None:
+        """Lays a 4x4 kernel out for inference; later changes to it are ignored.
+
+        Args:
+            adds_bias: False if a norm subtracts the bias again.
+        """
+        self.adds_bias = adds_bias
         if self.kernel_size != (4, 4):
             return
         kernel = np.asarray(self.kernel).astype(self.compute_dtype)
@@ -104,7 +116,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
             y = self._convolve(inputs, tf.convert_to_tensor(self.frozen_kernel))
         else:
             y = _in_fast_format(self._convolve, inputs, self.kernel)
-        return tf.nn.bias_add(y, self.bias)
+        return tf.nn.bias_add(y, self.bias) if self.adds_bias else y
 
     def _convolve(self, x, kernel):
         if tuple(kernel.shape[:2]) != self.kernel_size:

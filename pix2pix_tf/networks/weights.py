@@ -61,12 +61,15 @@ def freeze(generator: keras.Model) -> list[tf.Variable]:
     Returns:
         The variables that the generator's calls now read.
     """
+    norms = [one for one in generator.layers if type(one) in parts.NORMS.values()]
+    # These subtract the means of their inputs, and with them a bias.
+    normalized = {id(norm.input) for norm in norms}
     frozen = {}  # by the id of the kernel
     for layer in generator.layers:
         if isinstance(layer, fast.SeparableConv2D):
             layer.freeze()
         elif isinstance(layer, (fast.Conv2D, fast.Conv2DTranspose)):
-            layer.freeze()
+            layer.freeze(adds_bias=id(layer.output) not in normalized)
             if layer.frozen_kernel is not None:
                 frozen[id(layer.kernel)] = layer.frozen_kernel
     return [frozen.get(id(v), v.value) for v in generator.variables]
