@@ -16,7 +16,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pix2pix_tf.runtime.start import start_tensorflow
 
-    start_tensorflow()
+    start_tensorflow(has_galleries=True)
     if name == "load":
         from pix2pix_tf.inference.load import load as found
     elif name == "fit":

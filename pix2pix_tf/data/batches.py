@@ -43,6 +43,7 @@ def train_batches(
     """
     size = crop_size if data.has_window else None
 
+    @tf.autograph.experimental.do_not_convert
     def load(index, example_seed, *images):
         if data.preprocess == "crop":  # first, because the images may be large
             images = [
@@ -77,6 +78,7 @@ def ordered_batches(
         channels] in [-1, 1].
     """
 
+    @tf.autograph.experimental.do_not_convert
     def load(index, *images):
         tensors = kind.to_tensors(*images)
         tensors = [pixels.scale(image, sides(size)) for image in tensors]

@@ -104,6 +104,7 @@ class Source:
         """
         read = self._read_or_next if self._is_skipping else self._read_one
 
+        @tf.autograph.experimental.do_not_convert
         def load(index, example_seed, *values):
             index, *images = self._call(read, index, values)
             return index, example_seed, *images
@@ -124,13 +125,16 @@ class Source:
                 self.deep.add(int(index))
             return index, *images
 
-        examples = self._store.ordered().map(
-            lambda index, *values: self._call(note_depth, index, values),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        if self._is_skipping:
-            examples = examples.filter(lambda index, *_: index >= 0)
-        return examples
+        @tf.autograph.experimental.do_not_convert
+        def load(index, *values):
+            return self._call(note_depth, index, values)
+
+        @tf.autograph.experimental.do_not_convert
+        def is_read(index, *_):
+            return index >= 0
+
+        examples = self._store.ordered().map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.filter(is_read) if self._is_skipping else examples
 
     def _call(self, read, index, values):
         """Calls a Python function that reads an example inside a graph."""
@@ -201,6 +205,7 @@ class Source:
                 return False
             return True
 
+        @tf.autograph.experimental.do_not_convert
         def check_one(*example):
             return tf.numpy_function(is_usable, [*example], tf.bool, stateful=False)
 
@@ -301,7 +306,12 @@ class Files:
         examples = shuffled(len(self), seed, position, shard)
         if self.window is None:
             return examples
-        return examples.map(lambda index, seed: (index, seed, seed))
+
+        @tf.autograph.experimental.do_not_convert
+        def repeat_seed(index, seed):
+            return index, seed, seed
+
+        return examples.map(repeat_seed)
 
     def ordered(self) -> tf.data.Dataset:
         """Returns a Dataset of the indices, int64, in order."""
@@ -399,6 +409,7 @@ def shuffled(
         Dataset of (index, seed of the example in this epoch): int64 scalar, int [2].
     """
 
+    @tf.autograph.experimental.do_not_convert
     def example_at(position):
         epoch_seed = tf.random.fold_in([seed, 0], position // num_examples)
         rank, last = position % num_examples, num_examples - 1

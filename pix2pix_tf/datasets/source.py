@@ -101,6 +101,7 @@ class Records:
         if self._read is None:
             return self._mixed(seed, position).shard(*shard)
 
+        @tf.autograph.experimental.do_not_convert
         def load(index, example_seed):
             return index, example_seed, *self._values(self._read(index))
 

@@ -99,6 +99,7 @@ def train_batches(
         [-1, 1].
     """
 
+    @tf.autograph.experimental.do_not_convert
     def load(index, example_seed):
         crop = data.random_crop(images[index].to_tensor(), (SIZE, SIZE), example_seed)
         crop = tf.ensure_shape(crop, [SIZE, SIZE, 3])

@@ -47,7 +47,7 @@ def make_train_step(state: TrainState, loss: LossConfig, seed: int) -> Callable:
     separately, and updates its moving statistics.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(images):
         generator, discriminator = state.generator, state.discriminator
         key = tf.random.fold_in([seed, Z_KEY], tf.cast(state.global_step, tf.int32))

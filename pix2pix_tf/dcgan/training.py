@@ -35,7 +35,7 @@ def train(options: DcganOptions) -> int:
     images = crops.read(options.data)
     state = step.make_state(options.optimizer)
     seed = options.run.seed
-    sample = tf.function(lambda z: images_of(state.generator, z))
+    sample = tf.function(lambda z: images_of(state.generator, z), autograph=False)
 
     def batches():
         position = int(state.position)
@@ -110,7 +110,10 @@ def save_model(generator: keras.Model, folder: Path) -> None:
     [batch], the same images as the contents of PNG files.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None, Z_SIZE], tf.float32, "z")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, Z_SIZE], tf.float32, "z")],
+        autograph=False,
+    )
     def generate(z):
         outputs = generator(z, training=False)
         png = tf.map_fn(

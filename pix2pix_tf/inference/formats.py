@@ -71,7 +71,7 @@ def write_litert(
     owner = tf.Module()  # the converter does not find the variables of a Keras model
     owner.variables_of_model = [variable.value for variable in model.variables]
 
-    @tf.function(input_signature=[_inputs_spec(options, batch_size=1)])
+    @tf.function(input_signature=[_inputs_spec(options, batch_size=1)], autograph=False)
     def generate(inputs):
         return {"outputs": model(inputs)}
 
@@ -109,7 +109,9 @@ def write_onnx(
         tf.TensorSpec(one.shape, tf.float32, name) for name, one in weights.items()
     ]
 
-    @tf.function(input_signature=[_inputs_spec(options, batch_size=None), *specs])
+    signature = [_inputs_spec(options, batch_size=None), *specs]
+
+    @tf.function(input_signature=signature, autograph=False)
     def generate(inputs, *values):
         def compute(inputs):
             return model.stateless_call(values, [], inputs)[0]

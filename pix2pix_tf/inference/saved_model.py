@@ -50,7 +50,7 @@ class ServingModel(tf.Module):
             found["serving_default"] = self.translate.get_concrete_function(strings)
         return found
 
-    @tf.function
+    @tf.function(autograph=False)
     def translate(self, image_bytes):
         """Maps JPEG and PNG files of any size, string [batch], to encoded outputs."""
 
@@ -66,7 +66,7 @@ class ServingModel(tf.Module):
         )
         return {"output_bytes": outputs}
 
-    @tf.function
+    @tf.function(autograph=False)
     def generate(self, inputs):
         """Maps float32 [batch, height, width, channels] in [-1, 1] to outputs alike."""
         outputs = tf.map_fn(lambda image: self._generate(image[tf.newaxis])[0], inputs)

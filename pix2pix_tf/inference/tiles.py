@@ -102,13 +102,13 @@ class TiledGenerator:
         weights = tf.TensorSpec([None, tiling.tile], tf.float32)
         signature = [inputs, weights, weights, number, number]
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def store_statistics(inputs, rows, columns, seed, position):
             networks.seed_dropout(generator, seed, position)
             weights = rows[:, :, tf.newaxis] * columns[:, tf.newaxis]
             networks.store_statistics(generator, inputs, weights[..., tf.newaxis])
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def generate_weighted(inputs, rows, columns, seed, position):
             networks.seed_dropout(generator, seed, position)
             weights = rows[:, :, tf.newaxis] * columns[:, tf.newaxis]

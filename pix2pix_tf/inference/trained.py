@@ -108,7 +108,7 @@ class Trained:
         number = tf.TensorSpec([], tf.int32)
         image = tf.TensorSpec([None, None, kind.image_channels[0]], tf.float32)
 
-        @tf.function(input_signature=[image, number, number])
+        @tf.function(input_signature=[image, number, number], autograph=False)
         def translate(image, seed, number):
             networks.seed_dropout(copy, seed, number)
             return translate_image(kind, image, size, generate)

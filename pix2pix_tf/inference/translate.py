@@ -39,7 +39,7 @@ def make_translate(generator, kind, seed, aspect_ratio=1.0, multiple=None):
         multiple: int, of which any size is taken, or None for the generator's own size.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def translate(number, inputs, targets=None, is_deep=False):
         networks.seed_dropout(generator, seed, number)
         if multiple is not None:

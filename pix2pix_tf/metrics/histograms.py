@@ -13,7 +13,7 @@ BINS = 256  # of width 1, from 0 for L (of which 100 are used), from -128 for a 
 _LOWEST = (0, -128, -128)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _bins(image):
     """Returns the bins of L, a + BINS and b + 2 * BINS: int32 [height, width, 3]."""
     lab = color.rgb_to_lab(pixels.to_float(image))

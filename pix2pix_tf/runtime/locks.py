@@ -4,8 +4,6 @@ import contextlib
 import os
 from pathlib import Path
 
-import filelock
-
 from pix2pix_tf.runtime import messages
 from pix2pix_tf.runtime.errors import UsageError
 
@@ -24,6 +22,8 @@ def hold(folder: str | Path):
     Raises:
         UsageError: another process holds the lock, or the folder cannot be created.
     """
+    import filelock  # here, because --help needs no lock
+
     folder = Path(folder)
     path = folder / LOCK_NAME
     # No soft lock as a fallback: its file would stay after a killed process.

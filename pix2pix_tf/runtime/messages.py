@@ -7,27 +7,23 @@ lines take its place.
 import sys
 import warnings
 
-import tqdm
-import tqdm.asyncio
-
-with warnings.catch_warnings():
-    # In a notebook without ipywidgets lines are shown, and nobody need be warned.
-    warnings.simplefilter("ignore", tqdm.TqdmWarning)
-    import tqdm.auto
-
 from pix2pix_tf.runtime.files import printable
 
-IS_NOTEBOOK = tqdm.auto.tqdm is not tqdm.asyncio.tqdm
+# tqdm is imported where it is used, because --help has no need of it.
 
 
 def warn(text: str) -> None:
     """Prints a warning to stderr, so that `--quiet` does not hide it."""
+    import tqdm
+
     tqdm.tqdm.write(printable(f"warning: {text}"), file=sys.stderr)
     sys.stderr.flush()
 
 
 def say(text: str) -> None:
     """Prints a line to stdout, above the progress bar if there is one."""
+    import tqdm
+
     tqdm.tqdm.write(text)
     sys.stdout.flush()
 
@@ -45,14 +41,15 @@ class Bar:
     """
 
     def __init__(self, unit: str, total: int | None, done: int = 0):
+        bar, is_notebook = _find_bar()
         count = (
             "{n_fmt}" if total is None else "{percentage:3.0f}%|{bar:20}| {n}/{total}"
         )
-        self._bar = tqdm.auto.tqdm(
+        self._bar = bar(
             total=total,
             initial=done,
             file=sys.stdout,
-            disable=False if IS_NOTEBOOK else None,
+            disable=False if is_notebook else None,
             bar_format=f"{unit} {count} {{desc}}",
             dynamic_ncols=True,
         )
@@ -72,3 +69,15 @@ class Bar:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _find_bar():
+    """Returns tqdm's class of bars for this stdout, and whether it is a notebook."""
+    import tqdm
+    import tqdm.asyncio
+
+    with warnings.catch_warnings():
+        # In a notebook without ipywidgets lines are shown, and nobody need be warned.
+        warnings.simplefilter("ignore", tqdm.TqdmWarning)
+        import tqdm.auto
+    return tqdm.auto.tqdm, tqdm.auto.tqdm is not tqdm.asyncio.tqdm

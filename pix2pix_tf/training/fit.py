@@ -191,6 +191,7 @@ class Examples:
             position: the number of examples that training has already used.
         """
 
+        @tf.autograph.experimental.do_not_convert
         def load(index, example):
             if self.num_examples is not None:
                 index %= self.num_examples
@@ -208,6 +209,7 @@ class Examples:
         for number, (inputs, targets) in enumerate(examples):
             yield Held(name_of(number), inputs, targets)
 
+    @tf.autograph.experimental.do_not_convert
     def _to_tensors(self, *example):
         return tuple(
             tf.ensure_shape(tf.cast(tensor, tf.float32), shape)

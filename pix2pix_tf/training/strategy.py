@@ -71,6 +71,7 @@ class Replicas:
 
         return self._strategy.distribute_datasets_from_function(make_own)
 
+    @tf.autograph.experimental.do_not_convert
     def run(self, replica_step: Callable, *tensors):
         """Calls a function on each replica, inside a tf.function.
 
@@ -157,7 +158,7 @@ class Replicas:
     def _parts(self, value):
         return self._strategy.experimental_local_results(value)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _largest(self, number):
         """Returns the largest of the numbers, float32 scalars, of all processes."""
 
