@@ -39,32 +39,31 @@ class Adam(keras.optimizers.Adam):
     def __init__(self, learning_rate, beta_1):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=0.999, epsilon=1e-8)
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        updates = tf.cast(self.iterations + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, updates),
-            beta2_power=tf.pow(self.beta_2, updates),
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
     def accepts(self, gradients):
         """Returns True if the gradients may be applied, as a bool scalar or a bool."""
         return True
 
     def update(self, gradients):
         """Updates the variables, in their order, by gradients that are accepted."""
-        rate = tf.cast(self.learning_rate, tf.float32)
-        pairs = zip(gradients, self._trainable_variables, strict=True)
-        for gradient, variable in pairs:
-            self.update_step(gradient, variable.value, rate)
+        updates = tf.cast(self.iterations + 1, tf.float32)
+        numbers = {
+            "beta1_power": tf.pow(self.beta_1, updates),
+            "beta2_power": tf.pow(self.beta_2, updates),
+            "lr": tf.cast(self.learning_rate, tf.float32),
+            "beta1": tf.constant(self.beta_1),
+            "beta2": tf.constant(self.beta_2),
+            "epsilon": tf.constant(self.epsilon),
+        }
+        for gradient, variable, (momentum, velocity) in zip(
+            gradients, self._trainable_variables, self.slots, strict=True
+        ):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=momentum.value.handle,
+                v=velocity.value.handle,
+                grad=gradient,
+                **numbers,
+            )
 
     def count(self, is_update, is_applied):
         """Counts a step after its update.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage, spatial
+import scipy  # its parts are imported when they are used
 
 from pix2pix_tf.runtime import files
 from pix2pix_tf.runtime.errors import UsageError
@@ -105,15 +105,15 @@ def find_labels(images: list[np.ndarray]) -> Palette:
     except UsageError:
         return {}
     inside = np.concatenate([_inside(image) for image in images])
-    tree = spatial.KDTree(np.array(list(palette.values())))
+    tree = scipy.spatial.KDTree(np.array(list(palette.values())))
     is_label = tree.query(inside)[0] <= MAX_RANGE
     return palette if is_label.mean() >= MIN_LABELS else {}
 
 
 def _inside(image):
     """Returns the pixels inside areas of one colour, uint8 [count, 3]."""
-    highest = ndimage.maximum_filter(image, (3, 3, 1))
-    spread = highest - ndimage.minimum_filter(image, (3, 3, 1))
+    highest = scipy.ndimage.maximum_filter(image, (3, 3, 1))
+    spread = highest - scipy.ndimage.minimum_filter(image, (3, 3, 1))
     return image[(spread <= MAX_RANGE).all(axis=2)]
 
 
@@ -137,7 +137,7 @@ def confuse(output, target, palette: Palette) -> np.ndarray:
     Returns:
         int64 [classes of the target's pixels, classes of the output's pixels].
     """
-    tree = spatial.KDTree(np.array(list(palette.values())))
+    tree = scipy.spatial.KDTree(np.array(list(palette.values())))
     of_target, of_output = (
         tree.query(image.reshape(-1, 3))[1] for image in (target, output)
     )

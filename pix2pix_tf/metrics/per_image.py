@@ -5,8 +5,8 @@ MS-SSIM takes ten times as long on a CPU.
 """
 
 import numpy as np
-from scipy import ndimage
-from skimage.metrics import structural_similarity
+import scipy  # its parts and skimage's are imported when they are used
+import skimage
 
 from pix2pix_tf.options import MS_SSIM_SIDE
 
@@ -54,7 +54,11 @@ def to_levels(image) -> np.ndarray:
 
 def _ssim(output, target):
     """Returns scikit-image's SSIM in float32: twice as fast, equal within 1e-6."""
-    return float(structural_similarity(target, output, channel_axis=2, data_range=PEAK))
+    return float(
+        skimage.metrics.structural_similarity(
+            target, output, channel_axis=2, data_range=PEAK
+        )
+    )
 
 
 def ms_ssim(output, target) -> float:
@@ -95,7 +99,7 @@ def _similarities(output, target):
 def _blur(image):
     """Returns the weighted means under the window, wherever it fits the image."""
     for axis in (0, 1):
-        image = ndimage.correlate1d(image, _WINDOW, axis)
+        image = scipy.ndimage.correlate1d(image, _WINDOW, axis)
     return image[5:-5, 5:-5]
 
 
