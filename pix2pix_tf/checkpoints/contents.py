@@ -5,6 +5,7 @@ our checkpoints and we can read the original's.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -105,7 +106,10 @@ def restore(
         for name, variable in _variables(restored).items()
         if name in shapes or not name.startswith(_LATER_NAMES)
     }
-    _assign(wanted, reader, shapes, prefix)
+    _check_shapes(wanted, shapes, prefix, {})
+    values = store.read(reader, wanted, prefix)  # all, before the first is set
+    for name, variable in wanted.items():
+        variable.assign(values[name])
     if state.average is not None and not has_average:
         state.average.restart()
         lacked.append("the moving average of the generator (it begins at its weights)")
@@ -145,12 +149,18 @@ def restore_generator(
 
     Raises:
         UsageError: a variable of the generator is missing, unknown or of another shape,
-            or the files are damaged. The generator is unchanged then.
+            and the generator is unchanged; or the files are damaged.
     """
-    reader, shapes = store.open_reader(prefix)
+    _, shapes = store.open_reader(prefix)
     entries = generator_entries(shapes, weights)
     variables = networks.variables_by_name(generator)
-    _assign(variables, reader, shapes, prefix, entries)
+    _check_shapes(variables, shapes, prefix, entries)
+    # The largest first: the memory of an old value is used for the next new one.
+    sizes = {name: math.prod(variable.shape) for name, variable in variables.items()}
+    names = sorted(sizes, key=sizes.get, reverse=True)
+    wanted = [(entries[name], variables[name].dtype) for name in names]
+    for name, value in zip(names, store.read_each(prefix, wanted), strict=True):
+        variables[name].assign(value)
 
 
 def check_widths(prefix: str, model: ModelConfig) -> None:
@@ -273,17 +283,12 @@ def _variables(state):
     }
 
 
-def _assign(variables, reader, shapes, prefix, entries=None):
-    """Sets variables from a checkpoint, after all of them have been read.
+def _check_shapes(variables, shapes, prefix, entries):
+    """Compares variables with a checkpoint that has these shapes.
 
     Args:
         entries: {name of a variable: name of its entry}, where these differ.
     """
-    entries = entries or {}
     shapes = shapes | {name: shapes[entry] for name, entry in entries.items()}
     wanted = {name: list(variable.shape) for name, variable in variables.items()}
     check_fit(wanted, shapes, f"{prefix} does not fit the networks of its options.json")
-    entries = {name: entries.get(name, name) for name in variables}
-    values = store.read(reader, entries.values(), prefix)
-    for name, variable in variables.items():
-        variable.assign(values[entries[name]])

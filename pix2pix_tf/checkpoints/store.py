@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -150,6 +151,32 @@ def read(reader, names, prefix: Path | str) -> dict[str, np.ndarray]:
         return {name: reader.get_tensor(name) for name in names}
     except _READ_ERRORS as error:
         raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+
+
+def read_each(
+    prefix: Path | str, wanted: Iterable[tuple[str, str]]
+) -> Iterator[tf.Tensor]:
+    """Yields the values of entries, one after another: only one is in memory.
+
+    Args:
+        prefix: path prefix.
+        wanted: (name, dtype) of each entry.
+
+    Raises:
+        UsageError: the files are damaged.
+    """
+    place = _without_pattern(prefix)
+    for name, dtype in wanted:
+        try:
+            [value] = tf.raw_ops.RestoreV2(
+                prefix=place,
+                tensor_names=[name],
+                shape_and_slices=[""],
+                dtypes=[dtype],
+            )
+        except _READ_ERRORS as error:
+            raise UsageError(f"{prefix} is damaged: {_first_line(error)}") from None
+        yield value
 
 
 def write(tensors: dict, output_dir: Path | str, step: int, keep: int = 1) -> None:

@@ -39,12 +39,14 @@ def evaluate(options: Options, source: data.Source) -> None:
     lpips = metrics.open_lpips(output.lpips_weights)
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
-    generator = networks.build_generator(
-        options.pair.channels, options.model, any_size=options.is_any_size
-    )
+    with networks.without_random_kernels():
+        generator = networks.build_generator(
+            options.pair.channels, options.model, any_size=options.is_any_size
+        )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix, options.output.generator_weights)
-    networks.freeze(generator)
+    # Tiles need the kernels as they are.
+    networks.freeze(generator, keeps_kernels=output.tile is not None)
     write_options(options)
     files.remove_partials(run.output_dir)
     files.remove_partials(Path(run.output_dir, gallery.IMAGES_NAME), recursive=True)

@@ -41,9 +41,10 @@ def export(options: Options) -> None:
         formats.check(options)
     prefix = checkpoints.find(run.checkpoint)
     checkpoints.check_widths(prefix, options.model)
-    generator = networks.build_generator(
-        pair.channels, options.model, any_size=options.is_any_size
-    )
+    with networks.without_random_kernels():
+        generator = networks.build_generator(
+            pair.channels, options.model, any_size=options.is_any_size
+        )
     print("loading model from checkpoint")
     checkpoints.restore_generator(generator, prefix, options.output.generator_weights)
     stored = read_options(split_checkpoint(run.checkpoint)[0] / OPTIONS_NAME)

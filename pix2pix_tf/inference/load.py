@@ -41,7 +41,7 @@ def load(path: str | Path, which_direction: str | None = None) -> "Translator":
     if exported_path := exported.find(Path(path)):
         return Translator(exported.Exported(exported_path))
     model = convert.read(path, which_direction, generator_only=True)
-    with precision.in_float32():
+    with precision.in_float32(), networks.without_random_kernels():
         generator = networks.build_generator(
             model.options.pair.channels, model.options.model
         )

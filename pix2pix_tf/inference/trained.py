@@ -95,7 +95,7 @@ class Trained:
         model = dataclasses.replace(self.options.model, no_dropout=not dropout)
         kind = kinds.kind_of(self.options.pair, inputs_only=True)
         is_any_size = None in size
-        with precision.in_float32():
+        with precision.in_float32(), networks.without_random_kernels():
             copy = networks.build_generator(
                 self.options.pair.channels, model, any_size=is_any_size
             )

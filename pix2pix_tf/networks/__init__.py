@@ -9,7 +9,11 @@ from pix2pix_tf.networks.discriminators import (
     with_features,
 )
 from pix2pix_tf.networks.generators import build_generator, generate_at_own_size
-from pix2pix_tf.networks.parts import KERNEL_SIZE, width_factor
+from pix2pix_tf.networks.parts import (
+    KERNEL_SIZE,
+    width_factor,
+    without_random_kernels,
+)
 from pix2pix_tf.networks.portable import make_portable
 from pix2pix_tf.networks.stored import store_statistics, with_stored_statistics
 from pix2pix_tf.networks.weights import (

@@ -4,6 +4,7 @@ The blocks take and return float tensors [batch, height, width, channels]. `name
 name of the layer that has the weights, and `init` is that of `kernel_initializer`.
 """
 
+import contextlib
 import functools
 import math
 
@@ -124,6 +125,22 @@ INITIALIZERS = {  # constructors, because each one that is built draws a seed
     "orthogonal": keras.initializers.Orthogonal,
 }
 
+_is_random = True  # whether kernels get random numbers
+
+
+@contextlib.contextmanager
+def without_random_kernels():
+    """Context manager that builds kernels of zeros, for networks to be restored.
+
+    At ngf 64 the random numbers take 0.4 s, and 0.1 GB more than the kernels.
+    """
+    global _is_random
+    before, _is_random = _is_random, False
+    try:
+        yield
+    finally:
+        _is_random = before
+
 
 def kernel_initializer(init: str) -> "KernelInitializer":
     """Returns a new initializer for one kernel.
@@ -156,7 +173,7 @@ class KernelInitializer(keras.initializers.Initializer):
                 f"a kernel of {' x '.join(map(str, shape))} needs {needed / 1e9:.1f} "
                 f"GB, and {free / 1e9:.1f} GB are free"
             )
-        return self.initializer(shape, dtype)
+        return self.initializer(shape, dtype) if _is_random else tf.zeros(shape, dtype)
 
     def get_config(self):
         return {"initializer": keras.initializers.serialize(self.initializer)}

@@ -53,10 +53,15 @@ def seed_dropout(generator: keras.Model, seed: int, position) -> None:
         state.assign(tf.cast(key, state.dtype))
 
 
-def freeze(generator: keras.Model) -> list[tf.Variable]:
+def freeze(generator: keras.Model, keeps_kernels: bool = True) -> list[tf.Variable]:
     """Copies the generator's kernels into a layout that makes inference faster.
 
     Later changes to the weights are ignored until the next call of `freeze`.
+
+    Args:
+        generator: keras.Model.
+        keeps_kernels: if False, the memory of kernels that were copied is freed: the
+            generator can be called, but its weights cannot be read, set or frozen anew.
 
     Returns:
         The variables that the generator's calls now read.
@@ -65,11 +70,25 @@ def freeze(generator: keras.Model) -> list[tf.Variable]:
     # These subtract the means of their inputs, and with them a bias.
     normalized = {id(norm.input) for norm in norms}
     frozen = {}  # by the id of the kernel
-    for layer in generator.layers:
+    # The largest first: the memory of one kernel, if it is freed, is used for the next.
+    for layer in sorted(
+        generator.layers, key=keras.layers.Layer.count_params, reverse=True
+    ):
         if isinstance(layer, fast.SeparableConv2D):
             layer.freeze()
         elif isinstance(layer, (fast.Conv2D, fast.Conv2DTranspose)):
             layer.freeze(adds_bias=id(layer.output) not in normalized)
             if layer.frozen_kernel is not None:
                 frozen[id(layer.kernel)] = layer.frozen_kernel
+                if not keeps_kernels:
+                    _empty(layer.kernel.value)
     return [frozen.get(id(v), v.value) for v in generator.variables]
+
+
+def _empty(variable):
+    """Frees the memory of a variable, whose value has no numbers then."""
+    tf.raw_ops.AssignVariableOp(
+        resource=variable.handle,
+        value=tf.zeros([0], variable.dtype),
+        validate_shape=False,
+    )

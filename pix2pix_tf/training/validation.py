@@ -72,9 +72,10 @@ class Validator:
         self._examples = examples
         self._lpips = metrics.open_lpips(options.output.lpips_weights)
         model = dataclasses.replace(options.model, no_dropout=True)
-        self._generator = networks.build_generator(
-            options.pair.channels, model, any_size=options.is_any_size
-        )
+        with networks.without_random_kernels():
+            self._generator = networks.build_generator(
+                options.pair.channels, model, any_size=options.is_any_size
+            )
         # Test mode freezes it too; without this the metrics could differ from it.
         networks.freeze(self._generator)
         kind = kind_of(options.pair)
