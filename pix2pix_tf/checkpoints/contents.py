@@ -5,6 +5,7 @@ our checkpoints and we can read the original's.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -149,18 +150,20 @@ def restore_generator(
 
     Raises:
         UsageError: a variable of the generator is missing, unknown or of another shape,
-            and the generator is unchanged; or the files are damaged.
+            and the generator is unchanged; or the files are damaged, and it cannot be
+            used.
     """
     _, shapes = store.open_reader(prefix)
     entries = generator_entries(shapes, weights)
     variables = networks.variables_by_name(generator)
     _check_shapes(variables, shapes, prefix, entries)
-    # The largest first: the memory of an old value is used for the next new one.
+    # The largest first, whose memory is used again for the others.
     sizes = {name: math.prod(variable.shape) for name, variable in variables.items()}
     names = sorted(sizes, key=sizes.get, reverse=True)
     wanted = [(entries[name], variables[name].dtype) for name in names]
-    for name, value in zip(names, store.read_each(prefix, wanted), strict=True):
-        variables[name].assign(value)
+    values = store.read_each(prefix, wanted)
+    for name in names:
+        networks.replace_value(variables[name], functools.partial(next, values))
 
 
 def check_widths(prefix: str, model: ModelConfig) -> None:

@@ -19,6 +19,7 @@ from pix2pix_tf.networks.stored import store_statistics, with_stored_statistics
 from pix2pix_tf.networks.weights import (
     count_parameters,
     freeze,
+    replace_value,
     seed_dropout,
     trainable_by_name,
     variables_by_name,

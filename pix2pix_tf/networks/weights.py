@@ -1,6 +1,7 @@
 """Functions on a built network: its variables by name, dropout masks, freezing."""
 
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -81,14 +82,27 @@ def freeze(generator: keras.Model, keeps_kernels: bool = True) -> list[tf.Variab
             if layer.frozen_kernel is not None:
                 frozen[id(layer.kernel)] = layer.frozen_kernel
                 if not keeps_kernels:
-                    _empty(layer.kernel.value)
+                    _free(layer.kernel)
     return [frozen.get(id(v), v.value) for v in generator.variables]
 
 
-def _empty(variable):
-    """Frees the memory of a variable, whose value has no numbers then."""
-    tf.raw_ops.AssignVariableOp(
-        resource=variable.handle,
-        value=tf.zeros([0], variable.dtype),
-        validate_shape=False,
-    )
+def replace_value(variable: keras.Variable, read: Callable) -> None:
+    """Sets a variable to what `read()` returns, after the old value's memory is freed.
+
+    Args:
+        variable: keras.Variable; if `read` raises, it has no value any more.
+        read: function () -> tensor of the variable's shape and dtype.
+    """
+    _free(variable)
+    _assign(variable, read())
+
+
+def _free(variable):
+    """Frees the memory of a variable, which has no value then."""
+    _assign(variable, tf.zeros([0], variable.dtype))
+
+
+def _assign(variable, value):
+    """Assigns a value of any shape."""
+    handle = variable.value.handle
+    tf.raw_ops.AssignVariableOp(resource=handle, value=value, validate_shape=False)
