@@ -147,7 +147,7 @@ def augment(
     seed,
     multiple: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flips, scales, crops and turns both images alike.
+    """Flips, scales, crops and turns both images alike, by draws of one seed.
 
     The order of the first three is that of the original.
 
@@ -161,33 +161,36 @@ def augment(
         (inputs, targets), float32 [*crop_size, channels]; without a window of another
         size, at least that.
     """
-    num_inputs = inputs.shape[-1]
-    both = tf.concat([inputs, targets], axis=-1)
-    if data.flip:
-        both = random_flip(both, seed)
-    if data.flip_vertical:
-        both = random_flip_vertical(both, seed)
-    if data.preprocess != "crop":
-        both = pixels.scale(both, data.scaled_size)
-        if data.has_window:
-            both = random_window(both, sides(crop_size), seed)
-        else:
-            both = _pad_whole(both, sides(crop_size), multiple)
-    if data.rotate90:
-        both = random_turn(both, seed)
-    return both[..., :num_inputs], both[..., num_inputs:]
+
+    def augment_one(image):
+        if data.flip:
+            image = random_flip(image, seed)
+        if data.flip_vertical:
+            image = random_flip_vertical(image, seed)
+        if data.preprocess != "crop":
+            image = pixels.scale(image, data.scaled_size)
+            if data.has_window:
+                image = random_window(image, sides(crop_size), seed)
+            else:
+                image = _pad_whole(image, sides(crop_size), multiple)
+        if data.rotate90:
+            image = random_turn(image, seed)
+        return image
+
+    # One by one: three channels are scaled much faster than six.
+    return augment_one(inputs), augment_one(targets)
 
 
 def random_flip(image: tf.Tensor, seed) -> tf.Tensor:
     """Mirrors an image, [height, width, channels], for half of all seeds, int [2]."""
     draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 0))
-    return tf.cond(draw < 0.5, lambda: image[:, ::-1], lambda: image)
+    return tf.cond(draw < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def random_flip_vertical(image: tf.Tensor, seed) -> tf.Tensor:
     """Turns an image upside down for half of all seeds, as `random_flip` mirrors it."""
     draw = tf.random.stateless_uniform([], tf.random.fold_in(seed, 2))
-    return tf.cond(draw < 0.5, lambda: image[::-1], lambda: image)
+    return tf.cond(draw < 0.5, lambda: tf.reverse(image, [0]), lambda: image)
 
 
 def random_turn(image: tf.Tensor, seed) -> tf.Tensor:
