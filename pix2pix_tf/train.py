@@ -92,10 +92,11 @@ def _open_source(options):
     first_batch = 0
     if config.part is not None:
         examples, first_batch = data.cut(examples, config.part, config.batch_size)
+    cache = data.Cache(config.cache) if config.cache else None
     is_cropped = config.preprocess == "crop" and options.run.mode == "train"
     window = sides(options.model.crop_size) if is_cropped else None
     source = data.Source(
-        data.Files(examples, window),
+        data.Files(examples, window, cache),
         kind.image_channels,
         config.on_bad_image,
         why_unfit,

@@ -1,7 +1,7 @@
 """Turns image files into batches of examples.
 
-`examples` finds and pairs files, `source` reads them in order or shuffled, `batches`
-flips, scales, crops and batches them.
+`examples` finds and pairs files, `source` reads them in order or shuffled, `cache`
+keeps them decoded, `batches` flips, scales, crops and batches them.
 """
 
 from pix2pix_tf.data.batches import (
@@ -14,6 +14,7 @@ from pix2pix_tf.data.batches import (
     train_batches,
     why_too_small,
 )
+from pix2pix_tf.data.cache import Cache
 from pix2pix_tf.data.examples import (
     Example,
     cut,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from pix2pix_tf.data.cache import Cache
 from pix2pix_tf.data.examples import (
     Example,
     FolderExamples,
@@ -28,6 +29,7 @@ from pix2pix_tf.runtime.files import printable
 MIN_CROPPED = 1 << 22  # pixels of an image of which only a crop is read
 ALL = (1, 0)  # the one shard that holds all examples
 MAX_CHECKED = 5000  # examples; with more, a damaged file is found when it is read
+NUM_SAMPLED = 100  # examples, of whose sizes follows whether all fit into a cache
 
 
 class Source:
@@ -195,7 +197,25 @@ class Source:
         With `--on_bad_image skip` those that cannot be used are left out.
 
         Raises:
-            UsageError: an example cannot be used; or, with skip, none can.
+            UsageError: an example cannot be used; or, with skip, none can; or there is
+                no room for all in the store's cache.
+        """
+        if self._store.cache is not None:
+            sample = self._store.shuffled(0, 0).take(min(len(self), NUM_SAMPLED))
+            self._find_usable(sample.map(lambda index, _, *values: (index, *values)))
+            self._store.cache.check_room(len(self))
+        usable = self._find_usable(self._store.ordered().take(self._store.num_checked))
+        if all(usable):
+            return
+        if not (self._is_skipping and any(usable)):
+            raise self.error()
+        self._store.keep(usable)
+
+    def _find_usable(self, examples):
+        """Reads the examples of a Dataset of the store; returns whether each is usable.
+
+        Returns:
+            list of bool.
         """
 
         def is_usable(index, *values):
@@ -209,14 +229,8 @@ class Source:
         def check_one(*example):
             return tf.numpy_function(is_usable, [*example], tf.bool, stateful=False)
 
-        first = self._store.ordered().take(self._store.num_checked)
-        checked = first.map(check_one, num_parallel_calls=os.cpu_count())
-        usable = list(checked.as_numpy_iterator())
-        if all(usable):
-            return
-        if not (self._is_skipping and any(usable)):
-            raise self.error()
-        self._store.keep(usable)
+        checked = examples.map(check_one, num_parallel_calls=os.cpu_count())
+        return list(checked.as_numpy_iterator())
 
     def count_sizes(self) -> Counter:
         """Returns Counter of `WIDTHxHEIGHT, N channels` of the first stored images."""
@@ -260,7 +274,10 @@ class Files:
     title = ""  # the start of error messages
 
     def __init__(
-        self, examples: Sequence[Example], window: tuple[int, int] | None = None
+        self,
+        examples: Sequence[Example],
+        window: tuple[int, int] | None = None,
+        cache: Cache | None = None,
     ):
         """Initialises the store.
 
@@ -269,9 +286,11 @@ class Files:
             window: (height, width) of the random crops that are all that is used. Of
                 large images `read` then gives only the crop: of a TIFF, the rest is
                 not decoded.
+            cache: where decoded examples are kept, whole.
         """
         self.examples = examples
         self.window = window
+        self.cache = cache
 
     def __len__(self):
         return len(self.examples)
@@ -325,12 +344,30 @@ class Files:
         Args:
             seed: int [2], of the place of the crop, if the store has a window.
         """
-        paths, read = self.examples[index].paths, codecs.read
+        paths = self.examples[index].paths
+        if self.cache is not None:
+            whole = self.cache.read(
+                self.name(index),
+                identify=lambda: _identity(paths, channels),
+                read=lambda: _read(paths, channels),
+            )
+            return [codecs.to_float(image) for image in self._cut(whole, seed)]
         if self.window is not None:
             if crops := _find_crops(paths, len(channels), self.window, seed):
-                read = functools.partial(_read_crops, crops)
-        parts = [(printable(path), functools.partial(read, path)) for path in paths]
-        return kinds.read_images(parts, channels)
+                return _read(paths, channels, functools.partial(_read_crops, crops))
+        return _read(paths, channels)
+
+    def _cut(self, images, seed):
+        """Returns the crops that `read` gives of large images, else all of each."""
+        height, width = images[0].shape[:2]
+        if self.window is None or height * width < MIN_CROPPED:
+            return images
+        if height < self.window[0] or width < self.window[1]:
+            return images
+        top, left = crop_place((height, width), self.window, seed).numpy().tolist()
+        rows = slice(top, top + self.window[0])
+        columns = slice(left, left + self.window[1])
+        return [image[rows, columns] for image in images]
 
     def is_deep(self, index) -> bool:
         """Returns True if a file of an example has more than 8 bits."""
@@ -346,6 +383,24 @@ class Files:
         for path in itertools.islice(paths, MAX_CHECKED):
             with contextlib.suppress(codecs.ImageError, OSError):
                 yield codecs.probe(path)
+
+
+def _read(paths, channels, read=codecs.read):
+    """Returns the images of an example, each of its files read by `read`."""
+    parts = [(printable(path), functools.partial(read, path)) for path in paths]
+    return kinds.read_images(parts, channels)
+
+
+def _identity(paths, channels):
+    """Returns a text that changes when the files of an example do, for the cache."""
+    lines = [repr(channels)]
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise kinds.ExampleError(printable(path), error.strerror) from None
+        lines.append(f"{os.path.abspath(path)}\n{status.st_size} {status.st_mtime_ns}")
+    return "\n".join(lines)
 
 
 def _find_crops(paths, num_images, window, seed):

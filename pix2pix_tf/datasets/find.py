@@ -77,8 +77,11 @@ def open_source(
     from pix2pix_tf import data
     from pix2pix_tf.datasets.source import Records
 
+    cache = data.Cache(config.cache) if config.cache else None
     split = config.split or _choose_split(builder, mode)
-    store = Records(builder, split, config, len(channels), has_names=mode == "test")
+    store = Records(
+        builder, split, config, len(channels), has_names=mode == "test", cache=cache
+    )
     source = data.Source(store, channels, why_unfit=why_unfit)
     source.check()
     if store.num_features < len(channels):

@@ -7,7 +7,7 @@ one after the other, and shuffled in memory.
 import functools
 import io
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +42,7 @@ class Records:
         config: DataConfig,
         num_images: int,
         has_names: bool = False,
+        cache: data.Cache | None = None,
     ):
         """Initialises the store.
 
@@ -52,11 +53,13 @@ class Records:
             num_images: those of an example, 1 or 2.
             has_names: if True, examples are called by their stored names, for which all
                 records are read once.
+            cache: where decoded examples are kept.
 
         Raises:
             UsageError: there is no such split or feature.
         """
         self.title = f"{builder.info.full_name}: "
+        self.cache = cache
         self._builder, self._split = builder, split
         self._features = _feature_names(builder, config, num_images)
         self.num_features = len(self._features)
@@ -96,7 +99,8 @@ class Records:
 
         Returns:
             Dataset of (index, seed of the example in this epoch, *values): int64
-            scalar, int [2], and the features that hold images.
+            scalar, int [2], and the features that hold images. With a cache, records
+            of array_record files have no values: `read` reads what is not kept.
         """
         if self._read is None:
             return self._mixed(seed, position).shard(*shard)
@@ -106,6 +110,8 @@ class Records:
             return index, example_seed, *self._values(self._read(index))
 
         indices = data.shuffled(len(self), seed, position, shard)
+        if self.cache is not None:
+            return indices
         return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _mixed(self, seed, position):
@@ -141,6 +147,32 @@ class Records:
 
     def read(self, channels: tuple[int, ...], index: int, *values) -> list[np.ndarray]:
         """Returns the images of a record's values; see `kinds.read_images`."""
+        if self.cache is None:
+            return self._read_images(channels, index, values)
+
+        def read():
+            found = values or [one.numpy() for one in self._values(self._read(index))]
+            return self._read_images(channels, index, found)
+
+        identify = functools.partial(self._identity, channels, index)
+        kept = self.cache.read(str(index), identify, read)
+        return [codecs.to_float(image) for image in kept]
+
+    def _identity(self, channels, index):
+        """Returns a text that changes when a record does, for the cache."""
+        wanted = (self._split, self._features, channels, int(index))
+        return f"{wanted}\n{self._prepared}"
+
+    @functools.cached_property
+    def _prepared(self):
+        """A text that changes when the data set is prepared again."""
+        paths = sorted(Path(self._builder.data_dir).iterdir())
+        status = [(path, path.stat()) for path in paths]
+        return "\n".join(
+            f"{path} {one.st_size} {one.st_mtime_ns}" for path, one in status
+        )
+
+    def _read_images(self, channels, index, values):
         parts = [
             (f"{name} of record {index}", functools.partial(self._image, name, value))
             for name, value in zip(self._features, values, strict=True)

@@ -8,7 +8,12 @@ takes only its own Config.
 
 from pix2pix_tf.options.command import command_name, complete, decide, parse
 from pix2pix_tf.options.config_file import read_config
-from pix2pix_tf.options.data import RESIZE_AND_CROP, DataConfig, PairConfig
+from pix2pix_tf.options.data import (
+    IN_MEMORY,
+    RESIZE_AND_CROP,
+    DataConfig,
+    PairConfig,
+)
 from pix2pix_tf.options.flag import (
     MODES,
     Config,

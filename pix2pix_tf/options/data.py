@@ -17,6 +17,7 @@ from pix2pix_tf.runtime.errors import UsageError
 SCALE_SIZE = 286  # pixels; the original's
 MAX_SIDE = 16384  # pixels, of an image that is held in memory
 MAX_CHANNELS = 4096  # more than any hyperspectral camera has
+IN_MEMORY = "memory"  # the value of --cache that is not a folder
 READ = ("train", "test")  # the modes that read examples
 RESIZE_AND_CROP = "resize_and_crop"
 # Values of --preprocess that do not scale, and those that show whole images.
@@ -161,6 +162,16 @@ class DataConfig(Config):
         False,
         "with --resume auto, continue a run although files were added, removed or "
         "renamed",
+        may_change=True,
+        is_inherited=False,
+        is_hyperparameter=False,
+    )
+    cache: str | None = train_flag(
+        None,
+        "decode each example once, and keep it: memory, or a folder on a fast disk, "
+        "where later runs find it, too (default: decode it in each epoch)",
+        unit="place",
+        is_path=True,
         may_change=True,
         is_inherited=False,
         is_hyperparameter=False,
