@@ -25,7 +25,7 @@ import variants
 import workload
 from pix2pix_tf import datasets, networks
 from pix2pix_tf.inference import exported
-from pix2pix_tf.options import LossConfig
+from pix2pix_tf.options import DataConfig, LossConfig, PairConfig
 from pix2pix_tf.runtime.errors import RunError
 from pix2pix_tf.training import step
 from tests.conftest import serving as serving_app
@@ -302,6 +302,17 @@ def test_wrong_usage_ends_with_one_line(benchmark, flags, words, capsys):
     assert benchmark.main(flags) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{benchmark.__name__}: error: ") and words in line
+
+
+def test_the_input_pipeline_is_compared_with_decoding_alone(pair_dir, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "SECONDS", 0.02)
+    monkeypatch.setattr(input_pipeline, "CORE_ROUNDS", 1)
+    found = input_pipeline.measure_cores(pair_dir, PairConfig(), DataConfig())
+    names = ["decode", "pipeline", "pipeline_cache_memory", "pipeline_cache_folder"]
+    rates = [found.pop(f"{name}_images_per_s_of_a_core") for name in names]
+    shares = [found.pop(f"{name}_share_of_decode") for name in names[1:]]
+    assert shares == [rate / rates[0] for rate in rates[1:]]
+    assert min(rates) > 0 and not found
 
 
 def test_many_images_measures_each_stage_and_plans_from_it(monkeypatch, tmp_path, run):
