@@ -30,6 +30,7 @@ from pix2pix_tf.options import (
     LossConfig,
     ModelConfig,
     PairConfig,
+    sides,
 )
 from pix2pix_tf.runtime import command
 from pix2pix_tf.runtime.start import start_tensorflow
@@ -52,6 +53,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add, positive = parser.add_argument, shared_flags.positive
     add("--input_dir", metavar="FOLDER", help="image pairs (default: the sample data)")
     add("--lab_colorization", action="store_true", help="the images are photographs")
+    add(
+        "--preprocess",
+        choices=["resize_and_crop", "crop"],
+        default="resize_and_crop",
+        help="(default: resize_and_crop)",
+    )
     add("--batch_size", type=positive, default=1, help="(default: 1)")
     shared_flags.add_ngf(parser)
     add("--epochs", type=positive, default=20, help="for the memory (default: 20)")
@@ -72,10 +79,10 @@ def _run(given):
 
     description = machine.describe(["float32"])
     printing.print_values(description)
-    config = DataConfig(batch_size=given.batch_size)
+    config = DataConfig(batch_size=given.batch_size, preprocess=given.preprocess)
     pair = PairConfig(given.lab_colorization)
     folder = given.input_dir or samples.sample_dir(given.lab_colorization, "train")
-    source = _open(folder, pair)
+    source = _open(folder, pair, config)
     results = {"files": len(source), "batch_size": given.batch_size, "ngf": given.ngf}
     results |= measure_cores(folder, pair, config)
     results |= measure_rates(source, pair, config, given.ngf)
@@ -85,12 +92,13 @@ def _run(given):
     printing.write_json(given.json, {"machine": description, "results": results})
 
 
-def _open(folder, pair, cache=None):
+def _open(folder, pair, config, cache=None):
     """Returns the Source of a folder, all files checked, and kept in the cache."""
     from pix2pix_tf import data
     from pix2pix_tf.images.kinds import kind_of
 
-    files = data.Files(data.find_examples(folder), cache=cache)
+    window = sides(CROP_SIZE) if config.preprocess == "crop" else None
+    files = data.Files(data.find_examples(folder), window, cache)
     source = data.Source(files, kind_of(pair).image_channels)
     source.check()
     return source
@@ -120,7 +128,7 @@ def measure_cores(folder, pair, config):
     with tempfile.TemporaryDirectory() as kept:
         places = {"": None, "_cache_memory": "memory", "_cache_folder": kept}
         sources = {
-            name: _open(folder, pair, place and data.Cache(place))
+            name: _open(folder, pair, config, place and data.Cache(place))
             for name, place in places.items()
         }
         for _ in range(CORE_ROUNDS):
@@ -226,9 +234,9 @@ def measure_start(num_files):
     with tempfile.TemporaryDirectory() as folder:
         for number in range(num_files):
             Path(folder, f"{number}.jpg").write_bytes(contents)
-        pair = PairConfig()
+        pair, config = PairConfig(), DataConfig()
         started = time.perf_counter()
-        next(_make_batches(_open(folder, pair), pair, DataConfig()))
+        next(_make_batches(_open(folder, pair, config), pair, config))
         return {
             "start_files": num_files,
             "start_to_first_batch_s": time.perf_counter() - started,
