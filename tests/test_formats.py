@@ -28,6 +28,14 @@ def write(folder, contents, name="picture.any"):
     return path
 
 
+def test_the_size_of_a_png_is_found_without_decoding_it(tmp_path, monkeypatch):
+    path = write(tmp_path, encode(TALL, "PNG"))
+    decoded = []
+    monkeypatch.setattr(Image.Image, "load", lambda image: decoded.append(image))
+    assert codecs.probe(path) == (6, 4, 3)
+    assert not decoded
+
+
 def npy(pixels):
     buffer = io.BytesIO()
     np.save(buffer, pixels)

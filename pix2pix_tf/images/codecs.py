@@ -130,7 +130,7 @@ def from_pillow(image: Image.Image, channels: int = 3) -> np.ndarray:
 
 
 def probe(path: str | bytes | Path) -> tuple[int, int, int]:
-    """Returns (height, width, channels) of a file, upright, from its first bytes only.
+    """Returns (height, width, channels) of a file, upright, without decoding it.
 
     Raises: as `read`.
     """
@@ -159,8 +159,20 @@ def _probe(file):
     if start.startswith(tiff.MAGICS):
         return tiff.probe(file)
     image = _open(file)
-    size = upright_size(image.height, image.width, _orientation(image))
+    orientation = 1
+    if image.format != "PNG" or _has_exif(_all_bytes(file)):
+        orientation = _orientation(image)
+    size = upright_size(image.height, image.width, orientation)
     return *size, _num_channels(image)
+
+
+def _all_bytes(file):
+    """Returns the bytes of a file, and leaves it where it is."""
+    place = file.tell()
+    file.seek(0)
+    contents = file.read()
+    file.seek(place)
+    return contents
 
 
 def count_pages(path: str | bytes | Path) -> int:
@@ -265,7 +277,7 @@ def _decode(contents):
         decoded = pixels.decode_jpeg(contents).numpy()
     else:
         decoded = _decode_by_pillow(image)
-    if image.format == "PNG" and not any(name in contents for name in _PNG_EXIF):
+    if image.format == "PNG" and not _has_exif(contents):
         return to_float(decoded), True
     return turn(to_float(decoded), _orientation(image)), True
 
@@ -302,6 +314,11 @@ def _decode_by_pillow(image):
         image = image.convert("RGB")
     decoded = np.array(image)
     return decoded if decoded.ndim == 3 else decoded[..., np.newaxis]
+
+
+def _has_exif(contents):
+    """Returns True if the bytes of a PNG may hold EXIF's orientation."""
+    return any(name in contents for name in _PNG_EXIF)
 
 
 def _orientation(image):
