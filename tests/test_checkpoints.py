@@ -132,6 +132,17 @@ def test_damaged_files_are_refused_by_path(copy_dir, state, suffix, share):
     assert_equal_values(values_of(state), before)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_generator_of_a_damaged_file_is_refused_by_path(copy_dir, kept):
+    path = copy_dir / "model-2.data-00000-of-00001"
+    contents = path.read_bytes()
+    path.write_bytes(kept * bytes(len(contents)))  # empty, or overwritten
+    generator = networks.build_generator((3, 3), small_model())
+    with pytest.raises(UsageError, match="model-2 is damaged") as error:
+        checkpoints.restore_generator(generator, checkpoints.find_latest(copy_dir))
+    assert "\n" not in str(error.value)
+
+
 def test_a_damaged_state_file_is_passed_over_and_a_lost_checkpoint_named(copy_dir):
     for contents in (b"\xff\x00\xfe", b'model_checkpoint_path: "/gone/model-9"\n', b""):
         (copy_dir / "checkpoint").write_bytes(contents)
