@@ -1,8 +1,8 @@
 """Which form of a convolution is the fastest, by class of processor.
 
-The table was filled by benchmarks/forms.py, with images of 256x256 and ngf 64. All
-forms give the same numbers except for the order of sums, so a run keeps its class when
-it is resumed on another machine.
+benchmarks/forms.py measures a row, with images of 256x256 and ngf 64; where each row
+was measured is in docs/performance.md. All forms give the same numbers except for the
+order of sums, so a run keeps its class when it is resumed on another machine.
 """
 
 import contextlib
