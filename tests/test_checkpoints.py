@@ -189,7 +189,8 @@ def test_the_fused_update_equals_keras_adam():
     plain.build([theirs])
     for _ in range(5):
         gradient = tf.constant(rng.normal(size=[5, 4]), tf.float32)
-        fused.apply([gradient], [ours])
+        fused.update([gradient])
+        fused.count(True, True)
         plain.apply([gradient], [theirs])
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -199,7 +200,7 @@ def test_the_first_update_shows_epsilon_1e8():
     optimizer = checkpoints.Adam(1.0, 0.5)
     optimizer.build([variable])
     gradient = 1e-6  # small enough for epsilon to show
-    optimizer.apply([tf.constant([gradient])], [variable])
+    optimizer.update([tf.constant([gradient])])
     # m = g / 2, v = g**2 / 1000, lr_t = sqrt(1 / 1000) / (1 / 2): Adam's first step.
     root = gradient * np.sqrt(0.001)
     expected = -np.sqrt(0.001) / 0.5 * (gradient / 2) / (root + 1e-8)

@@ -209,7 +209,7 @@ def _check_adam(recording, names):
     variables = [keras.Variable(start, dtype="float32") for start in starts]
     gradients = [tf.constant(arrays[f"grad/{name}"], tf.float32) for name in names]
     optimizer.build(variables)
-    optimizer.apply(gradients, variables)
+    optimizer.update(gradients)
     limit = NEAR_EPSILON * meta["epsilon"] / math.sqrt(1 - meta["beta2"])
     small = [np.zeros(0)]
     for name, variable in zip(names, variables, strict=True):
