@@ -2,12 +2,13 @@
 
     python benchmarks/forms.py
 
-It fills the table of pix2pix_tf/networks/forms.py for the processor at hand. First come
+From its numbers comes the row of the processor at hand in the table of
+pix2pix_tf/networks/forms.py. First come
 the layers alone, at batch size 1 unless --batch_size says otherwise: the fastest of
 many calls, in turn, in milliseconds, for the forward pass, the gradient of the inputs
 and the gradient of the filters. `area` is height times width of the smaller image, by
-which the table chooses. encoder_2 to encoder_8 and layer_2 and layer_3 are `conv`,
-decoder_8 to decoder_1 `deconv`. A form counts as faster if it takes less than 95 % of
+which the table chooses. encoder_2 to encoder_8 are `conv`, decoder_8 to decoder_1
+`deconv`. A form counts as faster if it takes less than 95 % of
 the library's time.
 
 Then the whole training step and the generator are timed as by train_step.py and

@@ -158,11 +158,15 @@ def test_a_generator_can_be_frozen_anew():
     np.testing.assert_allclose(traced(inputs), other(inputs), atol=1e-4)
 
 
-def test_layers_of_any_size_give_the_same_and_keep_keras_variables():
-    for layer in (
-        fast.Conv2D(3, 4, strides=2, padding="same"),
-        fast.Conv2DTranspose(3, 4, strides=2, padding="same"),
-    ):
+@pytest.mark.parametrize("name", forms.BY_CLASS)
+def test_layers_of_any_size_give_the_same_and_keep_keras_variables(name, monkeypatch):
+    monkeypatch.setattr(forms, "MIN_KERNEL", 0)
+    with forms.applied(name):
+        made = (
+            fast.Conv2D(3, 4, strides=2, padding="same"),
+            fast.Conv2DTranspose(3, 4, strides=2, padding="same"),
+        )
+    for layer in made:
         layer.build([None, None, None, 5])
         layer.bias.assign([1.0, 2.0, 3.0])
         plain = type(layer).__mro__[1].from_config(layer.get_config())
@@ -183,7 +187,8 @@ def test_the_table_has_a_row_for_each_class_and_takes_the_newest_that_fits():
 
 
 @pytest.mark.parametrize("name", forms.BY_CLASS)
-def test_networks_of_each_class_give_the_same(name):
+def test_networks_of_each_class_give_the_same(name, monkeypatch):
+    monkeypatch.setattr(forms, "MIN_KERNEL", 0)  # else they would take no product
     model = ModelConfig(crop_size=64, num_downs=6, ngf=3, ndf=3, no_dropout=True)
     built = []
     for used in ("library", name):

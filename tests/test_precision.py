@@ -104,6 +104,9 @@ def test_each_command_takes_a_precision_and_resume_keeps_the_emulation(
     # Also where auto would decide in another way.
     assert resumed.execution.emulate_16bit == "on"
     assert resumed.execution.convolutions == "library"
+    resumed = parse([*again, "--convolutions", "auto", "--emulate_16bit", "auto"])
+    assert resumed.execution.emulate_16bit == "on"  # auto is what the run decided
+    assert resumed.execution.convolutions == "library"
     made = ["--checkpoint", str(trained), "--no_dropout"]
     images = []
     for kind in ("float32", "mixed_bfloat16"):

@@ -202,7 +202,10 @@ class Source:
         """
         if self._store.cache is not None:
             sample = self._store.shuffled(0, 0).take(min(len(self), NUM_SAMPLED))
-            self._find_usable(sample.map(lambda index, _, *values: (index, *values)))
+            sample = sample.map(lambda index, _, *values: (index, *values))
+            is_whole = self._store.num_checked >= len(self)
+            if not (all(self._find_usable(sample)) or self._is_skipping or is_whole):
+                raise self.error()  # which the check below might not find
             self._store.cache.check_room(len(self))
         usable = self._find_usable(self._store.ordered().take(self._store.num_checked))
         if all(usable):

@@ -1,7 +1,8 @@
 """Keras' convolution layers, which compute by the fastest form on this processor.
 
 Each layer asks forms.py where the forms of convolutions.py are faster. Its outputs are
-those of Keras' layer, except for the order of sums.
+those of Keras' layer, except for the order of sums, and for a bias that a norm
+subtracts, which a frozen layer leaves out.
 """
 
 import math

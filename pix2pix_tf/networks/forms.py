@@ -2,10 +2,12 @@
 
 benchmarks/forms.py measures a row, with images of 256x256 and ngf 64; where each row
 was measured is in docs/performance.md. All forms give the same numbers except for the
-order of sums, so a run keeps its class when it is resumed on another machine.
+order of sums (in 16 bits, some round parts before they are added), so a run keeps its
+class when it is resumed on another machine.
 """
 
 import contextlib
+import contextvars
 import dataclasses
 import functools
 
@@ -13,8 +15,8 @@ import tensorflow as tf
 
 from pix2pix_tf.runtime import processor
 
-# Numbers in a kernel, below which the library's convolution is as fast as a product of
-# any class: the small networks of --ngf 8 and 16.
+# Numbers in a kernel, below which the library's convolution is as fast as `conv`,
+# `deconv` or `conv_by_patches`: at ngf 8 all kernels, at ngf 16 all but the largest.
 MIN_KERNEL = 2**19
 
 
@@ -31,14 +33,12 @@ class Forms:
     has_conv_to_one: bool = False  # for stride 1 and one filter
     has_taps: bool = False  # `conv_by_taps` for stride 1 and more filters
     patches: int = 0  # up to so many in a batch, `conv_by_patches` in float32
-    # With frozen kernels, where the area is larger: `conv_blocks`, and `deconv_blocks`
-    # for at most so many filters.
-    has_conv_blocks: bool = False
-    deconv_blocks_filters: int = 0
+    has_conv_blocks: bool = False  # with frozen kernels
+    deconv_blocks_filters: int = 0  # with frozen kernels that are no products, up to it
 
 
 BY_CLASS = {
-    "library": Forms(),  # also of GPUs, and of processors that nobody measured
+    "library": Forms(),  # also of GPUs, and where /proc/cpuinfo names no class
     "avx2": Forms(
         conv_area=16,
         deconv_area=256,
@@ -58,7 +58,7 @@ BY_CLASS = {
         deconv_blocks_filters=4,
     ),
 }
-_given = None
+_given = contextvars.ContextVar("the Forms of `applied`", default=None)
 
 
 def find_class(features: set[str]) -> str:
@@ -79,17 +79,16 @@ def applied(name: str):
     Args:
         name: a key of BY_CLASS.
     """
-    global _given
-    before, _given = _given, BY_CLASS[name]
+    token = _given.set(BY_CLASS[name])
     try:
         yield
     finally:
-        _given = before
+        _given.reset(token)
 
 
 def current() -> Forms:
     """Returns the Forms of `applied`; outside of it, those of this machine."""
-    return _given or BY_CLASS[_class_of_this_machine()]
+    return _given.get() or BY_CLASS[_class_of_this_machine()]
 
 
 @functools.cache

@@ -88,6 +88,12 @@ def resume(values: dict, given: dict, stored: dict) -> dict:
         for name, value in stored.items()
         if name in values and FLAGS[name].is_inherited
     }
+    # A run that has decided about such a flag keeps what it has.
+    given = {
+        name: value
+        for name, value in given.items()
+        if not (value == FLAGS[name].default == "auto" and name in stored)
+    }
     for name, value in given.items():
         was = stored.get(name, value)
         is_same = value == was

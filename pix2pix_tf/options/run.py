@@ -150,8 +150,8 @@ class ExecutionConfig(Config):
     )
     convolutions: str = train_flag(
         "auto",
-        "compute convolutions as is fastest on this class of processor (auto: that of "
-        "this machine), or by the library alone; only the order of sums differs",
+        "the class of processor whose fastest convolutions are used (auto: this "
+        "machine's), or the library's alone; only the order of sums differs",
         choices=("auto", "library", *processor.CLASSES),
         is_hyperparameter=True,
     )

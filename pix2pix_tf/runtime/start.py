@@ -20,8 +20,9 @@ def start_tensorflow(find_devices: Callable | None = None, has_galleries: bool =
     Args:
         find_devices: function to call before TensorFlow starts its devices (default:
             find the GPUs).
-        has_galleries: if True, Keras can draw its galleries of images, which no command
-            does: it imports matplotlib for them, which takes 0.3 s.
+        has_galleries: True in a process that is not a command's: Keras can draw its
+            galleries of images (it imports matplotlib for them, which takes 0.3 s), and
+            Python's garbage collection is left alone.
 
     Returns:
         What `find_devices` returned.
@@ -33,8 +34,8 @@ def start_tensorflow(find_devices: Callable | None = None, has_galleries: bool =
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
     with contextlib.ExitStack() as held:
         held.enter_context(_quiet_stderr())
-        held.enter_context(_without_collection())
-        if not has_galleries:
+        if not has_galleries:  # in a process of a command
+            held.enter_context(_without_collection())
             held.enter_context(_without_matplotlib())
         import keras
         import tensorflow as tf

@@ -73,7 +73,9 @@ def print_options(options) -> None:
 
 @contextlib.contextmanager
 def in_precision(options: Options):
-    """Context manager that sets the dtype policy, then restores the previous one.
+    """Context manager that sets the dtype policy and, in training, the convolutions.
+
+    Afterwards those from before are set again.
 
     It yields the options; in training with `--emulate_16bit` and `--convolutions`
     decided. They are saved with the run: a resumed run uses the same arithmetic.

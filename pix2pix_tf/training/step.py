@@ -109,7 +109,7 @@ def make_train_step(state, loss, seed, xla=False, replicas=None):
         means = replicas.mean([result.losses, result.gradients])
         return _apply(state, result._replace(losses=means[0], gradients=means[1]))
 
-    @tf.function(jit_compile=xla or None, input_signature=signature)
+    @tf.function(jit_compile=xla or None, input_signature=signature, autograph=False)
     def train_step(inputs, targets):
         result = replicas.run(replica_step, inputs, targets)
         return _count(state, result, replicas.num_examples(inputs))
