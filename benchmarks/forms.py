@@ -3,13 +3,12 @@
     python benchmarks/forms.py
 
 From its numbers comes the row of the processor at hand in the table of
-pix2pix_tf/networks/forms.py. First come
-the layers alone, at batch size 1 unless --batch_size says otherwise: the fastest of
-many calls, in turn, in milliseconds, for the forward pass, the gradient of the inputs
-and the gradient of the filters. `area` is height times width of the smaller image, by
-which the table chooses. encoder_2 to encoder_8 are `conv`, decoder_8 to decoder_1
-`deconv`. A form counts as faster if it takes less than 95 % of
-the library's time.
+pix2pix_tf/networks/forms.py. First come the layers alone, at batch size 1 unless
+--batch_size says otherwise: the fastest of many calls, in turn, in milliseconds, for
+the forward pass, the gradient of the inputs and the gradient of the filters. `area` is
+height times width of the smaller image, by which the table chooses. encoder_2 to
+encoder_8 are `conv`, decoder_8 to decoder_1 `deconv`. A form counts as faster if it
+takes less than 95 % of the library's time.
 
 Then the whole training step and the generator are timed as by train_step.py and
 inference.py, with the forms of each class, in turn, beside plain Keras. A form that

@@ -5,8 +5,8 @@
 
 The amplitude, in levels of 255, is that of the pattern with a period of 2 pixels; the
 patterns with periods of 4 and 8 are measured in the spectrum, where the value without a
-pattern is about 1 (checkerboard.py says how). The targets show how much of each number
-is no checkerboard.
+pattern is about 1 (checkerboard.py says how). Photographs have some of each, too: the
+targets show how much.
 """
 
 import argparse

@@ -62,7 +62,7 @@ _given = contextvars.ContextVar("the Forms of `applied`", default=None)
 
 
 def find_class(features: set[str]) -> str:
-    """Returns the key of BY_CLASS for this machine.
+    """Returns the key of BY_CLASS for a processor, or for the GPUs of this machine.
 
     Args:
         features: those of the processor, from `processor.features`.
@@ -70,6 +70,12 @@ def find_class(features: set[str]) -> str:
     if tf.config.list_physical_devices("GPU"):
         return "library"
     return processor.find_class(features) or "library"
+
+
+@functools.cache
+def class_of_this_machine() -> str:
+    """Returns the key of BY_CLASS for this machine."""
+    return find_class(processor.features())
 
 
 @contextlib.contextmanager
@@ -88,9 +94,4 @@ def applied(name: str):
 
 def current() -> Forms:
     """Returns the Forms of `applied`; outside of it, those of this machine."""
-    return _given.get() or BY_CLASS[_class_of_this_machine()]
-
-
-@functools.cache
-def _class_of_this_machine():
-    return find_class(processor.features())
+    return _given.get() or BY_CLASS[class_of_this_machine()]

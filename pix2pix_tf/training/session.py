@@ -85,8 +85,9 @@ def in_precision(options: Options):
 
     execution, is_training = options.execution, options.run.mode == "train"
     if is_training and execution.convolutions == "auto":
-        found = forms.find_class(processor.features())
-        execution = dataclasses.replace(execution, convolutions=found)
+        execution = dataclasses.replace(
+            execution, convolutions=forms.class_of_this_machine()
+        )
     is_open = is_training and execution.emulate_16bit == "auto"
     if is_open and execution.precision != "float32":
         emulates = precision.should_emulate(execution.precision, processor.features())
