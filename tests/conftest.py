@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -19,6 +20,9 @@ from pix2pix_tf.training import step
 
 # Most of a test's time is the first run of a graph; unoptimised it is a third shorter.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+# A job in the background of a shell ignores Ctrl-C, which some tests raise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN_DIR = Path(__file__).parent / "golden"
 TINY = ["--ngf", "2", "--ndf", "2", "--crop_size", "32"]
