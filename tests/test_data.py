@@ -140,6 +140,11 @@ def test_train_batches_are_whole_and_run_over_the_epochs_border(pair_dir):
     assert sorted(_indices(batches, 5)) == sorted([0, 1, 2, 3, 4] * 3)
 
 
+def test_nothing_delays_the_end_of_an_iterator(pair_dir):
+    batches = _train_batches(_source(pair_dir), 1, 0)
+    assert batches.options().autotune.enabled is False
+
+
 def test_both_sides_get_the_same_flip_and_crop():
     ramp = tf.reshape(tf.range(40 * 50, dtype=tf.float32), [40, 50, 1])
     for seed in range(8):

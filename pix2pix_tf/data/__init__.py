@@ -11,6 +11,7 @@ from pix2pix_tf.data.batches import (
     padded_sizes,
     random_crop,
     random_flip,
+    read_ahead,
     train_batches,
     why_too_small,
 )

@@ -59,7 +59,7 @@ def train_batches(
     batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
         data.batch_size, drop_remainder=True
     )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return read_ahead(batches)
 
 
 def ordered_batches(
@@ -85,7 +85,18 @@ def ordered_batches(
         return index, *_set_shapes(tensors, size)
 
     examples = source.ordered().map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.batch(data.batch_size).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(examples.batch(data.batch_size))
+
+
+def read_ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the Dataset, of which the next two batches are made in the background.
+
+    The autotuning of tf.data, which may take up to a minute to notice that an iterator
+    has ended, is off: `AUTOTUNE` then stands for a thread for each core.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(2).with_options(options)
 
 
 def iterate(batches: tf.data.Dataset, source: Source) -> Iterator[tuple]:

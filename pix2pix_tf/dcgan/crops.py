@@ -110,8 +110,7 @@ def train_batches(
     crops = data.shuffled(images.shape[0], seed, position).map(
         load, num_parallel_calls=tf.data.AUTOTUNE
     )
-    batches = crops.batch(config.batch_size, drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return data.read_ahead(crops.batch(config.batch_size, drop_remainder=True))
 
 
 def _read_dataset(config):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from pix2pix_tf import data
 from pix2pix_tf.inference.load import Translator
 from pix2pix_tf.inference.trained import Trained
 from pix2pix_tf.options import FLAGS, DataConfig, PairConfig, decide, make_size
@@ -199,9 +200,7 @@ class Examples:
 
         examples = self._dataset.repeat().skip(position).enumerate(position)
         examples = examples.shard(*shard).map(load)
-        return examples.batch(batch_size, drop_remainder=True).prefetch(
-            tf.data.AUTOTUNE
-        )
+        return data.read_ahead(examples.batch(batch_size, drop_remainder=True))
 
     def held(self) -> Iterator[Held]:
         """Yields every example once, in order."""
