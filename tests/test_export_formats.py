@@ -180,13 +180,14 @@ def test_what_a_format_cannot_hold_is_refused(trained_dir, tmp_path, capsys, nam
 )
 def test_other_networks_are_exported(tmp_path, pair_dir, flags):
     arguments = ["--mode", "train", "--input_dir", str(pair_dir), *TINY, *flags]
-    arguments += ["--max_steps", "1", "--summary_freq", "0"]
+    arguments += ["--max_steps", "1", "--summary_freq", "0", "--seed", "1"]
     assert train.main([*arguments, "--output_dir", str(tmp_path / "run")]) == 0
     for name in ("litert", "onnx"):
         flags = ["--export_format", name]
         export(tmp_path / "run", tmp_path / "model", *flags)
     known = json.loads((tmp_path / "model" / "export.json").read_text())
-    assert known["litert"][0]["largest"] < 1e-4 and known["onnx"][0]["largest"] < 1e-4
+    # Norms of so few pixels enlarge rounding; a level of 255 is 8e-3 of [-1, 1].
+    assert known["litert"][0]["largest"] < 1e-3 and known["onnx"][0]["largest"] < 1e-3
 
 
 def test_the_colours_of_label_maps_are_written_and_those_of_photographs_not(
