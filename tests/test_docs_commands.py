@@ -38,7 +38,7 @@ SCRIPTS = [
 OTHER_PROGRAMS = (
     "base64 bash cd cp curl docker eval export grep head jq jupyter kubectl ls "
     "mkdir mv pip pre-commit printf pytest sbatch sort source tail tar tensorboard "
-    "vips wait xargs"
+    "unset vips wait xargs"
 ).split()
 OTHER_FLAGS = {"--check", "--in", "--prefix", "--rest_api_enable_cors_support"}
 
